@@ -1,0 +1,156 @@
+"""Collection: a corpus, its queries and their judgments by split. Arrow holds the texts."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from textrip.errors import InputError
+from textrip.ranking import id_order
+from textrip.records import Document, Qrels, full_text
+
+_ROWS_A_CHUNK = 8192
+
+
+def dataset_of(columns: Mapping[str, Sequence[Any]]) -> Dataset:
+    """An Arrow dataset of string columns, in memory, without a cache file."""
+    return Dataset(pa.table({name: pa.array(values, pa.large_string()) for name, values in columns.items()}))
+
+
+class Texts(Sequence[str]):
+    """The documents' full texts as a sequence that is read from Arrow when asked, never all at once."""
+
+    def __init__(self, corpus: Dataset) -> None:
+        self._corpus = corpus
+
+    def __len__(self) -> int:
+        return len(self._corpus)
+
+    def __getitem__(self, index: Any) -> Any:
+        rows = self._corpus[index]
+        if isinstance(index, int):
+            return full_text(rows["title"], rows["text"])
+        return [full_text(title, text) for title, text in zip(rows["title"], rows["text"], strict=True)]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _ROWS_A_CHUNK):
+            yield from self[start : start + _ROWS_A_CHUNK]
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """What is searched, what is asked, and what was judged.
+
+    Attributes:
+        name: For reports; the folder's or file's name.
+        corpus: Columns doc_id, title, text and, for labelled texts, label.
+        queries: Columns query_id, text.
+        qrels: By split (train, dev, test): query_id to doc_id to relevance; 0 is judged not relevant.
+        groups: By query_id, what must not be torn apart by a split (the module of a docstring, say).
+    """
+
+    name: str
+    corpus: Dataset
+    queries: Dataset
+    qrels: Mapping[str, Qrels] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        documents: Iterable[Document],
+        queries: Mapping[str, str] | None = None,
+        qrels: Mapping[str, Qrels] | None = None,
+    ) -> "Collection":
+        """A collection from records in memory; `queries` maps query_id to text."""
+        held = list(documents)
+        corpus = dataset_of(
+            {
+                "doc_id": [document.doc_id for document in held],
+                "title": [document.title for document in held],
+                "text": [document.text for document in held],
+            }
+        )
+        asked = queries or {}
+        return cls(
+            name=name,
+            corpus=corpus,
+            queries=dataset_of({"query_id": list(asked), "text": list(asked.values())}),
+            qrels=qrels or {},
+        )
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{split} {len(qrels)}" for split, qrels in self.qrels.items()) or "none"
+        return (
+            f"Collection({self.name!r}, {len(self.corpus):,} documents, "
+            f"{len(self.queries):,} queries, judged: {splits})"
+        )
+
+    @cached_property
+    def doc_ids(self) -> list[str]:
+        """Every doc_id, in the order of the corpus."""
+        return self.corpus.data.column("doc_id").to_pylist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def doc_row(self) -> dict[str, int]:
+        """From doc_id to its row in the corpus."""
+        return {doc_id: row for row, doc_id in enumerate(self.doc_ids)}
+
+    @cached_property
+    def doc_order(self) -> NDArray[np.int64]:
+        """The place of every row in ascending order of doc_id, shape (documents,): breaks ties."""
+        return id_order(self.doc_ids)
+
+    @cached_property
+    def query_texts(self) -> dict[str, str]:
+        """From query_id to its text."""
+        columns = self.queries.data
+        ids, texts = columns.column("query_id").to_pylist(), columns.column("text").to_pylist()
+        return dict(zip(ids, texts, strict=True))
+
+    @property
+    def texts(self) -> Texts:
+        """The documents' full texts, in the order of the corpus."""
+        return Texts(self.corpus)
+
+    def judged(self, split: str) -> Qrels:
+        """The judgments of one split.
+
+        Raises:
+            InputError: there is no such split, or it has no judgment.
+        """
+        if not self.qrels.get(split):
+            found = ", ".join(name for name, qrels in self.qrels.items() if qrels) or "none"
+            raise InputError(f"{self.name}: has no judgments for split {split!r} (judged splits: {found})")
+        return self.qrels[split]
+
+    def queries_of(self, split: str) -> dict[str, str]:
+        """From query_id to text for the judged queries of a split, in the order of the judgments."""
+        texts = self.query_texts
+        missing = [query_id for query_id in self.judged(split) if query_id not in texts]
+        if missing:
+            raise InputError(
+                f"{self.name}: {len(missing)} judged queries of split {split!r} have no text, "
+                f"{missing[0]!r} first; add them to the queries or remove their judgments"
+            )
+        return {query_id: texts[query_id] for query_id in self.judged(split)}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every id, text and judgment: the same data has the same one anywhere."""
+        digest = hashlib.sha256()
+        for part in (self.corpus, self.queries):
+            for start in range(0, len(part), _ROWS_A_CHUNK):
+                columns = part[start : start + _ROWS_A_CHUNK]
+                for row in zip(*(columns[name] for name in sorted(columns)), strict=True):
+                    digest.update(json.dumps(row).encode())
+        digest.update(json.dumps({name: dict(qrels) for name, qrels in self.qrels.items()}, sort_keys=True).encode())
+        return digest.hexdigest()

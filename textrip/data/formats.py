@@ -1,0 +1,44 @@
+"""`read`: one door for every shape of data."""
+
+from pathlib import Path
+
+from textrip.data.beir import is_beir, read_beir
+from textrip.data.collection import Collection
+from textrip.data.columns import Columns
+from textrip.data.hub import PREFIX, read_hub
+from textrip.data.rows import read_rows
+from textrip.data.stdlib_docs import NAME as STDLIB
+from textrip.data.stdlib_docs import read_stdlib
+from textrip.data.tables import collection_from_rows
+from textrip.data.text_folder import read_text_folder
+from textrip.errors import InputError
+from textrip.files import STDIN
+
+
+def read(source: str | Path, *, columns: Columns | None = None) -> Collection:
+    """Read a collection.
+
+    Args:
+        source: A folder in BEIR's layout; a JSONL, CSV, TSV or Parquet file of documents, or of pairs or
+            triples; a folder of .txt and .md files; `hub:NAME`; `stdlib` (the embedded collection); or `-`
+            for JSONL on standard input. Text files may be .gz or .zst.
+        columns: Which column means what, where the usual names do not tell.
+
+    Raises:
+        InputError: with `file:line: reason`.
+        OfflineError: for `hub:NAME` without a network.
+    """
+    columns = columns or Columns()
+    name = str(source)
+    if name.startswith(PREFIX):
+        return read_hub(name.removeprefix(PREFIX), columns)
+    if name == STDIN:
+        return collection_from_rows(read_rows(STDIN), columns, source="<stdin>", name="stdin")
+    path = Path(source)
+    if not path.exists():
+        if name == STDLIB:
+            return read_stdlib()
+        raise InputError(f"{path}: no such file or folder")
+    if path.is_dir():
+        return read_beir(path, columns) if is_beir(path) else read_text_folder(path)
+    return collection_from_rows(read_rows(path), columns, source=name, name=path.name.split(".")[0])

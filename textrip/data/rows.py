@@ -1,0 +1,121 @@
+"""Tables as rows: JSONL, CSV, TSV and Parquet become dictionaries with the line they stand on."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from textrip.errors import InputError
+from textrip.files import STDIN, numbered_lines, open_binary, uncompressed_suffix
+
+Row = dict[str, Any]
+TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
+
+FORMATS: dict[str, TableFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+}
+# The csv module's own limit of 128 KiB a field is shorter than a long document.
+_MAX_FIELD_CHARACTERS = 2**26
+# json follows a C stack of its own; a document nested deeper than this is an attack or a mistake.
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+def table_format(path: str | Path) -> TableFormat:
+    """The format that a file's name says; standard input is JSONL."""
+    if str(path) == STDIN:
+        return "jsonl"
+    suffix = uncompressed_suffix(Path(path))
+    if suffix not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise InputError(f"{path}: has suffix {suffix!r}, one of {known} was expected (.gz or .zst may follow)")
+    return FORMATS[suffix]
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]:
+    """The rows of a table with their line (Parquet: row) numbers from 1; blank lines are passed over.
+
+    Raises:
+        InputError: with `file:line: reason`.
+    """
+    match table_format(path):
+        case "jsonl":
+            yield from _read_jsonl(path)
+        case "parquet":
+            yield from _read_parquet(Path(path))
+        case separated:
+            yield from _read_separated(path, _DELIMITERS[separated])
+
+
+def _read_jsonl(path: str | Path) -> Iterator[tuple[int, Row]]:
+    source = "<stdin>" if str(path) == STDIN else str(path)
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            reason = f"not JSON at column {error.colno}: {error.msg}; one JSON object a line was expected"
+            raise InputError.at(source, number, reason) from None
+        except RecursionError:
+            raise InputError.at(source, number, "JSON nested too deep; one flat object a line was expected") from None
+        except ValueError as error:  # an integer of more digits than Python converts
+            raise InputError.at(source, number, f"not JSON that can be read: {error}") from None
+        if not isinstance(row, dict):
+            reason = f"a JSON {type(row).__name__}; one JSON object a line was expected"
+            raise InputError.at(source, number, reason)
+        yield number, row
+
+
+def _read_separated(path: str | Path, delimiter: str) -> Iterator[tuple[int, Row]]:
+    source = str(path)
+    lines = (line + "\n" for _, line in numbered_lines(path))
+    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+    # TSV is taken as its readers write it: no quoting, so that a lone quotation mark is text.
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=quoting == csv.QUOTE_MINIMAL)
+    header: list[str] | None = None
+    while True:
+        first_line = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = f"not a row of {'tabs' if delimiter == chr(9) else 'comma'}-separated values: {error}"
+            raise InputError.at(source, first_line, reason) from None
+        if not values or (len(values) == 1 and not values[0].strip()):
+            continue
+        if header is None:
+            header = [name.strip() for name in values]
+            if len(set(header)) < len(header):
+                raise InputError.at(source, first_line, f"a column name occurs twice: {', '.join(header)}")
+            continue
+        if len(values) != len(header):
+            reason = f"{len(values)} columns, the header has {len(header)} ({', '.join(header)})"
+            raise InputError.at(source, first_line, reason)
+        yield first_line, dict(zip(header, values, strict=True))
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_binary(path) as stream:  # a missing file is told the same way in every format
+        stream.read(1)
+    try:
+        number = 0
+        with pq.ParquetFile(path, memory_map=True) as file:
+            for batch in file.iter_batches(batch_size=8192):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{path}: is not a Parquet file that can be read: {first}") from None

@@ -1,0 +1,93 @@
+"""Cutting judged queries into train, dev and test so that nothing stands on both sides."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+
+from textrip.data.collection import Collection
+from textrip.errors import InputError
+from textrip.records import Qrels
+
+
+def normalised(text: str) -> str:
+    """A text as it counts for being the same: case and blanks do not matter."""
+    return " ".join(text.lower().split())
+
+
+def assign_groups(group_of: Mapping[str, str], shares: Mapping[str, float], *, seed: int = 0) -> dict[str, str]:
+    """From item to split, whole groups at a time, near the wanted shares.
+
+    Groups go, in an order drawn by a hash of name and seed (the same on every machine), to the split
+    that lacks most of its share.
+
+    Args:
+        group_of: From item to its group.
+        shares: From split to its share of the items; they sum to 1.
+        seed: Another seed draws another split.
+    """
+    members: dict[str, list[str]] = defaultdict(list)
+    for item, group in group_of.items():
+        members[group].append(item)
+    drawn = sorted(members, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    counts = dict.fromkeys(shares, 0)
+    total = len(group_of)
+    assigned: dict[str, str] = {}
+    for group in drawn:
+        split = max(shares, key=lambda name: shares[name] - counts[name] / total)
+        counts[split] += len(members[group])
+        assigned.update(dict.fromkeys(members[group], split))
+    return assigned
+
+
+def with_splits(collection: Collection, *, seed: int = 0, dev: float = 0.1, test: float = 0.2) -> Collection:
+    """A collection that has the splits train, dev and test; a split that it has is left as it is.
+
+    Without a test split one is cut from train, and without a dev split likewise. Queries of the same
+    text, of a common group, or with a relevant document in common stay on one side.
+
+    Raises:
+        InputError: there are no judgments, or too few queries to cut.
+    """
+    qrels = {split: judged for split, judged in collection.qrels.items() if judged}
+    if not qrels:
+        raise InputError(f"{collection.name}: has no judgments to split")
+    wanted = {name: share for name, share in (("test", test), ("dev", dev)) if name not in qrels and share > 0}
+    if not wanted or "train" not in qrels:
+        return collection
+    train = qrels["train"]
+    groups = _groups(collection, train)
+    if len(set(groups.values())) <= len(wanted):
+        raise InputError(
+            f"{collection.name}: {len(train)} judged queries in {len(set(groups.values()))} groups "
+            f"cannot be cut into train and {' and '.join(wanted)}; more queries are needed"
+        )
+    split_of = assign_groups(groups, {"train": 1 - sum(wanted.values()), **wanted}, seed=seed)
+    for split in ("train", *wanted):
+        qrels[split] = {query: judged for query, judged in train.items() if split_of[query] == split}
+        if not qrels[split]:
+            raise InputError(f"{collection.name}: {len(train)} judged queries leave none for {split}")
+    return replace(collection, qrels=qrels)
+
+
+def _groups(collection: Collection, qrels: Qrels) -> dict[str, str]:
+    """From query to the smallest query_id that it hangs together with (union-find)."""
+    parent = {query: query for query in qrels}
+
+    def root(query: str) -> str:
+        while parent[query] != query:
+            parent[query] = parent[parent[query]]
+            query = parent[query]
+        return query
+
+    first_with: dict[tuple[str, str], str] = {}
+    texts = collection.query_texts
+    for query, judged in qrels.items():
+        links = [("text", normalised(texts.get(query, query)))]
+        links += [("group", collection.groups[query])] if query in collection.groups else []
+        links += [("document", doc_id) for doc_id, relevance in judged.items() if relevance > 0]
+        for link in links:
+            other = root(first_with.setdefault(link, query))
+            low, high = sorted((other, root(query)))
+            parent[high] = low
+    return {query: root(query) for query in qrels}

@@ -1,0 +1,56 @@
+"""A folder of .txt and .md files: one file, one document."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from textrip.data.collection import Collection, dataset_of
+from textrip.data.tables import corpus_of
+from textrip.errors import InputError
+from textrip.files import numbered_lines
+
+SUFFIXES = (".txt", ".md", ".markdown")
+
+
+def text_files(folder: Path) -> Iterator[Path]:
+    """Every text file below a folder, in order of path; links and hidden files are passed over."""
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(parent) / name
+            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not path.is_symlink():
+                yield path
+
+
+def read_text_folder(folder: Path) -> Collection:
+    """Read a folder of text: doc_id is the path below the folder, title the first heading or the file's name.
+
+    Raises:
+        InputError: there is no text file, or one is not UTF-8 (with file and line).
+    """
+
+    def records() -> Iterator[tuple[int, dict[str, str]]]:
+        for number, path in enumerate(text_files(folder), start=1):
+            title, text = _title_and_text(path)
+            yield number, {"doc_id": path.relative_to(folder).as_posix(), "title": title, "text": text}
+
+    try:
+        corpus = corpus_of(records(), str(folder))
+    except InputError as error:
+        if "is empty" not in str(error):
+            raise
+        wanted = "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/) or files ending in " + ", ".join(SUFFIXES)
+        raise InputError(f"{folder}: has nothing to read; {wanted} were expected") from None
+    return Collection(name=folder.resolve().name, corpus=corpus, queries=dataset_of({"query_id": [], "text": []}))
+
+
+def _title_and_text(path: Path) -> tuple[str, str]:
+    lines = [line for _, line in numbered_lines(path)]
+    for place, line in enumerate(lines):
+        if not line.strip():
+            continue
+        if line.startswith("#") and path.suffix.lower() != ".txt":
+            rest = lines[:place] + lines[place + 1 :]
+            return line.lstrip("#").strip(), "\n".join(rest).strip()
+        break
+    return path.stem.replace("_", " ").replace("-", " "), "\n".join(lines).strip()

@@ -1,0 +1,45 @@
+"""What can go wrong, as one tree.
+
+    TextripError
+    ├── InputError             what was given cannot be used: a file, a line, a setting (exit 2)
+    │   ├── MismatchError      two good things that do not belong together: an index and another encoder
+    │   └── MissingDependencyError   an optional package is not installed; the message says which
+    ├── OfflineError           something is only on the network, and there is none (exit 2)
+    └── StorageError           the disk refused: full, read-only, an I/O error (exit 1)
+
+Every message says what was found, what was wanted and what to do next. An `assert` is for our own
+mistakes only.
+"""
+
+
+class TextripError(Exception):
+    """The root: catch this to catch everything that textrip raises on purpose."""
+
+
+class InputError(TextripError):
+    """What was given cannot be used."""
+
+    @classmethod
+    def at(cls, source: str, line: int | None, reason: str) -> "InputError":
+        """An error at one line of a file, printed as `file:line: reason`."""
+        where = source if line is None else f"{source}:{line}"
+        return cls(f"{where}: {reason}")
+
+
+class MismatchError(InputError):
+    """Two things that are each in order and do not belong together."""
+
+
+class MissingDependencyError(InputError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, *, purpose: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs the package {package}; install it: pip install 'textrip[{extra}]'")
+
+
+class OfflineError(TextripError):
+    """Something is only on the network, and the network is away or not allowed."""
+
+
+class StorageError(TextripError):
+    """The disk refused: full, read-only, or an I/O error."""

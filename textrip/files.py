@@ -1,0 +1,217 @@
+"""Reading and writing files so that a bad day costs nothing.
+
+What is written goes to a temporary name beside its place, is synced, and is renamed: a reader sees the
+old file or the new one. What is read may be plain, gzip or zstandard, or `-` for standard input.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from textrip.errors import InputError, StorageError
+
+STDIN = "-"
+COMPRESSIONS = (".gz", ".zst")
+# A line longer than this is refused: a compressed file can hold one of terabytes.
+MAX_LINE_BYTES = 64 * 2**20
+_CHUNK_BYTES = 2**20
+
+
+def uncompressed_suffix(path: Path) -> str:
+    """The suffix that tells the format: `.jsonl` for `corpus.jsonl.gz`."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+@contextmanager
+def open_binary(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a plain, .gz or .zst file, or `-` for standard input, for reading bytes."""
+    if str(path) == STDIN:
+        yield sys.stdin.buffer
+        return
+    path = Path(path)
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: {_reason(error)}") from None
+    with raw:
+        if path.suffix.lower() == ".gz":
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield stream  # type: ignore[misc]  # GzipFile is a binary stream in all but name
+        elif path.suffix.lower() == ".zst":
+            import zstandard
+
+            with zstandard.ZstdDecompressor().stream_reader(raw) as stream:
+                yield io.BufferedReader(stream)
+        else:
+            yield raw
+
+
+def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file with their numbers from 1, without line ends and byte-order mark.
+
+    Raises:
+        InputError: with file and line, for bytes that are not UTF-8, a NUL, a damaged archive or a
+            line over 64 MiB.
+    """
+    source = str(path) if str(path) != STDIN else "<stdin>"
+    number = 0
+    with open_binary(path) as stream:
+        while True:
+            number += 1
+            try:
+                line = stream.readline(MAX_LINE_BYTES + 1)
+            except IsADirectoryError:
+                raise InputError(f"{source}: is a folder, a file was expected") from None
+            except Exception as error:  # noqa: BLE001  # each archive format has errors of its own
+                raise InputError.at(source, number, f"the archive is damaged: {error}") from None
+            if not line:
+                return
+            if len(line) > MAX_LINE_BYTES:
+                raise InputError.at(source, number, f"the line is longer than {MAX_LINE_BYTES >> 20} MiB")
+            yield number, _decode(line, source, number)
+
+
+def _decode(line: bytes, source: str, number: int) -> str:
+    if number == 1:
+        if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InputError.at(source, 1, "the file is UTF-16, UTF-8 was expected; convert it with iconv")
+        line = line.removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in line:
+        raise InputError.at(source, number, "a NUL byte; text was expected (is this a binary file?)")
+    try:
+        return line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{line[error.start]:02x} at column {error.start + 1}"
+        raise InputError.at(source, number, f"{found} is not UTF-8; convert the file with iconv") from None
+
+
+@contextmanager
+def replacing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success sync it and rename it, else remove it.
+
+    The block may make a file or a folder there. An existing `path` is refused without `force`, and
+    stays as it is until the new one is complete.
+
+    Raises:
+        InputError: `path` exists and `force` is not set, or its parent is not a folder.
+        StorageError: the disk refused.
+    """
+    target = Path(path)
+    refuse_existing(target, force=force)
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        _rename(temporary, target)
+    except OSError as error:
+        raise StorageError(f"{error.filename or target}: {_reason(error)}") from error
+    finally:
+        _remove(temporary)
+
+
+def refuse_existing(path: str | Path, *, force: bool) -> None:
+    """Raise InputError where `path` could not be written, before any work is spent on it."""
+    target = Path(path)
+    if target.exists() and not force:
+        raise InputError(f"{target} exists; name another place or overwrite it with --force")
+    parent = next((folder for folder in target.absolute().parents if folder.exists()), None)
+    if parent is None or not parent.is_dir():
+        raise InputError(f"{target}: {parent} is not a folder")
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"{target}: {parent} is not writable")
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    if temporary.is_dir() and target.exists():
+        # A folder cannot replace a folder in one step: the old one steps aside first.
+        aside = target.parent / f".{target.name}.{secrets.token_hex(4)}.old"
+        target.rename(aside)
+        try:
+            temporary.rename(target)
+        except OSError:
+            aside.rename(target)
+            raise
+        _remove(aside)
+    else:
+        temporary.replace(target)
+    _sync_entry(target.parent)
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir():
+        for child in path.iterdir():
+            _sync(child)
+        _sync_entry(path)
+    else:
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+def _sync_entry(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON value, keys in the given order, readable by a person."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, *, kind: str, version: int) -> dict[str, Any]:
+    """Read a JSON object of ours and check its kind and format version.
+
+    Raises:
+        InputError: the file is missing, damaged, of another kind, or of a newer version.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {_reason(error)}") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: is not JSON; the file is damaged") from None
+    if not isinstance(found, dict) or found.get("kind") != kind:
+        raise InputError(f"{path}: is not a {kind} of textrip")
+    if not isinstance(found.get("format"), int) or not 1 <= found["format"] <= version:
+        raise InputError(
+            f"{path}: has format {found.get('format')!r}, this textrip reads up to {version}; "
+            "open it with the textrip that wrote it, or a newer one"
+        )
+    return found
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Words: the analyzer and BM25."""

@@ -1,0 +1,74 @@
+"""From a text to the terms that BM25 counts; one analyzer for corpus and queries, saved with the index."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import Stemmer
+
+from textrip.errors import InputError
+
+# The 33 words that Lucene's StandardAnalyzer leaves out.
+ENGLISH_STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then there these "
+    "they this to was will with".split()
+)
+_WORD = re.compile(r"\w+", re.UNICODE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analyzer:
+    """Lower case, Unicode folding, stop words and Snowball stemming, each a switch.
+
+    Attributes:
+        lowercase: Case does not matter.
+        fold: NFKD without combining marks: "Café" and "cafe" are one term, and so are full-width forms.
+        stop_words: Leave out the commonest English words.
+        stemmer: A language of Snowball ("english", "german", ...), or None for no stemming.
+    """
+
+    lowercase: bool = True
+    fold: bool = True
+    stop_words: bool = True
+    stemmer: str | None = "english"
+
+    def __post_init__(self) -> None:
+        if self.stemmer is not None and self.stemmer not in Stemmer.algorithms():
+            languages = ", ".join(sorted(Stemmer.algorithms()))
+            raise InputError(f"stemmer {self.stemmer!r} is no language of Snowball; one of {languages}, or none")
+
+    @classmethod
+    def for_language(cls, language: str) -> "Analyzer":
+        """The analyzer for a Snowball language, or "none" for no stemming; stop words only for English."""
+        stemmer = None if language == "none" else language
+        return cls(stemmer=stemmer, stop_words=language in {"english", "none"})
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> "Analyzer":
+        """The analyzer that `to_dict` described."""
+        return cls(**saved)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The switches as plain values, for saving."""
+        return asdict(self)
+
+    @cached_property
+    def _stem(self) -> Any:
+        return Stemmer.Stemmer(self.stemmer, 200_000) if self.stemmer else None
+
+    def normalise(self, text: str) -> str:
+        """Case and Unicode folding, before a text is cut into words."""
+        if self.fold and not text.isascii():
+            decomposed = unicodedata.normalize("NFKD", text)
+            text = "".join(character for character in decomposed if not unicodedata.combining(character))
+        return text.lower() if self.lowercase else text
+
+    def __call__(self, text: str) -> list[str]:
+        """The terms of a text, in order, with repetitions."""
+        words: Iterable[str] = _WORD.findall(self.normalise(text))
+        if self.stop_words:
+            words = [word for word in words if word not in ENGLISH_STOP_WORDS]
+        return self._stem.stemWords(words) if self._stem is not None else list(words)

@@ -1,0 +1,278 @@
+"""BM25 with rank-bm25's scores over a sparse matrix.
+
+rank-bm25 keeps a dictionary of counts for every document and reads all of them for every term of a
+query. Here its classes keep their constructor, their idf and their parameters, and only the counts are
+held another way: what a term adds to a document's score (its impact) is worked out once and stored by
+term, so that a query reads the postings of its own terms and nothing else. Scores agree with rank-bm25's
+within 1e-5.
+
+The variants are those of Trotman, Puurula and Burgess, "Improvements to BM25 and Language Models
+Examined" (ADCS 2014).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import rank_bm25
+from numpy.typing import NDArray
+
+from textrip import ranking
+from textrip.errors import InputError
+from textrip.files import read_json, sha256, write_json
+
+Tokens = Sequence[str]
+
+KIND = "textrip-bm25"
+FORMAT = 1
+_ARRAYS = ("indptr", "doc_indices", "impacts")
+
+
+class _ImpactMatrix:
+    """What the three variants share: counting into a matrix and reading scores from it.
+
+    Shapes: t terms, n documents, z postings.
+
+    Attributes:
+        indptr: (t + 1,) int64, where each term's postings begin.
+        doc_indices: (z,) int32, the documents of the postings, ascending within a term.
+        impacts: (z,) float32, what the posting adds to its document's score.
+        baselines: (t,) float64, what the term adds to every document, with or without it (BM25+).
+        vocabulary: From term to its row.
+    """
+
+    PARAMETERS: ClassVar[tuple[str, ...]]
+    indptr: NDArray[np.int64]
+    doc_indices: NDArray[np.int32]
+    impacts: NDArray[np.float32]
+    baselines: NDArray[np.float64]
+    vocabulary: dict[str, int]
+    corpus_size: int
+    avgdl: float
+    idf: dict[str, float]
+
+    def _initialize(self, corpus: Iterable[Tokens]) -> dict[str, int]:
+        """Count the corpus; called by rank-bm25's constructor, returns each term's document frequency."""
+        self.vocabulary = vocabulary = {}
+        rows: list[NDArray[np.int32]] = []
+        lengths: list[int] = []
+        for tokens in corpus:
+            if isinstance(tokens, str):
+                raise InputError("a document is a string, a list of tokens was expected; analyze it first")
+            rows.append(
+                np.fromiter((vocabulary.setdefault(token, len(vocabulary)) for token in tokens), dtype=np.int32)
+            )
+            lengths.append(len(tokens))
+        if not lengths:
+            raise InputError("the corpus is empty, at least one document was expected")
+        self.doc_len = np.asarray(lengths, dtype=np.int64)
+        self.corpus_size = len(lengths)
+        self.avgdl = float(self.doc_len.sum()) / self.corpus_size
+        frequencies = self._count(rows)
+        return dict(zip(vocabulary, frequencies.tolist(), strict=True))
+
+    def _count(self, rows: list[NDArray[np.int32]]) -> NDArray[np.int64]:
+        """Sort all occurrences by term and document, and run-length encode them."""
+        size = self.corpus_size
+        occurrences = np.concatenate(rows).astype(np.int64) * size
+        occurrences += np.repeat(np.arange(size), self.doc_len)
+        keys, counts = np.unique(occurrences, return_counts=True)
+        terms, documents = np.divmod(keys, size)
+        self.doc_indices = documents.astype(np.int32)
+        self._counts = counts.astype(np.float64)
+        frequencies = np.bincount(terms, minlength=len(self.vocabulary))
+        self.indptr = np.concatenate(([0], np.cumsum(frequencies))).astype(np.int64)
+        return frequencies
+
+    def _calc_idf(self, nd: dict[str, int]) -> None:
+        if nd:  # rank-bm25 divides by the size of the vocabulary
+            super()._calc_idf(nd)  # type: ignore[misc]
+        idf = np.fromiter((self.idf[term] for term in self.vocabulary), dtype=np.float64, count=len(self.vocabulary))
+        weights = np.repeat(idf, np.diff(self.indptr))
+        # A corpus of empty documents has no postings, and an average length of 0 that nothing divides by.
+        relative_length = self.doc_len[self.doc_indices] / (self.avgdl or 1.0)
+        impacts, baselines = self._impacts(self._counts, relative_length, weights, idf)
+        self.impacts, self.baselines = impacts.astype(np.float32), baselines
+        del self._counts
+
+    def _impacts(
+        self,
+        counts: NDArray[np.float64],
+        relative_length: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        idf: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The formula: impacts (z,) and baselines (t,) of counts (z,), |d|/avgdl (z,), idf (z,) and (t,)."""
+        raise NotImplementedError
+
+    def _tokenize_corpus(self, corpus: Iterable[str]) -> list[list[str]]:
+        # rank-bm25 forks a pool of processes here; a fork hangs beside torch's threads.
+        return [self.tokenizer(document) for document in corpus]  # type: ignore[attr-defined]
+
+    def get_scores(self, query: Tokens) -> NDArray[np.float64]:
+        """Every document's score for a query of tokens; a token that occurs twice counts twice.
+
+        Returns:
+            (documents,) float64.
+
+        Raises:
+            InputError: the query is a string, which would be read letter by letter.
+        """
+        if isinstance(query, str):
+            raise InputError("the query is a string, a list of tokens was expected; analyze it first")
+        scores = np.zeros(self.corpus_size)
+        for token in query:
+            term = self.vocabulary.get(token)
+            if term is None:
+                continue
+            postings = slice(self.indptr[term], self.indptr[term + 1])
+            scores[self.doc_indices[postings]] += self.impacts[postings]  # a term names a document once
+            if self.baselines[term]:
+                scores += self.baselines[term]
+        return scores
+
+    def get_batch_scores(self, query: Tokens, doc_ids: Sequence[int]) -> list[float]:
+        """The scores of some documents, by their places."""
+        return self.get_scores(query)[np.asarray(doc_ids, dtype=np.int64)].tolist()  # type: ignore[no-any-return]
+
+    def get_top_n(self, query: Tokens, documents: Sequence[Any], n: int = 5) -> list[Any]:
+        """The n best of `documents`, which stand in the order of the corpus."""
+        if len(documents) != self.corpus_size:
+            raise InputError(f"{len(documents)} documents given, the index has {self.corpus_size}")
+        return [documents[place] for place in self.top_k([query], n)[0][0]]
+
+    def top_k(
+        self, queries: Sequence[Tokens], k: int, order: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k best documents of every query, best first.
+
+        Documents of score 0 take part, as they do in rank-bm25: they are no matches.
+
+        Args:
+            queries: q lists of tokens.
+            k: How many; at most the number of documents.
+            order: (documents,) what breaks ties; the place in the corpus where None.
+
+        Returns:
+            Places (q, k) int64 and scores (q, k) float64.
+        """
+        if isinstance(queries, str):
+            raise InputError("the queries are a string, a list of lists of tokens was expected")
+        k = min(k, self.corpus_size)
+        indices = np.empty((len(queries), k), dtype=np.int64)
+        scores = np.empty((len(queries), k))
+        for row, query in enumerate(queries):  # one row of scores at a time: q x n would not fit
+            places, best = ranking.top_k(self.get_scores(query)[None, :], k, order)
+            indices[row], scores[row] = places[0], best[0]
+        return indices, scores
+
+    def save(self, folder: str | Path) -> None:
+        """Write arrays and JSON into a new folder; nothing is pickled."""
+        folder = Path(folder)
+        folder.mkdir(parents=True)
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        np.save(folder / "baselines.npy", self.baselines, allow_pickle=False)
+        (folder / "vocabulary.json").write_text(json.dumps(list(self.vocabulary)), encoding="utf-8")
+        names = [*(f"{name}.npy" for name in (*_ARRAYS, "baselines")), "vocabulary.json"]
+        write_json(
+            folder / "bm25.json",
+            {
+                "kind": KIND,
+                "format": FORMAT,
+                "variant": type(self).__name__,
+                "parameters": {name: getattr(self, name) for name in self.PARAMETERS},
+                "corpus_size": self.corpus_size,
+                "sha256": {name: sha256(folder / name) for name in names},
+            },
+        )
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Open what `save` wrote; the arrays are memory-mapped.
+
+        Raises:
+            InputError: a file is missing or damaged, or the folder holds another variant.
+        """
+        folder = Path(folder)
+        saved = read_json(folder / "bm25.json", kind=KIND, version=FORMAT)
+        if saved["variant"] != cls.__name__:
+            raise InputError(f"{folder}: holds {saved['variant']}, {cls.__name__} was asked for")
+        for name, digest in saved["sha256"].items():
+            path = folder / Path(name).name
+            if not path.is_file() or sha256(path) != digest:
+                raise InputError(f"{path}: is missing or damaged; build the index again")
+        index = cls.__new__(cls)
+        for name, value in saved["parameters"].items():
+            setattr(index, name, value)
+        for name in _ARRAYS:
+            setattr(index, name, np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+        index.baselines = np.load(folder / "baselines.npy", allow_pickle=False)
+        terms = json.loads((folder / "vocabulary.json").read_bytes())
+        index.vocabulary = {term: row for row, term in enumerate(terms)}
+        index.corpus_size = saved["corpus_size"]
+        return index
+
+
+class BM25Okapi(_ImpactMatrix, rank_bm25.BM25Okapi):  # type: ignore[misc]
+    """Okapi BM25 in the ATIRE form, idf floored at epsilon times its average as rank-bm25 does.
+
+    A term in more than half of the documents gets that floor, which in a tiny corpus can be negative.
+    """
+
+    PARAMETERS = ("k1", "b", "epsilon")
+    k1: float
+    b: float
+
+    def _impacts(
+        self,
+        counts: NDArray[np.float64],
+        relative_length: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        idf: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        saturation = counts + self.k1 * (1 - self.b + self.b * relative_length)
+        return weights * counts * (self.k1 + 1) / saturation, np.zeros_like(idf)
+
+
+class BM25L(_ImpactMatrix, rank_bm25.BM25L):  # type: ignore[misc]
+    """BM25L (Lv and Zhai, SIGIR 2011) as rank-bm25 writes it: the gain is multiplied by the count."""
+
+    PARAMETERS = ("k1", "b", "delta")
+    k1: float
+    b: float
+    delta: float
+
+    def _impacts(
+        self,
+        counts: NDArray[np.float64],
+        relative_length: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        idf: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        normalised = counts / (1 - self.b + self.b * relative_length) + self.delta
+        return weights * counts * (self.k1 + 1) * normalised / (self.k1 + normalised), np.zeros_like(idf)
+
+
+class BM25Plus(_ImpactMatrix, rank_bm25.BM25Plus):  # type: ignore[misc]
+    """BM25+ (Lv and Zhai, CIKM 2011) as rank-bm25 writes it: delta goes to every document.
+
+    So a document without any of the query's terms has a score above 0, equal for all such documents.
+    """
+
+    PARAMETERS = ("k1", "b", "delta")
+    k1: float
+    b: float
+    delta: float
+
+    def _impacts(
+        self,
+        counts: NDArray[np.float64],
+        relative_length: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        idf: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        saturation = counts + self.k1 * (1 - self.b + self.b * relative_length)
+        return weights * counts * (self.k1 + 1) / saturation, self.delta * idf

@@ -1,0 +1,58 @@
+"""An analyzer and its BM25: texts in, ranks out."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.files import read_json, write_json
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.bm25 import BM25Okapi
+
+KIND = "textrip-analyzer"
+FORMAT = 1
+
+
+class LexicalSearcher:
+    """BM25 over texts, with one analyzer for corpus and queries."""
+
+    def __init__(self, bm25: BM25Okapi, analyzer: Analyzer, order: NDArray[np.int64] | None = None) -> None:
+        self.bm25 = bm25
+        self.analyzer = analyzer
+        self.order = order
+
+    @classmethod
+    def build(
+        cls,
+        texts: Iterable[str],
+        *,
+        analyzer: Analyzer | None = None,
+        order: NDArray[np.int64] | None = None,
+        k1: float = 1.5,
+        b: float = 0.75,
+    ) -> Self:
+        """Count the texts; `order` breaks ties (see ranking.id_order)."""
+        analyzer = analyzer or Analyzer()
+        return cls(BM25Okapi((analyzer(text) for text in texts), k1=k1, b=b), analyzer, order)
+
+    def search(self, queries: Sequence[str], k: int) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """For every query the places and scores of at most k documents, best first.
+
+        A document without a term of the query is no hit: its score is 0 and it is left out.
+        """
+        places, scores = self.bm25.top_k([self.analyzer(query) for query in queries], k, self.order)
+        return [(row[best > 0], best[best > 0]) for row, best in zip(places, scores, strict=True)]
+
+    def save(self, folder: Path) -> None:
+        """Write BM25 and the analyzer into a new folder."""
+        self.bm25.save(folder)
+        write_json(folder / "analyzer.json", {"kind": KIND, "format": FORMAT, **self.analyzer.to_dict()})
+
+    @classmethod
+    def open(cls, folder: Path, order: NDArray[np.int64] | None = None) -> Self:
+        """Open what `save` wrote."""
+        saved = read_json(folder / "analyzer.json", kind=KIND, version=FORMAT)
+        switches = {name: value for name, value in saved.items() if name not in {"kind", "format"}}
+        return cls(BM25Okapi.open(folder), Analyzer.from_dict(switches), order)
