@@ -1,0 +1,1 @@
+"""Proof: measures, evaluation over the whole corpus, paired tests."""

@@ -1,0 +1,231 @@
+"""Evaluation over the whole corpus: BM25, encoders and their fusion on the judged queries of a split."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
+from textrip.eval.measures import MEASURES, mean, per_query
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.searcher import LexicalSearcher
+from textrip.provenance import provenance
+from textrip.retrieval.dense import dense_top_k
+from textrip.retrieval.fusion import reciprocal_rank_fusion
+
+# As deep as trec_eval looks; AP needs it.
+DEPTH = 1000
+
+Rows = list[NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class SystemResult:
+    """One system's measures, as means and by query, and the seconds that its rankings took."""
+
+    system: str
+    values: dict[str, dict[str, float]]
+    seconds: float
+
+    def __getitem__(self, measure: str) -> float:
+        return mean(self.values[measure])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row of a report."""
+        measured = {measure: round(self[measure], 4) for measure in MEASURES}
+        return {"system": self.system, **measured, "seconds": round(self.seconds, 2)}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Several systems on one split."""
+
+    collection: str
+    split: str
+    queries: int
+    results: list[SystemResult]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, system: str) -> SystemResult:
+        return next(result for result in self.results if result.system == system)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "collection": self.collection,
+            "split": self.split,
+            "queries": self.queries,
+            "rows": [result.to_dict() for result in self.results],
+            "provenance": self.provenance,
+        }
+
+
+class Evaluator:
+    """Ranks the whole corpus for one split's queries, and measures."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        split: str,
+        *,
+        analyzer: Analyzer | None = None,
+        searcher: LexicalSearcher | None = None,
+    ) -> None:
+        self.collection = collection
+        self.split = split
+        self.queries = collection.queries_of(split)
+        self.results: list[SystemResult] = []
+        self._analyzer = analyzer
+        self._searcher = searcher
+        self._bm25: tuple[Rows, float] | None = None
+
+    def bm25(self) -> SystemResult:
+        """Measure BM25."""
+        return self._measure("bm25", *self._bm25_rows())
+
+    def encoder(self, encoder: Encoder, *, name: str | None = None, hybrid: str | None = None) -> SystemResult:
+        """Measure an encoder, and its fusion with BM25 under the name `hybrid` where one is given."""
+        started = time.perf_counter()
+        documents = encoder.encode(self.collection.texts, progress="encoding documents")
+        return self.vectors(encoder, documents, name=name, hybrid=hybrid, started=started)
+
+    def vectors(
+        self,
+        encoder: Encoder,
+        documents: NDArray[np.float32],
+        *,
+        name: str | None = None,
+        hybrid: str | None = None,
+        started: float | None = None,
+    ) -> SystemResult:
+        """Measure an encoder whose document vectors (n, d) are there already."""
+        started = time.perf_counter() if started is None else started
+        queries = encoder.encode(list(self.queries.values()), kind="query")
+        rows, _ = dense_top_k(queries, documents, DEPTH, self.collection.doc_order)
+        result = self._measure(name or encoder.name, list(rows), time.perf_counter() - started)
+        if hybrid is not None:
+            lexical, seconds = self._bm25_rows()
+            fused = [
+                reciprocal_rank_fusion([dense, words], DEPTH, self.collection.doc_order)[0]
+                for dense, words in zip(rows, lexical, strict=True)
+            ]
+            self._measure(hybrid, fused, result.seconds + seconds)
+        return result
+
+    def evaluation(self) -> Evaluation:
+        """What was measured so far, with its provenance."""
+        about = {
+            "collection_sha256": self.collection.fingerprint,
+            "documents": len(self.collection.corpus),
+            "depth": DEPTH,
+            **provenance(),
+        }
+        return Evaluation(self.collection.name, self.split, len(self.queries), list(self.results), about)
+
+    def _bm25_rows(self) -> tuple[Rows, float]:
+        if self._bm25 is None:
+            started = time.perf_counter()
+            searcher = self._searcher or LexicalSearcher.build(
+                self.collection.texts, analyzer=self._analyzer, order=self.collection.doc_order
+            )
+            rows = [row for row, _ in searcher.search(list(self.queries.values()), DEPTH)]
+            self._bm25 = rows, time.perf_counter() - started
+        return self._bm25
+
+    def _measure(self, system: str, rows: Iterable[NDArray[np.int64]], seconds: float) -> SystemResult:
+        doc_ids = self.collection.doc_ids
+        rankings = {
+            query_id: [doc_ids[row] for row in ranked] for query_id, ranked in zip(self.queries, rows, strict=True)
+        }
+        result = SystemResult(system, per_query(self.collection.judged(self.split), rankings), seconds)
+        self.results.append(result)
+        return result
+
+
+def evaluate(
+    collection: Collection,
+    *,
+    split: str = "test",
+    bm25: bool = True,
+    encoders: Sequence[Encoder] = (),
+    hybrid: bool = False,
+    analyzer: Analyzer | None = None,
+) -> Evaluation:
+    """Measure systems on the judged queries of a split, the whole corpus searched.
+
+    Args:
+        collection: With judgments for the split.
+        split: Which queries.
+        bm25: Measure BM25.
+        encoders: Measured one after another.
+        hybrid: Measure the reciprocal-rank fusion of BM25 with every encoder, too.
+        analyzer: BM25's.
+
+    Raises:
+        InputError: the split has no judgments; or hybrid without an encoder.
+    """
+    if hybrid and not encoders:
+        raise InputError("hybrid fuses BM25 with an encoder: name one with --model")
+    evaluator = Evaluator(collection, split, analyzer=analyzer)
+    if bm25:
+        evaluator.bm25()
+    for encoder in encoders:
+        fused = None
+        if hybrid:
+            fused = "hybrid" if len(encoders) == 1 else f"hybrid {encoder.name}"
+        evaluator.encoder(encoder, hybrid=fused)
+    return evaluator.evaluation()
+
+
+def dev_evaluation(
+    collection: Collection, *, max_documents: int, searcher: LexicalSearcher | None = None, max_queries: int = 500
+) -> tuple[Callable[[Encoder], float], int]:
+    """nDCG@10 on the dev split as a function of an encoder, and how many documents it searches.
+
+    To choose among the steps of one training, a corpus of more than `max_documents` is cut to every
+    judged document of the dev queries and BM25's best for them. Figures from it are higher than over the
+    whole corpus, and are for choosing only.
+
+    Args:
+        collection: With judgments for dev.
+        max_documents: Where the corpus is cut; 0 never cuts.
+        searcher: A BM25 of this collection that is already built.
+        max_queries: More dev queries than this are thinned evenly.
+    """
+    queries = collection.queries_of("dev")
+    kept = list(queries)[:: -(-len(queries) // max_queries)]
+    judged = {query_id: collection.judged("dev")[query_id] for query_id in kept}
+    rows = np.arange(len(collection.corpus))
+    if 0 < max_documents < len(rows):
+        rows = _pool(collection, {query_id: queries[query_id] for query_id in kept}, max_documents, searcher)
+    pool = Collection(
+        collection.name, collection.corpus.select(rows), collection.queries, {"dev": judged}
+    )
+    return (lambda encoder: Evaluator(pool, "dev").encoder(encoder)["nDCG@10"]), len(rows)
+
+
+def _pool(
+    collection: Collection, queries: dict[str, str], size: int, searcher: LexicalSearcher | None
+) -> NDArray[np.int64]:
+    """Rows of the judged documents and, rank by rank, of BM25's best, until `size` are found."""
+    searcher = searcher or LexicalSearcher.build(collection.texts, order=collection.doc_order)
+    judged = collection.judged("dev")
+    rows = {
+        collection.doc_row[doc_id]
+        for query_id in queries
+        for doc_id in judged[query_id]
+        if doc_id in collection.doc_row
+    }
+    ranked = [row.tolist() for row, _ in searcher.search(list(queries.values()), DEPTH)]
+    for rank in range(DEPTH):
+        for row in ranked:
+            if len(rows) >= size:
+                return np.asarray(sorted(rows))
+            if rank < len(row):
+                rows.add(row[rank])
+    return np.asarray(sorted(rows))

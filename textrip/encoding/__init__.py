@@ -1,0 +1,1 @@
+"""Texts to vectors: loading, encoding and saving a sentence-transformers model."""

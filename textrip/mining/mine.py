@@ -1,0 +1,223 @@
+"""Mining: for every judged query, BM25's best documents that are neither relevant nor copies.
+
+BM25 is asked with the query (not with the positive, which would mine the positive's siblings). Left out
+are every judged positive of the query, by id and by text; the query's own document; documents that share
+no term with the query, whose score of 0 is no rank; and a text that is already among the negatives.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.data.collection import Collection
+from textrip.data.split import normalised
+from textrip.errors import InputError
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.searcher import LexicalSearcher
+from textrip.mining.triples import Group, Negative, Triples
+from textrip.progress import advancing
+from textrip.provenance import provenance
+
+_QUERIES_A_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class MineSettings:
+    """How negatives are chosen.
+
+    Attributes:
+        split: Whose judgments are used.
+        negatives: How many negatives a group gets at most; fewer where BM25 finds fewer.
+        depth: How deep in BM25's ranking a negative may stand.
+        skip: How many ranks from the top are passed over (they hold unjudged relevant documents).
+        sample: Draw the negatives from the window at random; else the hardest are taken.
+        positives: How many groups a query gives at most, one for each positive, drawn at random: else the
+            queries with a hundred positives own the loss.
+        queries: How many queries are used at most, drawn at random; all where None.
+        seed: For every draw.
+    """
+
+    split: str = "train"
+    negatives: int = 1
+    depth: int = 100
+    skip: int = 0
+    sample: bool = False
+    positives: int = 4
+    queries: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {getattr(self, name)}, at least {least} was expected"
+            for name, least in (("negatives", 1), ("depth", 1), ("skip", 0), ("positives", 1))
+            if getattr(self, name) < least
+        ]
+        if self.queries is not None and self.queries < 1:
+            problems.append(f"queries is {self.queries}, at least 1 was expected")
+        if self.skip >= self.depth:
+            problems.append(f"skip is {self.skip} and depth {self.depth}: no rank is left between them")
+        if problems:
+            raise InputError("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Normalised texts to compare by, read from the collection once each."""
+
+    collection: Collection
+    _seen: dict[int, int]
+
+    def key(self, row: int) -> int:
+        if row not in self._seen:
+            self._seen[row] = hash(normalised(self.collection.texts[row]))
+        return self._seen[row]
+
+
+def mine(
+    collection: Collection,
+    *,
+    settings: MineSettings | None = None,
+    analyzer: Analyzer | None = None,
+    searcher: LexicalSearcher | None = None,
+) -> Triples:
+    """Mine grouped triples with BM25 hard negatives.
+
+    Args:
+        collection: With judgments for the settings' split.
+        settings: How negatives are chosen.
+        analyzer: How texts become terms.
+        searcher: A BM25 of this collection that is already built.
+
+    Returns:
+        The triples, ordered by query_id and positive_id: the same for the same data and seed. Negatives
+        that were judged (relevance 0) come first in a group, then BM25's.
+
+    Raises:
+        InputError: there are no judgments, or no group with a positive and a negative came out.
+    """
+    settings = settings or MineSettings()
+    queries = collection.queries_of(settings.split)
+    searcher = searcher or LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+    groups: list[Group] = []
+    counts = {"queries": 0, "queries without a positive in the corpus": 0, "queries without a negative": 0}
+    texts = _Texts(collection, {})
+    chosen = _chosen(queries, settings)
+    with advancing("mining", len(chosen)) as advance:
+        for query_id, ranking in _rankings(chosen, queries, searcher, settings):
+            counts["queries"] += 1
+            found = _groups_of(query_id, queries[query_id], ranking, collection, texts, settings)
+            if isinstance(found, str):
+                counts[found] += 1
+            else:
+                groups.extend(found)
+            advance(1)
+    if not groups:
+        raise InputError(f"{collection.name}: no triple came out of {counts['queries']} queries: {counts}")
+    about = {
+        "collection": collection.name,
+        "collection_sha256": collection.fingerprint,
+        "settings": asdict(settings),
+        "analyzer": searcher.analyzer.to_dict(),
+        "counts": {**counts, "groups": len(groups), "triples": sum(len(group.negatives) for group in groups)},
+        **provenance(),
+    }
+    return Triples(groups, about)
+
+
+def _chosen(queries: dict[str, str], settings: MineSettings) -> list[str]:
+    ids = sorted(queries)
+    if settings.queries is not None and settings.queries < len(ids):
+        ids = sorted(random.Random(settings.seed).sample(ids, settings.queries))  # noqa: S311  # a seed, no secret
+    return ids
+
+
+Ranking = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def _rankings(
+    ids: Sequence[str],
+    queries: dict[str, str],
+    searcher: LexicalSearcher,
+    settings: MineSettings,
+) -> Iterator[tuple[str, Ranking]]:
+    """BM25's ranking of every query."""
+    for start in range(0, len(ids), _QUERIES_A_BATCH):
+        batch = ids[start : start + _QUERIES_A_BATCH]
+        yield from zip(batch, searcher.search([queries[query_id] for query_id in batch], settings.depth), strict=True)
+
+
+def _groups_of(
+    query_id: str,
+    query: str,
+    ranking: Ranking,
+    collection: Collection,
+    texts: _Texts,
+    settings: MineSettings,
+) -> list[Group] | str:
+    """The groups of one query, or which count explains that there are none."""
+    rows = collection.doc_row
+    # Over every split: a document that is relevant for this query in dev is no negative in train.
+    judgments = [qrels[query_id] for qrels in collection.qrels.values() if query_id in qrels]
+    relevant = {doc_id for judged in judgments for doc_id, grade in judged.items() if grade > 0 and doc_id in rows}
+    mine_of = collection.judged(settings.split)[query_id]
+    positives = sorted(doc_id for doc_id, grade in mine_of.items() if grade > 0 and doc_id in rows)
+    if not positives:
+        return "queries without a positive in the corpus"
+    draw = random.Random(f"{settings.seed}:{query_id}")  # noqa: S311  # of its own: order does not matter
+    if len(positives) > settings.positives:
+        positives = sorted(draw.sample(positives, settings.positives))
+    barred = {texts.key(rows[doc_id]) for doc_id in relevant} | {hash(normalised(query))}
+    judged_out = {doc_id for judged in judgments for doc_id, grade in judged.items() if grade <= 0}
+    candidates = [
+        Negative(doc_id, 0, 0.0, "judged")
+        for doc_id in sorted(judged_out)
+        if doc_id in rows and doc_id not in relevant and texts.key(rows[doc_id]) not in barred
+    ][: settings.negatives]
+    barred |= {texts.key(rows[negative.doc_id]) for negative in candidates}
+    window = list(_window(query_id, ranking, relevant, barred, collection, texts, settings))
+    groups = []
+    for positive in positives:
+        wanted = settings.negatives - len(candidates)
+        if settings.sample and len(window) > wanted:
+            places = sorted(draw.sample(range(len(window)), wanted))
+            mined = [window[place] for place in places]
+        else:
+            mined = window[:wanted]
+        negatives = (*candidates, *mined)
+        if negatives:
+            groups.append(Group(query_id, positive, negatives))
+    return groups or "queries without a negative"
+
+
+def _window(
+    query_id: str,
+    ranking: Ranking,
+    relevant: set[str],
+    barred: set[int],
+    collection: Collection,
+    texts: _Texts,
+    settings: MineSettings,
+) -> Iterator[Negative]:
+    """BM25's documents below the skipped ranks that may be negatives."""
+    seen = set(barred)
+    for rank, (row, score) in enumerate(zip(ranking[0].tolist(), ranking[1].tolist(), strict=True), start=1):
+        doc_id = collection.doc_ids[row]
+        if rank <= settings.skip or doc_id in relevant or doc_id == query_id or texts.key(row) in seen:
+            continue
+        seen.add(texts.key(row))
+        yield Negative(doc_id, rank, score, "bm25")
+
+
+def describe(triples: Triples) -> dict[str, Any]:
+    """Counts for a person: groups, triples, queries, negatives a group."""
+    queries = {group.query_id for group in triples.groups}
+    return {
+        "queries": len(queries),
+        "groups": len(triples),
+        "triples": triples.count,
+        "negatives per group": round(triples.count / max(1, len(triples)), 2),
+    }

@@ -1,0 +1,1 @@
+"""Finding: dense search, fusion, and the index on disk."""

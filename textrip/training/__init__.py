@@ -1,0 +1,1 @@
+"""Fine-tuning an encoder with triplet loss over mined groups."""

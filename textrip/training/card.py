@@ -1,0 +1,58 @@
+"""The model card: what a tuned encoder is, where it came from and how it is used."""
+
+from typing import Any
+
+_CARD = """---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags:
+- sentence-transformers
+- feature-extraction
+- triplet-loss
+- textrip
+---
+
+# An encoder tuned by textrip
+
+Tuned from `{base}` on the collection `{collection}` with triplet loss ({strategy} negatives, {distance}
+distance, margin {margin:g}) over {groups:,} groups of {queries:,} queries.
+
+| dev nDCG@10 | |
+|---|---|
+| before | {before} |
+| after | {after} |
+
+{kept} `manifest.json` beside this card holds every setting, version and hash.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+vectors = model.encode(["a question", "a document"], normalize_embeddings=True)
+```
+"""
+
+
+def model_card(manifest: dict[str, Any]) -> str:
+    """The card's text for a manifest (see train.py)."""
+    settings, dev = manifest["settings"], manifest["dev"]
+    after = max((step["nDCG@10"] for step in dev), default=None)
+    kept = (
+        "No step of the training was better on dev than its start: these are the base's weights."
+        if manifest["kept_step"] == 0
+        else f"The weights are those of step {manifest['kept_step']}, the best on dev."
+    )
+    if not dev:
+        kept = "There was no dev split: these are the weights of the last step, and nothing here says they are better."
+    return _CARD.format(
+        base=manifest["base"]["name"],
+        collection=manifest["data"]["collection"],
+        groups=manifest["data"]["groups"],
+        queries=manifest["data"]["queries"],
+        before="not measured" if not dev else f"{dev[0]['nDCG@10']:.4f}",
+        after="not measured" if after is None else f"{after:.4f}",
+        kept=kept,
+        strategy=settings["strategy"],
+        distance=settings["distance"],
+        margin=settings["margin"],
+    )
