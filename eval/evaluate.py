@@ -16,10 +16,7 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.provenance import provenance
 from textrip.retrieval.dense import dense_top_k
-from textrip.retrieval.fusion import reciprocal_rank_fusion
-
-# As deep as trec_eval looks; AP needs it.
-DEPTH = 1000
+from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
 
 Rows = list[NDArray[np.int64]]
 
@@ -88,7 +85,9 @@ class Evaluator:
         """Measure BM25."""
         return self._measure("bm25", *self._bm25_rows())
 
-    def encoder(self, encoder: Encoder, *, name: str | None = None, hybrid: str | None = None) -> SystemResult:
+    def encoder(
+        self, encoder: Encoder, *, name: str | None = None, hybrid: str | None = None
+    ) -> SystemResult:
         """Measure an encoder, and its fusion with BM25 under the name `hybrid` where one is given."""
         started = time.perf_counter()
         documents = encoder.encode(self.collection.texts, progress="encoding documents")
@@ -140,7 +139,8 @@ class Evaluator:
     def _measure(self, system: str, rows: Iterable[NDArray[np.int64]], seconds: float) -> SystemResult:
         doc_ids = self.collection.doc_ids
         rankings = {
-            query_id: [doc_ids[row] for row in ranked] for query_id, ranked in zip(self.queries, rows, strict=True)
+            query_id: [doc_ids[row] for row in ranked]
+            for query_id, ranked in zip(self.queries, rows, strict=True)
         }
         result = SystemResult(system, per_query(self.collection.judged(self.split), rankings), seconds)
         self.results.append(result)
@@ -183,7 +183,11 @@ def evaluate(
 
 
 def dev_evaluation(
-    collection: Collection, *, max_documents: int, searcher: LexicalSearcher | None = None, max_queries: int = 500
+    collection: Collection,
+    *,
+    max_documents: int,
+    searcher: LexicalSearcher | None = None,
+    max_queries: int = 500,
 ) -> tuple[Callable[[Encoder], float], int]:
     """nDCG@10 on the dev split as a function of an encoder, and how many documents it searches.
 
@@ -203,9 +207,7 @@ def dev_evaluation(
     rows = np.arange(len(collection.corpus))
     if 0 < max_documents < len(rows):
         rows = _pool(collection, {query_id: queries[query_id] for query_id in kept}, max_documents, searcher)
-    pool = Collection(
-        collection.name, collection.corpus.select(rows), collection.queries, {"dev": judged}
-    )
+    pool = Collection(collection.name, collection.corpus.select(rows), collection.queries, {"dev": judged})
     return (lambda encoder: Evaluator(pool, "dev").encoder(encoder)["nDCG@10"]), len(rows)
 
 

@@ -74,7 +74,7 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
                 line = stream.readline(MAX_LINE_BYTES + 1)
             except IsADirectoryError:
                 raise InputError(f"{source}: is a folder, a file was expected") from None
-            except Exception as error:  # noqa: BLE001  # each archive format has errors of its own
+            except Exception as error:  # each archive format has errors of its own
                 raise InputError.at(source, number, f"the archive is damaged: {error}") from None
             if not line:
                 return

@@ -85,7 +85,9 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     qrels: dict[str, dict[str, int]] = {}
     for line, row in read_rows(path):
         if not {"query-id", "corpus-id", "score"} <= row.keys():
-            reason = f"columns {', '.join(row)}; query-id, corpus-id and score were expected in the first line"
+            reason = (
+                f"columns {', '.join(row)}; query-id, corpus-id and score were expected in the first line"
+            )
             raise InputError.at(source, line - 1, reason)
         judged = qrels.setdefault(id_value(row, "query-id", source, line), {})
         doc_id = id_value(row, "corpus-id", source, line)

@@ -152,5 +152,7 @@ class Collection:
                 columns = part[start : start + _ROWS_A_CHUNK]
                 for row in zip(*(columns[name] for name in sorted(columns)), strict=True):
                     digest.update(json.dumps(row).encode())
-        digest.update(json.dumps({name: dict(qrels) for name, qrels in self.qrels.items()}, sort_keys=True).encode())
+        digest.update(
+            json.dumps({name: dict(qrels) for name, qrels in self.qrels.items()}, sort_keys=True).encode()
+        )
         return digest.hexdigest()

@@ -22,9 +22,11 @@ def is_offline() -> bool:
 
 
 def require_hub(what: str) -> None:
-    """Raise OfflineError at once where the hub is forbidden or out of reach, instead of retrying for minutes."""
+    """Raise OfflineError at once where the hub is forbidden or out of reach; no retries for minutes."""
     if is_offline():
-        raise OfflineError(f"{what} is on the hub and the network is switched off (--offline or HF_HUB_OFFLINE)")
+        raise OfflineError(
+            f"{what} is on the hub and the network is switched off (--offline or HF_HUB_OFFLINE)"
+        )
     from urllib.parse import urlsplit
 
     from huggingface_hub.constants import ENDPOINT
@@ -37,7 +39,9 @@ def require_hub(what: str) -> None:
     try:
         socket.create_connection((address.hostname or "", port), timeout=_PROBE_SECONDS).close()
     except OSError as error:
-        raise OfflineError(f"{what} is on the hub and {address.hostname} cannot be reached ({error})") from None
+        raise OfflineError(
+            f"{what} is on the hub and {address.hostname} cannot be reached ({error})"
+        ) from None
 
 
 def read_hub(name: str, columns: Columns) -> Collection:
@@ -71,7 +75,13 @@ def collection_from_beir_datasets(name: str, corpus: Any, queries: Any, qrels: A
 
     def query_records() -> Iterator[tuple[int, dict[str, str]]]:
         for line, row in _rows(queries):
-            yield line, {"query_id": id_value(row, "_id", source, line), "text": text_value(row, "text", source, line)}
+            yield (
+                line,
+                {
+                    "query_id": id_value(row, "_id", source, line),
+                    "text": text_value(row, "text", source, line),
+                },
+            )
 
     judged: dict[str, Qrels] = {}
     for split, rows in qrels.items():

@@ -34,7 +34,9 @@ def table_format(path: str | Path) -> TableFormat:
     suffix = uncompressed_suffix(Path(path))
     if suffix not in FORMATS:
         known = ", ".join(FORMATS)
-        raise InputError(f"{path}: has suffix {suffix!r}, one of {known} was expected (.gz or .zst may follow)")
+        raise InputError(
+            f"{path}: has suffix {suffix!r}, one of {known} was expected (.gz or .zst may follow)"
+        )
     return FORMATS[suffix]
 
 
@@ -64,7 +66,9 @@ def _read_jsonl(path: str | Path) -> Iterator[tuple[int, Row]]:
             reason = f"not JSON at column {error.colno}: {error.msg}; one JSON object a line was expected"
             raise InputError.at(source, number, reason) from None
         except RecursionError:
-            raise InputError.at(source, number, "JSON nested too deep; one flat object a line was expected") from None
+            raise InputError.at(
+                source, number, "JSON nested too deep; one flat object a line was expected"
+            ) from None
         except ValueError as error:  # an integer of more digits than Python converts
             raise InputError.at(source, number, f"not JSON that can be read: {error}") from None
         if not isinstance(row, dict):

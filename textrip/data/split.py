@@ -15,7 +15,9 @@ def normalised(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def assign_groups(group_of: Mapping[str, str], shares: Mapping[str, float], *, seed: int = 0) -> dict[str, str]:
+def assign_groups(
+    group_of: Mapping[str, str], shares: Mapping[str, float], *, seed: int = 0
+) -> dict[str, str]:
     """From item to split, whole groups at a time, near the wanted shares.
 
     Groups go, in an order drawn by a hash of name and seed (the same on every machine), to the split
@@ -52,7 +54,9 @@ def with_splits(collection: Collection, *, seed: int = 0, dev: float = 0.1, test
     qrels = {split: judged for split, judged in collection.qrels.items() if judged}
     if not qrels:
         raise InputError(f"{collection.name}: has no judgments to split")
-    wanted = {name: share for name, share in (("test", test), ("dev", dev)) if name not in qrels and share > 0}
+    wanted = {
+        name: share for name, share in (("test", test), ("dev", dev)) if name not in qrels and share > 0
+    }
     if not wanted or "train" not in qrels:
         return collection
     train = qrels["train"]

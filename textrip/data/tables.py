@@ -29,7 +29,9 @@ def text_value(row: Row, column: str, source: str, line: int, *, optional: bool 
     if value is None:
         if optional:
             return ""
-        raise InputError.at(source, line, f"has no {column!r} (found: {', '.join(map(repr, row)) or 'nothing'})")
+        raise InputError.at(
+            source, line, f"has no {column!r} (found: {', '.join(map(repr, row)) or 'nothing'})"
+        )
     if not isinstance(value, str):
         raise InputError.at(source, line, f"{column!r} is {_kind(value)}, text was expected")
     return _encodable(value, column, source, line)
@@ -54,7 +56,9 @@ def relevance_value(value: Any, source: str, line: int) -> int:
             return int(number)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise InputError.at(source, line, f"relevance is {value!r}, a whole number was expected (0 is not relevant)")
+    raise InputError.at(
+        source, line, f"relevance is {value!r}, a whole number was expected (0 is not relevant)"
+    )
 
 
 def _encodable(value: str, column: str, source: str, line: int) -> str:
@@ -62,7 +66,9 @@ def _encodable(value: str, column: str, source: str, line: int) -> str:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
         found = f"\\u{ord(value[error.start]):04x}"
-        reason = f"{column!r} has a lone surrogate {found}, which is no character; mend the program that wrote it"
+        reason = (
+            f"{column!r} has a lone surrogate {found}, which is no character; mend the program that wrote it"
+        )
         raise InputError.at(source, line, reason) from None
     return value
 
@@ -73,7 +79,9 @@ def _kind(value: Any) -> str:
     )
 
 
-def corpus_of(records: Iterable[tuple[int, dict[str, str]]], source: str, *, id_column: str = "doc_id") -> Dataset:
+def corpus_of(
+    records: Iterable[tuple[int, dict[str, str]]], source: str, *, id_column: str = "doc_id"
+) -> Dataset:
     """Arrow rows from checked records; the same id with the same content is kept once.
 
     Raises:
@@ -115,13 +123,17 @@ def _without_duplicates(table: pa.Table, source: str, id_column: str) -> pa.Tabl
         if first is row:
             continue
         if any(first[name] != row[name] for name in row if name != "line"):
-            reason = f"id {row[id_column]!r} occurs again with another content (first in line {first['line']})"
+            reason = (
+                f"id {row[id_column]!r} occurs again with another content (first in line {first['line']})"
+            )
             raise InputError.at(source, row["line"], reason)
         drop.append(row["line"])
     return table.filter(pc.invert(pc.is_in(table.column("line"), pa.array(drop, pa.int64()))))
 
 
-def collection_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, source: str, name: str) -> Collection:
+def collection_from_rows(
+    rows: Iterable[tuple[int, Row]], columns: Columns, *, source: str, name: str
+) -> Collection:
     """A collection from a table of documents, or of pairs or triples."""
     iterator = iter(rows)
     first = next(iterator, None)
@@ -136,7 +148,7 @@ def collection_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, s
         raise InputError.at(
             source,
             first[0],
-            f"columns {', '.join(map(repr, first[1])) or 'none'} have neither a text nor an anchor and a positive; "
+            f"columns {', '.join(map(repr, first[1])) or 'none'} have no text, and no anchor and positive; "
             "name them with --text-column, or --anchor-column and --positive-column",
         )
     return _from_documents(whole, roles, source=source, name=name)
@@ -154,7 +166,9 @@ def _from_documents(
         for count, (line, row) in enumerate(rows, start=1):
             record = {
                 "doc_id": id_value(row, roles["id"], source, line) if "id" in roles else str(count),
-                "title": text_value(row, roles["title"], source, line, optional=True) if "title" in roles else "",
+                "title": text_value(row, roles["title"], source, line, optional=True)
+                if "title" in roles
+                else "",
                 "text": text_value(row, roles["text"], source, line),
             }
             if "label" in roles:
@@ -166,7 +180,9 @@ def _from_documents(
     )
 
 
-def _from_triples(rows: Iterable[tuple[int, Row]], roles: dict[str, str], *, source: str, name: str) -> Collection:
+def _from_triples(
+    rows: Iterable[tuple[int, Row]], roles: dict[str, str], *, source: str, name: str
+) -> Collection:
     """Distinct anchors become queries, distinct positives and negatives documents, all of it `train`."""
     query_ids: dict[str, str] = {}
     doc_ids: dict[str, str] = {}
@@ -182,7 +198,9 @@ def _from_triples(rows: Iterable[tuple[int, Row]], roles: dict[str, str], *, sou
             judged.setdefault(doc_ids.setdefault(negative, f"d{len(doc_ids) + 1}"), 0)
     return Collection(
         name=name,
-        corpus=dataset_of({"doc_id": list(doc_ids.values()), "title": [""] * len(doc_ids), "text": list(doc_ids)}),
+        corpus=dataset_of(
+            {"doc_id": list(doc_ids.values()), "title": [""] * len(doc_ids), "text": list(doc_ids)}
+        ),
         queries=dataset_of({"query_id": list(query_ids.values()), "text": list(query_ids)}),
         qrels={"train": judgments},
     )

@@ -39,9 +39,13 @@ def read_text_folder(folder: Path) -> Collection:
     except InputError as error:
         if "is empty" not in str(error):
             raise
-        wanted = "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/) or files ending in " + ", ".join(SUFFIXES)
+        wanted = "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/) or files ending in " + ", ".join(
+            SUFFIXES
+        )
         raise InputError(f"{folder}: has nothing to read; {wanted} were expected") from None
-    return Collection(name=folder.resolve().name, corpus=corpus, queries=dataset_of({"query_id": [], "text": []}))
+    return Collection(
+        name=folder.resolve().name, corpus=corpus, queries=dataset_of({"query_id": [], "text": []})
+    )
 
 
 def _title_and_text(path: Path) -> tuple[str, str]:

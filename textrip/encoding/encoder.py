@@ -35,7 +35,9 @@ class Encoder:
         model: The sentence-transformers model.
     """
 
-    def __init__(self, model: "SentenceTransformer", name: str, *, max_length_tokens: int | None = None) -> None:
+    def __init__(
+        self, model: "SentenceTransformer", name: str, *, max_length_tokens: int | None = None
+    ) -> None:
         self.model = model
         self.name = name
         if max_length_tokens is not None:
@@ -73,7 +75,9 @@ class Encoder:
         if max_length_tokens < 3:
             raise InputError(f"max_length_tokens is {max_length_tokens}; at least 3 are needed")
         if limit is not None and max_length_tokens > limit:
-            raise InputError(f"max_length_tokens is {max_length_tokens}; {self.name} reads at most {limit} tokens")
+            raise InputError(
+                f"max_length_tokens is {max_length_tokens}; {self.name} reads at most {limit} tokens"
+            )
         self.model.max_seq_length = max_length_tokens
 
     @property
@@ -122,7 +126,9 @@ class Encoder:
             "max_length_tokens": self.max_length_tokens,
         }
 
-    def encode(self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None) -> NDArray[np.float32]:
+    def encode(
+        self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None
+    ) -> NDArray[np.float32]:
         """Encode texts to unit vectors, in their order.
 
         Args:
@@ -141,7 +147,12 @@ class Encoder:
         return np.concatenate(windows)
 
     def encode_stream(
-        self, texts: Iterable[str], *, kind: Kind = "document", progress: str | None = None, total: int | None = None
+        self,
+        texts: Iterable[str],
+        *,
+        kind: Kind = "document",
+        progress: str | None = None,
+        total: int | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """Encode any number of texts in bounded memory: yields (at most 4096, d) float32 in their order."""
         iterator = iter(texts)

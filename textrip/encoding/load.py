@@ -55,7 +55,9 @@ def embedded_folder() -> Path | None:
     folder = Path(spec.origin).parent / "model"
     weights = folder / "model.safetensors"
     if not weights.is_file() or sha256(weights) != _EMBEDDED_SHA256:
-        raise InputError(f"{weights}: are not the official weights of {DEFAULT_ENCODER}; reinstall the package")
+        raise InputError(
+            f"{weights}: are not the official weights of {DEFAULT_ENCODER}; reinstall the package"
+        )
     return folder
 
 

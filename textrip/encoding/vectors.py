@@ -1,4 +1,4 @@
-"""Vectors on disk, with the identity of the encoder that made them: .npy (and a .json beside it) or Parquet."""
+"""Vectors on disk with the identity of their encoder: .npy (and a .json beside it) or Parquet."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -143,7 +143,9 @@ def _read_parquet(path: Path) -> Vectors:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
+        raise InputError(
+            f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}"
+        ) from None
     metadata = table.schema.metadata or {}
     if _FINGERPRINT_KEY not in metadata or table.column_names != ["id", "vector"]:
         raise InputError(f"{path}: holds no vectors of textrip")

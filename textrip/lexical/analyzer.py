@@ -13,8 +13,8 @@ from textrip.errors import InputError
 
 # The 33 words that Lucene's StandardAnalyzer leaves out.
 ENGLISH_STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these "
-    "they this to was will with".split()
+    "a an and are as at be but by for if in into is it no not of on or such that the their then "  # noqa: SIM905
+    "there these they this to was will with".split()
 )
 _WORD = re.compile(r"\w+", re.UNICODE)
 
@@ -38,7 +38,9 @@ class Analyzer:
     def __post_init__(self) -> None:
         if self.stemmer is not None and self.stemmer not in Stemmer.algorithms():
             languages = ", ".join(sorted(Stemmer.algorithms()))
-            raise InputError(f"stemmer {self.stemmer!r} is no language of Snowball; one of {languages}, or none")
+            raise InputError(
+                f"stemmer {self.stemmer!r} is no language of Snowball; one of {languages}, or none"
+            )
 
     @classmethod
     def for_language(cls, language: str) -> "Analyzer":

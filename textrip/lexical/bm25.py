@@ -62,7 +62,9 @@ class _ImpactMatrix:
             if isinstance(tokens, str):
                 raise InputError("a document is a string, a list of tokens was expected; analyze it first")
             rows.append(
-                np.fromiter((vocabulary.setdefault(token, len(vocabulary)) for token in tokens), dtype=np.int32)
+                np.fromiter(
+                    (vocabulary.setdefault(token, len(vocabulary)) for token in tokens), dtype=np.int32
+                )
             )
             lengths.append(len(tokens))
         if not lengths:
@@ -89,7 +91,9 @@ class _ImpactMatrix:
     def _calc_idf(self, nd: dict[str, int]) -> None:
         if nd:  # rank-bm25 divides by the size of the vocabulary
             super()._calc_idf(nd)  # type: ignore[misc]
-        idf = np.fromiter((self.idf[term] for term in self.vocabulary), dtype=np.float64, count=len(self.vocabulary))
+        idf = np.fromiter(
+            (self.idf[term] for term in self.vocabulary), dtype=np.float64, count=len(self.vocabulary)
+        )
         weights = np.repeat(idf, np.diff(self.indptr))
         # A corpus of empty documents has no postings, and an average length of 0 that nothing divides by.
         relative_length = self.doc_len[self.doc_indices] / (self.avgdl or 1.0)

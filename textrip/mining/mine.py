@@ -7,7 +7,8 @@ no term with the query, whose score of 0 is no rank; and a text that is already 
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -64,19 +65,6 @@ class MineSettings:
             raise InputError("; ".join(problems))
 
 
-@dataclass(frozen=True)
-class _Texts:
-    """Normalised texts to compare by, read from the collection once each."""
-
-    collection: Collection
-    _seen: dict[int, int]
-
-    def key(self, row: int) -> int:
-        if row not in self._seen:
-            self._seen[row] = hash(normalised(self.collection.texts[row]))
-        return self._seen[row]
-
-
 def mine(
     collection: Collection,
     *,
@@ -101,15 +89,17 @@ def mine(
     """
     settings = settings or MineSettings()
     queries = collection.queries_of(settings.split)
-    searcher = searcher or LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+    searcher = searcher or LexicalSearcher.build(
+        collection.texts, analyzer=analyzer, order=collection.doc_order
+    )
     groups: list[Group] = []
     counts = {"queries": 0, "queries without a positive in the corpus": 0, "queries without a negative": 0}
-    texts = _Texts(collection, {})
+    miner = _Miner(collection, settings)
     chosen = _chosen(queries, settings)
     with advancing("mining", len(chosen)) as advance:
         for query_id, ranking in _rankings(chosen, queries, searcher, settings):
             counts["queries"] += 1
-            found = _groups_of(query_id, queries[query_id], ranking, collection, texts, settings)
+            found = miner.groups(query_id, queries[query_id], ranking)
             if isinstance(found, str):
                 counts[found] += 1
             else:
@@ -147,69 +137,74 @@ def _rankings(
     """BM25's ranking of every query."""
     for start in range(0, len(ids), _QUERIES_A_BATCH):
         batch = ids[start : start + _QUERIES_A_BATCH]
-        yield from zip(batch, searcher.search([queries[query_id] for query_id in batch], settings.depth), strict=True)
+        yield from zip(
+            batch, searcher.search([queries[query_id] for query_id in batch], settings.depth), strict=True
+        )
 
 
-def _groups_of(
-    query_id: str,
-    query: str,
-    ranking: Ranking,
-    collection: Collection,
-    texts: _Texts,
-    settings: MineSettings,
-) -> list[Group] | str:
-    """The groups of one query, or which count explains that there are none."""
-    rows = collection.doc_row
-    # Over every split: a document that is relevant for this query in dev is no negative in train.
-    judgments = [qrels[query_id] for qrels in collection.qrels.values() if query_id in qrels]
-    relevant = {doc_id for judged in judgments for doc_id, grade in judged.items() if grade > 0 and doc_id in rows}
-    mine_of = collection.judged(settings.split)[query_id]
-    positives = sorted(doc_id for doc_id, grade in mine_of.items() if grade > 0 and doc_id in rows)
-    if not positives:
-        return "queries without a positive in the corpus"
-    draw = random.Random(f"{settings.seed}:{query_id}")  # noqa: S311  # of its own: order does not matter
-    if len(positives) > settings.positives:
-        positives = sorted(draw.sample(positives, settings.positives))
-    barred = {texts.key(rows[doc_id]) for doc_id in relevant} | {hash(normalised(query))}
-    judged_out = {doc_id for judged in judgments for doc_id, grade in judged.items() if grade <= 0}
-    candidates = [
-        Negative(doc_id, 0, 0.0, "judged")
-        for doc_id in sorted(judged_out)
-        if doc_id in rows and doc_id not in relevant and texts.key(rows[doc_id]) not in barred
-    ][: settings.negatives]
-    barred |= {texts.key(rows[negative.doc_id]) for negative in candidates}
-    window = list(_window(query_id, ranking, relevant, barred, collection, texts, settings))
-    groups = []
-    for positive in positives:
-        wanted = settings.negatives - len(candidates)
-        if settings.sample and len(window) > wanted:
-            places = sorted(draw.sample(range(len(window)), wanted))
-            mined = [window[place] for place in places]
-        else:
+@dataclass(frozen=True)
+class _Miner:
+    """Makes the groups of one query after another."""
+
+    collection: Collection
+    settings: MineSettings
+    _keys: dict[int, int] = field(default_factory=dict)
+
+    def groups(self, query_id: str, query: str, ranking: Ranking) -> list[Group] | str:
+        """The groups of one query, or which count explains that there are none."""
+        settings, rows = self.settings, self.collection.doc_row
+        # Over every split: a document that is relevant for this query in dev is no negative in train.
+        grades = [
+            (doc_id, grade)
+            for qrels in self.collection.qrels.values()
+            for doc_id, grade in qrels.get(query_id, {}).items()
+            if doc_id in rows
+        ]
+        relevant = {doc_id for doc_id, grade in grades if grade > 0}
+        here = self.collection.judged(settings.split)[query_id]
+        positives = sorted(doc_id for doc_id, grade in here.items() if grade > 0 and doc_id in rows)
+        if not positives:
+            return "queries without a positive in the corpus"
+        draw = random.Random(f"{settings.seed}:{query_id}")  # noqa: S311  # of its own: order does not matter
+        if len(positives) > settings.positives:
+            positives = sorted(draw.sample(positives, settings.positives))
+        barred = {self._key(rows[doc_id]) for doc_id in relevant} | {hash(normalised(query))}
+        judged = self._judged({doc_id for doc_id, grade in grades if grade <= 0} - relevant, barred)
+        barred |= {self._key(rows[negative.doc_id]) for negative in judged}
+        window = list(self._window(query_id, ranking, barred))
+        wanted = settings.negatives - len(judged)
+        groups = []
+        for positive in positives:
             mined = window[:wanted]
-        negatives = (*candidates, *mined)
-        if negatives:
-            groups.append(Group(query_id, positive, negatives))
-    return groups or "queries without a negative"
+            if settings.sample and len(window) > wanted:
+                mined = [window[place] for place in sorted(draw.sample(range(len(window)), wanted))]
+            if judged or mined:
+                groups.append(Group(query_id, positive, (*judged, *mined)))
+        return groups or "queries without a negative"
 
+    def _judged(self, doc_ids: set[str], barred: set[int]) -> list[Negative]:
+        """Documents that were judged and are not relevant."""
+        rows = self.collection.doc_row
+        allowed = (doc_id for doc_id in sorted(doc_ids) if self._key(rows[doc_id]) not in barred)
+        return [Negative(doc_id, 0, 0.0, "judged") for doc_id in islice(allowed, self.settings.negatives)]
 
-def _window(
-    query_id: str,
-    ranking: Ranking,
-    relevant: set[str],
-    barred: set[int],
-    collection: Collection,
-    texts: _Texts,
-    settings: MineSettings,
-) -> Iterator[Negative]:
-    """BM25's documents below the skipped ranks that may be negatives."""
-    seen = set(barred)
-    for rank, (row, score) in enumerate(zip(ranking[0].tolist(), ranking[1].tolist(), strict=True), start=1):
-        doc_id = collection.doc_ids[row]
-        if rank <= settings.skip or doc_id in relevant or doc_id == query_id or texts.key(row) in seen:
-            continue
-        seen.add(texts.key(row))
-        yield Negative(doc_id, rank, score, "bm25")
+    def _window(self, query_id: str, ranking: Ranking, barred: set[int]) -> Iterator[Negative]:
+        """BM25's documents below the skipped ranks whose text is not barred, each text once."""
+        seen = set(barred)
+        for rank, (row, score) in enumerate(
+            zip(ranking[0].tolist(), ranking[1].tolist(), strict=True), start=1
+        ):
+            doc_id = self.collection.doc_ids[row]
+            if rank <= self.settings.skip or doc_id == query_id or self._key(row) in seen:
+                continue
+            seen.add(self._key(row))
+            yield Negative(doc_id, rank, score, "bm25")
+
+    def _key(self, row: int) -> int:
+        """What texts are compared by; a relevant document's copy has its key, and so its id needs no check."""
+        if row not in self._keys:
+            self._keys[row] = hash(normalised(self.collection.texts[row]))
+        return self._keys[row]
 
 
 def describe(triples: Triples) -> dict[str, Any]:

@@ -134,7 +134,9 @@ class Triples:
         try:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
+            raise InputError(
+                f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}"
+            ) from None
         header = _header(table.schema)
         if header is None or not table.schema.equals(SCHEMA, check_metadata=False):
             raise InputError(f"{path}: holds no triples of textrip; make them with textrip mine")

@@ -10,7 +10,10 @@ _SCORES_A_BLOCK = 2**24
 
 
 def dense_top_k(
-    queries: NDArray[np.float32], documents: NDArray[np.float32], k: int, order: NDArray[np.int64] | None = None
+    queries: NDArray[np.float32],
+    documents: NDArray[np.float32],
+    k: int,
+    order: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k nearest documents of every query by inner product (cosine, for unit vectors).
 

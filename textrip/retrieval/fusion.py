@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RRF_K = 60
+# How deep a ranking is taken into a fusion, and as deep as trec_eval looks: what is measured is what is searched.
+DEPTH = 1000
 
 
 def reciprocal_rank_fusion(

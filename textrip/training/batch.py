@@ -1,5 +1,6 @@
 """From groups to batches: which queries go together, which texts are encoded, what they are to each other."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -34,7 +35,7 @@ class QuerySampler(DefaultBatchSampler):  # type: ignore[misc]
         self.places = list(by_query.values())
 
     def __len__(self) -> int:
-        return -(-len(self.places) // self.batch_size)
+        return math.ceil(len(self.places) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         draw = np.random.default_rng((self.seed, self.epoch))
@@ -127,7 +128,9 @@ class GroupCollator:
             relations[anchor, np.isin(numbers, mined)] = Relation.MINED
             # The judgments come after the mined ones: what is relevant is no negative, whoever mined it.
             relations[anchor, np.isin(numbers, list(self.relevant[query]))] = Relation.MASKED
-            same = [place for place, row in enumerate(rows) if normalised(self.collection.texts[row]) == query]
+            same = [
+                place for place, row in enumerate(rows) if normalised(self.collection.texts[row]) == query
+            ]
             relations[anchor, same] = Relation.MASKED
             positive = self.text_of[self.collection.doc_row[group.positive_id]]
             relations[anchor, numbers == positive] = Relation.POSITIVE

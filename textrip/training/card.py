@@ -43,7 +43,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         else f"The weights are those of step {manifest['kept_step']}, the best on dev."
     )
     if not dev:
-        kept = "There was no dev split: these are the weights of the last step, and nothing here says they are better."
+        kept = "Nothing was measured: these are the weights of the last step, better or not."
     return _CARD.format(
         base=manifest["base"]["name"],
         collection=manifest["data"]["collection"],

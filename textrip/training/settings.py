@@ -46,7 +46,9 @@ class TrainSettings:
             if getattr(self, name) < 1
         ]
         if not 0 < self.learning_rate < 1:
-            problems.append(f"learning_rate is {self.learning_rate:g}, a number between 0 and 1 was expected (2e-5)")
+            problems.append(
+                f"learning_rate is {self.learning_rate:g}, a number between 0 and 1 was expected (2e-5)"
+            )
         if self.strategy not in STRATEGIES:
             problems.append(f"strategy is {self.strategy!r}, one of {', '.join(STRATEGIES)} was expected")
         if self.distance not in DISTANCES:

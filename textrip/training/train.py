@@ -57,7 +57,8 @@ class _BestOnDev(BaseEvaluator):  # type: ignore[misc]
         if all(score > earlier[DEV_MEASURE] for earlier in self.history):
             self.best_step = steps
             self.best_weights = {
-                name: tensor.detach().cpu().clone() for name, tensor in self.encoder.model.state_dict().items()
+                name: tensor.detach().cpu().clone()
+                for name, tensor in self.encoder.model.state_dict().items()
             }
         self.history.append({"epoch": epoch, "step": steps, DEV_MEASURE: score})
         return {DEV_MEASURE: score}
@@ -85,7 +86,9 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
         self.advance(1)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_kwargs: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_kwargs: Any
+    ) -> None:
         if logs and "loss" in logs:
             self.losses.append({"step": state.global_step, "loss": float(logs["loss"])})
 
@@ -219,7 +222,9 @@ def _arguments(
 ) -> SentenceTransformerTrainingArguments:
     device = encoder.model.device.type
     if settings.batch_queries < 2 and settings.strategy != "mined":
-        raise InputError(f"strategy {settings.strategy} takes negatives from the batch: --batch-queries must be 2 or more")
+        raise InputError(
+            f"strategy {settings.strategy} takes negatives from the batch: --batch-queries must be 2 or more"
+        )
     return SentenceTransformerTrainingArguments(
         output_dir=folder,
         num_train_epochs=settings.epochs,

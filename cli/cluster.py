@@ -1,0 +1,55 @@
+"""`textrip cluster`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textrip.cli.options import Device, Json, Seed, command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "cluster", data=True)(cluster)
+
+
+def cluster(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="An index folder, or what textrip index reads.")
+    ],
+    columns: Any = None,
+    k: Annotated[
+        int | None, typer.Option("--k", "-k", help="How many clusters; sqrt(n / 2) where not given.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", help="Encodes INPUT where it is no index.")
+    ] = "all-MiniLM-L6-v2",
+    device: Device = "auto",
+    json: Json = False,
+    seed: Seed = 0,
+) -> None:
+    """Group documents and name each group by its keywords; the same seed gives the same groups.
+
+    With --json, a line per cluster: cluster, size, keywords, representatives, doc_ids.
+
+    Example: textrip cluster out/index --k 20
+    """
+    from textrip import pipeline
+    from textrip.cli.output import emit_json, emit_table
+    from textrip.data.formats import read
+    from textrip.retrieval.index import Index
+
+    is_index = (Path(source) / "index.json").is_file()
+    opened: Any = Index.open(source, device=device) if is_index else read(source, columns=columns)
+    clusters = pipeline.cluster(opened, k=k, model=model, device=device, seed=seed)
+    if json:
+        for found in clusters:
+            emit_json(found.to_dict())
+        return
+    emit_table(
+        ["cluster", "size", "keywords", "representatives"],
+        [
+            [found.cluster, found.size, ", ".join(found.keywords[:6]), ", ".join(found.representatives)]
+            for found in clusters
+        ],
+    )

@@ -1,0 +1,71 @@
+"""`textrip demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textrip.cli.options import Device, Force, Json, Seed, command
+
+QUESTIONS = (
+    "split a string the way a shell does",
+    "how do I wait for several threads to finish",
+    "convert an IPv6 address to its compressed form",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "demo")(demo)
+
+
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Keep model, index and report in this folder.")
+    ] = None,
+    json: Json = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+) -> int:
+    """Show the whole way on the documentation of Python's standard library, in minutes on a CPU.
+
+    Mines triples, fine-tunes the embedded encoder, evaluates it against BM25 and its untuned self on modules
+    that it has not seen, indexes, searches and clusters.
+
+    Example: textrip demo --out textrip-demo
+    """
+    import tempfile
+    import time
+
+    from textrip.cli.demo_report import print_report
+    from textrip.files import refuse_existing
+    from textrip.pipeline import cluster, fit
+    from textrip.progress import say
+    from textrip.retrieval.index import Index
+    from textrip.training.settings import TrainSettings
+
+    started = time.perf_counter()
+    if out is not None:
+        refuse_existing(out, force=force)
+    settings = TrainSettings(
+        strategy="semi-hard", margin=0.2, learning_rate=4e-5, max_length_tokens=64, seed=seed
+    )
+    with tempfile.TemporaryDirectory(prefix="textrip-demo-") as scratch:
+        folder = out or Path(scratch) / "demo"
+        done = fit(
+            "stdlib",
+            folder,
+            settings=settings,
+            device=device,
+            force=force,
+            stage=lambda name: say(f"· {name}"),
+        )
+        index = Index.open(folder / "index", device=device)
+        say("· searching and clustering")
+        answers = {question: index.search(question, k=3) for question in QUESTIONS}
+        clusters = cluster(index, k=12, seed=seed)
+        print_report(done, answers, clusters, index.lexical.analyzer, kept=out, as_json=json)
+        index.store.close()
+    say(f"done in {time.perf_counter() - started:.0f} s")
+    return 3 if done.verdict == "REGRESSION" else 0

@@ -1,0 +1,101 @@
+"""What `textrip demo` and `textrip fit` print."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textrip.cli.output import emit, emit_json, emit_table, marked, printable
+
+if TYPE_CHECKING:
+    from textrip.clustering.cluster import Cluster
+    from textrip.eval.evaluate import Evaluation
+    from textrip.lexical.analyzer import Analyzer
+    from textrip.pipeline import Fit
+    from textrip.records import Hit
+
+
+def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
+    """The rows of an evaluation."""
+    if as_json:
+        emit_json(evaluation.to_dict())
+        return
+    report = evaluation.to_dict()
+    emit(
+        f"{report['collection']}, split {report['split']}: {report['queries']:,} queries, whole corpus searched"
+    )
+    emit()
+    measures = [name for name in report["rows"][0] if name not in {"system", "seconds"}]
+    emit_table(
+        ["system", *measures, "seconds"],
+        [
+            [row["system"], *(f"{row[name]:.4f}" for name in measures), f"{row['seconds']:.1f}"]
+            for row in report["rows"]
+        ],
+    )
+
+
+def gain(done: "Fit") -> str:
+    """The sentence that says what the tuning gained."""
+    difference, before = done.difference, done.evaluation["untuned"]["nDCG@10"]
+    interval = f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}, p = {difference.p:.4f}"
+    tested = f"over {difference.n:,} test queries ({interval})"
+    match done.verdict:
+        case "IMPROVED":
+            return f"Tuning raised nDCG@10 from {before:.3f} by {difference.mean:+.3f} {tested}: IMPROVED."
+        case "REGRESSION":
+            return f"Tuning lowered nDCG@10 from {before:.3f} by {difference.mean:+.3f} {tested}: REGRESSION."
+    return f"Tuning moved nDCG@10 from {before:.3f} by {difference.mean:+.3f} {tested}: NO DIFFERENCE to speak of."
+
+
+def print_report(
+    done: "Fit",
+    answers: "dict[str, list[Hit]]",
+    clusters: "list[Cluster]",
+    analyzer: "Analyzer",
+    *,
+    kept: Path | None,
+    as_json: bool,
+) -> None:
+    """Table, gain, hits, clusters, and the commands that do each step by hand."""
+    if as_json:
+        emit_json(done.to_dict())
+        return
+    print_evaluation(done.evaluation, as_json=False)
+    emit()
+    emit(gain(done))
+    for question, hits in answers.items():
+        emit()
+        emit(f"? {question}")
+        print_hits(hits, question, analyzer)
+    emit()
+    emit("Clusters, the largest first:")
+    for cluster in clusters[:5]:
+        emit(f"  {cluster.size:4d}  {', '.join(cluster.keywords[:6])}")
+    emit()
+    emit(_by_hand(kept))
+
+
+def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
+    """Rank, score, title and a snippet with the query's terms marked."""
+    from textrip.retrieval.snippet import snippet
+
+    for hit in hits:
+        title = f"{hit.title}  [{hit.doc_id}]" if hit.title and hit.title != hit.doc_id else hit.doc_id
+        emit(f"{hit.rank:3d}  {hit.score:.3f}  {printable(title)}")
+        text = marked(snippet(hit.text, question, analyzer))
+        if text:
+            emit(f"            {text}")
+
+
+def _by_hand(kept: Path | None) -> str:
+    out = kept or Path("out")
+    return f"""The same, step by step:
+  textrip mine stdlib -o {out}/triples.parquet
+  textrip train {out}/triples.parquet --data stdlib -o {out}/model --learning-rate 4e-5 --max-length-tokens 64
+  textrip eval stdlib --split test --bm25 --model all-MiniLM-L6-v2 --model {out}/model
+  textrip index stdlib --model {out}/model -o {out}/index
+  textrip search {out}/index "{QUESTION}"
+  textrip cluster {out}/index --k 12
+With a corpus of your own in place of stdlib: textrip fit my-corpus/ -o out"""
+
+
+QUESTION = "split a string the way a shell does"

@@ -1,0 +1,103 @@
+"""`textrip encode`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textrip.cli.options import Device, Force, Json, Output, TrustRemoteCode, command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "encode", data=True)(encode)
+
+
+def encode(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="A .txt file or - (stdin): a text a line; else what textrip index reads."
+        ),
+    ],
+    output: Output,
+    columns: Any = None,
+    model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
+    max_length_tokens: Annotated[
+        int | None,
+        typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own where not given."),
+    ] = None,
+    queries: Annotated[
+        bool, typer.Option("--queries", help="Encode as queries (the model's prompt for them).")
+    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
+    device: Device = "auto",
+    json: Json = False,
+    force: Force = False,
+) -> None:
+    """Texts to unit vectors in .npy (ids and the encoder's fingerprint beside it) or .parquet, in their order.
+
+    Example: textrip encode corpus.jsonl -o vectors.parquet
+    """
+    from textrip.cli.output import emit, emit_json
+    from textrip.data.collection import Texts
+    from textrip.data.formats import read
+    from textrip.encoding.encoder import Encoder
+    from textrip.encoding.vectors import refuse_suffix, sidecar, write_vectors
+    from textrip.errors import InputError
+    from textrip.files import STDIN, refuse_existing, uncompressed_suffix
+
+    refuse_existing(refuse_suffix(output), force=force)
+    texts: Texts | Iterator[str]
+    total: int | None = None
+    if source == STDIN or (uncompressed_suffix(Path(source)) == ".txt" and not Path(source).is_dir()):
+        lines = _lines(source)
+        first = next(lines, None)
+        if first is None:
+            raise InputError(
+                f"{'<stdin>' if source == STDIN else source}: is empty, at least one text was expected"
+            )
+        texts, ids = _chain(first, lines), (str(number) for number in _count())
+    else:
+        collection = read(source, columns=columns)
+        texts, ids, total = collection.texts, iter(collection.doc_ids), len(collection.corpus)
+    encoder = Encoder.load(
+        model, device=device, max_length_tokens=max_length_tokens, trust_remote_code=trust_remote_code
+    )
+    windows = encoder.encode_stream(
+        texts, kind="query" if queries else "document", progress="encoding", total=total
+    )
+    rows = write_vectors(
+        output, ids, windows, fingerprint=encoder.fingerprint, encoder=encoder.name, force=force
+    )
+    report = {
+        "rows": rows,
+        "dimension": encoder.dimension,
+        "fingerprint": encoder.fingerprint,
+        "written": str(output),
+    }
+    if output.suffix == ".npy":
+        report["about"] = str(sidecar(output))
+    if json:
+        emit_json(report)
+    else:
+        emit("\n".join(f"{name}: {value}" for name, value in report.items()))
+
+
+def _lines(source: str) -> Iterator[str]:
+    from textrip.files import numbered_lines
+
+    for _, line in numbered_lines(source):
+        yield line
+
+
+def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _count() -> Iterator[int]:
+    from itertools import count
+
+    yield from count(1)

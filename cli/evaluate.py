@@ -1,0 +1,69 @@
+"""`textrip eval`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from textrip.cli.options import Device, Json, Stemmer, TrustRemoteCode, command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "eval", data=True)(evaluate)
+
+
+def evaluate(
+    data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
+    columns: Any = None,
+    split: Annotated[str, typer.Option("--split", help="Whose judged queries are asked.")] = "test",
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="An encoder's name or folder; may be given many times."),
+    ] = None,
+    bm25: Annotated[
+        bool, typer.Option("--bm25", help="Measure BM25 (also where no --model is given).")
+    ] = False,
+    hybrid: Annotated[
+        bool, typer.Option("--hybrid", help="Measure the fusion of BM25 and --model, too.")
+    ] = False,
+    max_length_tokens: Annotated[
+        int | None,
+        typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own where not given."),
+    ] = None,
+    stemmer: Stemmer = "english",
+    trust_remote_code: TrustRemoteCode = False,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Measure nDCG@10, RR@10, AP and R@100 over the whole corpus.
+
+    A split that DATA lacks is cut from train as `textrip fit` and `textrip mine` do with the same seed 0.
+
+    Example: textrip eval my-corpus/ --bm25 --model all-MiniLM-L6-v2 --model out/model --hybrid
+    """
+    from textrip.cli.demo_report import print_evaluation
+    from textrip.data.formats import read
+    from textrip.encoding.encoder import Encoder
+    from textrip.eval.evaluate import evaluate as measure
+    from textrip.lexical.analyzer import Analyzer
+
+    collection = read(data, columns=columns)
+    if not collection.qrels.get(split):
+        from textrip.pipeline import prepare
+
+        collection = prepare(collection)
+    encoders = [
+        Encoder.load(
+            name, device=device, max_length_tokens=max_length_tokens, trust_remote_code=trust_remote_code
+        )
+        for name in model or []
+    ]
+    evaluation = measure(
+        collection,
+        split=split,
+        bm25=bm25 or not encoders,
+        encoders=encoders,
+        hybrid=hybrid,
+        analyzer=Analyzer.for_language(stemmer),
+    )
+    print_evaluation(evaluation, as_json=json)

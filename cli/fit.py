@@ -1,0 +1,69 @@
+"""`textrip fit`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from textrip.cli.options import Device, Force, Json, Output, Seed, Stemmer, command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "fit", data=True)(fit)
+
+
+def fit(
+    data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
+    output: Output,
+    columns: Any = None,
+    model: Annotated[str, typer.Option("--model", help="The base encoder.")] = "all-MiniLM-L6-v2",
+    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the queries.")] = 1,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its peak.")] = 2e-5,
+    max_length_tokens: Annotated[
+        int | None,
+        typer.Option("--max-length-tokens", help="Longer texts are cut; the base's own where not given."),
+    ] = None,
+    stemmer: Stemmer = "english",
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    force: Force = False,
+) -> int:
+    """Raw text to a tuned, measured and indexed search: split, mine, train, evaluate, gate, index.
+
+    Exits with 3 where the tuned encoder is worse than the base on the test split (REGRESSION); the index is
+    then built with the base.
+
+    Example: textrip fit my-corpus/ -o out && textrip search out/index "a question"
+    """
+    from textrip import pipeline
+    from textrip.cli.demo_report import gain, print_evaluation
+    from textrip.cli.output import emit, emit_json
+    from textrip.data.formats import read
+    from textrip.files import refuse_existing
+    from textrip.lexical.analyzer import Analyzer
+    from textrip.progress import say
+    from textrip.training.settings import TrainSettings
+
+    refuse_existing(output, force=force)
+    settings = TrainSettings(
+        epochs=epochs, learning_rate=learning_rate, max_length_tokens=max_length_tokens, seed=seed
+    )
+    done = pipeline.fit(
+        read(data, columns=columns),
+        output,
+        model=model,
+        settings=settings,
+        analyzer=Analyzer.for_language(stemmer),
+        device=device,
+        force=force,
+        stage=lambda name: say(f"· {name}"),
+    )
+    if json:
+        emit_json(done.to_dict())
+    else:
+        print_evaluation(done.evaluation, as_json=False)
+        emit()
+        emit(gain(done))
+        emit(f'Search it: textrip search {output}/index "a question"')
+    return 3 if done.verdict == "REGRESSION" else 0

@@ -1,0 +1,123 @@
+"""`textrip`: the program, its commands, and how every error becomes one line and an exit code.
+
+0 done; 1 failed; 2 bad usage, bad input or an index that does not fit; 3 the gate says REGRESSION;
+130 Ctrl-C. A pipe that is closed early is quiet.
+"""
+
+import contextlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from textrip.cli import cluster, demo, encode, evaluate, fit, index, mine, search, train
+from textrip.cli.output import say
+from textrip.errors import InputError, OfflineError, StorageError, TextripError
+
+DONE, FAILED, BAD_INPUT, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class Program(TyperGroup):
+    """A group of commands whose errors are one line on stderr."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run and exit with the code; never a traceback (save under -v)."""
+        for stream in (sys.stdout, sys.stderr):
+            # A console that cannot show a character shows a substitute in its place.
+            with contextlib.suppress(AttributeError, ValueError):
+                stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        kwargs["standalone_mode"] = False
+        sys.exit(self._run(*args, **kwargs))
+
+    def _run(self, *args: Any, **kwargs: Any) -> int:
+        try:
+            code = super().main(*args, **kwargs)
+            sys.stdout.flush()
+            return code if isinstance(code, int) else DONE
+        except BrokenPipeError:
+            return _pipe_closed()
+        except KeyboardInterrupt:
+            return _interrupted()
+        except Exception as error:  # the last line of defence
+            return _report(error)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; typer's own handling would make a closed pipe and Ctrl-C exit with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise typer.Exit(_pipe_closed()) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(_interrupted()) from None
+
+
+def _pipe_closed() -> int:
+    # What is still buffered goes nowhere, so that Python's own flush at exit is quiet too.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
+
+
+def _interrupted() -> int:
+    say("Interrupted: nothing half-written is left.")
+    return INTERRUPTED
+
+
+def _report(error: Exception) -> int:
+    if {"-v", "--verbose"} & set(sys.argv[1:]):
+        traceback.print_exc()
+    match error:
+        case InputError() | OfflineError():
+            message, code = str(error), BAD_INPUT
+        case StorageError() | TextripError():
+            message, code = str(error), FAILED
+        case _ if hasattr(error, "format_message"):  # typer's errors of usage
+            context = getattr(error, "ctx", None)
+            ask = f" (see {context.command_path} --help)" if context is not None else ""
+            message, code = error.format_message() + ask, BAD_INPUT
+        case MemoryError():
+            message, code = "out of memory; give less data or smaller batches", FAILED
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            message, code = f"{where}{(error.strerror or str(error)).lower()}", FAILED
+        case _:
+            message = f"{type(error).__name__}: {error} (a mistake in textrip; -v shows where)"
+            code = FAILED
+    say("Error: " + " ".join(message.split()))
+    return code
+
+
+app = typer.Typer(
+    cls=Program,
+    name="textrip",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"auto_envvar_prefix": "TEXTRIP", "help_option_names": ["-h", "--help"]},
+    help="From a pile of text to a fine-tuned search, with proof that the tuning helped.",
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from textrip import __version__
+
+        typer.echo(f"textrip {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="The version."
+    ),
+) -> None:
+    """From a pile of text to a fine-tuned search, with proof that the tuning helped."""
+
+
+# In the order in which they are used.
+for module in (demo, fit, mine, train, evaluate, encode, index, search, cluster):
+    module.register(app)

@@ -1,0 +1,1 @@
+"""Groups of like documents, with words that name them."""

@@ -1,0 +1,104 @@
+"""Clusters: k-means on unit vectors, keywords, and the documents nearest to each centre."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.clustering.keywords import keywords
+from textrip.errors import InputError
+from textrip.ranking import id_order
+
+_RESTARTS = 4
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One group of documents; clusters are numbered from 0 by size, the largest first.
+
+    Attributes:
+        cluster: Its number.
+        size: How many documents.
+        keywords: What sets it apart, the strongest word first.
+        representatives: The doc_ids nearest to its centre.
+        doc_ids: All of its documents, in the order of the corpus.
+    """
+
+    cluster: int
+    size: int
+    keywords: list[str]
+    representatives: list[str]
+    doc_ids: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def default_k(documents: int) -> int:
+    """The rule of thumb sqrt(n / 2), between 2 and 50."""
+    return min(documents, max(2, min(50, round((documents / 2) ** 0.5))))
+
+
+def cluster_vectors(
+    doc_ids: Sequence[str],
+    texts: Iterable[str],
+    vectors: NDArray[np.float32],
+    *,
+    k: int | None = None,
+    seed: int = 0,
+    representatives: int = 3,
+) -> list[Cluster]:
+    """Cluster documents by their vectors.
+
+    Args:
+        doc_ids: n ids.
+        texts: Their n texts, for the keywords.
+        vectors: (n, d) float32 unit vectors.
+        k: How many clusters; sqrt(n / 2) where None.
+        seed: The same seed gives the same clusters.
+        representatives: How many doc_ids stand for a cluster.
+
+    Raises:
+        InputError: k below 1 or above the number of documents.
+    """
+    from sklearn.cluster import KMeans
+
+    k = default_k(len(doc_ids)) if k is None else k
+    if not 1 <= k <= len(doc_ids):
+        raise InputError(f"k is {k}, a number from 1 to {len(doc_ids)} (the documents) was expected")
+    distinct = len(np.unique(vectors, axis=0))
+    if k > distinct:
+        raise InputError(
+            f"k is {k}, and only {distinct} of the {len(doc_ids)} documents differ; ask for fewer"
+        )
+    means = KMeans(n_clusters=k, n_init=_RESTARTS, random_state=seed).fit(vectors)
+    order = id_order(doc_ids)
+    labels = _by_size(means.labels_.astype(np.int64), order)
+    words = keywords(texts, labels, clusters=k)
+    found = []
+    for number in range(k):
+        members = np.flatnonzero(labels == number)
+        centre = vectors[members].mean(axis=0)
+        nearest = members[np.lexsort((order[members], -(vectors[members] @ centre)))][:representatives]
+        found.append(
+            Cluster(
+                number,
+                len(members),
+                words[number],
+                [doc_ids[row] for row in nearest],
+                [doc_ids[row] for row in members],
+            )
+        )
+    return found
+
+
+def _by_size(labels: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number clusters from the largest; equal ones by their first doc_id."""
+    numbers = np.unique(labels)
+    ranked = sorted(numbers, key=lambda number: (-(labels == number).sum(), order[labels == number].min()))
+    renumbered = np.empty(labels.max() + 1, dtype=np.int64)
+    renumbered[ranked] = np.arange(len(ranked))
+    return renumbered[labels]

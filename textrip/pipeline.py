@@ -1,0 +1,242 @@
+"""From raw text to a gated, indexed searcher: the rooms in the order of the data, in one call."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from textrip.clustering.cluster import Cluster, cluster_vectors
+from textrip.data.collection import Collection
+from textrip.data.formats import read
+from textrip.data.pairs import with_queries
+from textrip.data.split import with_splits
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.eval.evaluate import Evaluation, Evaluator, dev_evaluation
+from textrip.eval.significance import Difference, paired_difference
+from textrip.files import refuse_existing, replacing, write_json
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.searcher import LexicalSearcher
+from textrip.mining.mine import MineSettings, mine
+from textrip.mining.triples import Triples
+from textrip.progress import say
+from textrip.retrieval.index import Index
+from textrip.training.settings import TrainSettings
+from textrip.training.train import train as train_encoder
+
+Verdict = Literal["IMPROVED", "NO DIFFERENCE", "REGRESSION"]
+
+KIND = "textrip-report"
+FORMAT = 1
+# A dev split is measured before training and after every epoch: over a larger corpus that would take
+# longer than the training itself.
+DEV_DOCUMENTS = 2500
+_ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit` made, and what it measured on the test split."""
+
+    folder: Path
+    evaluation: Evaluation
+    difference: Difference
+    verdict: Verdict
+    manifest: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The evaluation's report with the verdict and the paired difference."""
+        return {**self.evaluation.to_dict(), "verdict": self.verdict, "difference": asdict(self.difference)}
+
+
+def prepare(collection: Collection, *, seed: int = 0, test: float = 0.2) -> Collection:
+    """A collection that can be trained on: with queries, and with the splits that it lacks."""
+    collection, made = with_queries(collection)
+    for rule, count in made.items():
+        say(f"no judgments given: {count:,} training pairs made by the rule {rule!r}")
+    before = set(collection.qrels)
+    collection = with_splits(collection, seed=seed, test=test)
+    cut = [f"{name} {len(qrels):,}" for name, qrels in collection.qrels.items() if name not in before]
+    if cut:
+        say(f"cut from train: {', '.join(cut)} queries")
+    return collection
+
+
+def train(
+    data: str | Path | Collection,
+    output: str | Path,
+    *,
+    triples: Triples | None = None,
+    model: str | Path | Encoder = DEFAULT_ENCODER,
+    settings: TrainSettings | None = None,
+    mining: MineSettings | None = None,
+    analyzer: Analyzer | None = None,
+    dev_documents: int = DEV_DOCUMENTS,
+    device: str = "auto",
+    force: bool = False,
+) -> dict[str, Any]:
+    """Fine-tune an encoder on a collection with triplet loss; triples are mined where none are given.
+
+    The dev split (cut from train where there is none) decides which epoch's weights are saved.
+
+    Args:
+        data: A collection, or what `read` takes.
+        output: The folder to write.
+        triples: Mined triples; texts and judgments still come from `data`.
+        model: The base encoder, or its name or folder.
+        settings: How to train.
+        mining: How to mine, where no triples are given.
+        analyzer: BM25's.
+        dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        device: auto, cpu, cuda or mps.
+        force: Overwrite `output`.
+
+    Returns:
+        The manifest, which also lies in `output`.
+
+    Raises:
+        InputError: data, settings or triples that cannot be used; before any training.
+    """
+    refuse_existing(output, force=force)
+    settings = settings or TrainSettings()
+    collection = prepare(data if isinstance(data, Collection) else read(data), seed=settings.seed, test=0.0)
+    searcher = None
+    if triples is None:
+        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+        triples = mine(collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher)
+        say(
+            f"mined {triples.count:,} triples for {len({group.query_id for group in triples.groups}):,} queries"
+        )
+    else:
+        triples = _without_dev(triples, collection)
+    encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
+    evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    if searched < len(collection.corpus):
+        say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: judged ones and BM25's best")
+    return train_encoder(
+        collection, triples, encoder, output, settings=settings, evaluate_dev=evaluate_dev, force=force
+    )
+
+
+def _without_dev(triples: Triples, collection: Collection) -> Triples:
+    """Triples without the queries that dev or test judge: nothing is trained on what measures it."""
+    triples.require(collection)
+    held_out = {
+        query_id for split, qrels in collection.qrels.items() if split != "train" for query_id in qrels
+    }
+    kept = [group for group in triples.groups if group.query_id not in held_out]
+    if len(kept) < len(triples):
+        say(f"left out {len(triples) - len(kept):,} groups whose queries are held out in dev or test")
+    return replace(triples, groups=kept)
+
+
+def fit(
+    data: str | Path | Collection,
+    output: str | Path,
+    *,
+    model: str | Path = DEFAULT_ENCODER,
+    settings: TrainSettings | None = None,
+    mining: MineSettings | None = None,
+    analyzer: Analyzer | None = None,
+    device: str = "auto",
+    force: bool = False,
+    stage: Callable[[str], None] = say,
+) -> Fit:
+    """Split, mine, train, evaluate, gate and index: `output` gets triples, model, index and report.
+
+    The index is built with the tuned encoder, or with the base where the test split says REGRESSION.
+
+    Args:
+        data: A collection, or what `read` takes.
+        output: The folder to write; complete or absent.
+        model: The base encoder's name or folder.
+        settings: How to train.
+        mining: How to mine.
+        analyzer: BM25's.
+        device: auto, cpu, cuda or mps.
+        force: Overwrite `output`.
+        stage: Told what begins.
+
+    Raises:
+        InputError: data or settings that cannot be used.
+    """
+    refuse_existing(output, force=force)
+    settings = settings or TrainSettings()
+    with replacing(output, force=force) as folder:
+        folder.mkdir()
+        stage("reading")
+        collection = prepare(data if isinstance(data, Collection) else read(data), seed=settings.seed)
+        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+        stage("mining")
+        triples = mine(collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher)
+        triples.write(folder / "triples.parquet")
+        stage("measuring BM25 and the untuned encoder on test")
+        encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
+        test = Evaluator(collection, "test", searcher=searcher)
+        test.bm25()
+        untuned = encoder.encode(collection.texts, progress="encoding documents")
+        started = time.perf_counter()
+        test.vectors(encoder, untuned, name="untuned", started=started)
+        stage("training")
+        manifest = train(
+            collection,
+            folder / "model",
+            triples=triples,
+            model=encoder,
+            settings=settings,
+            analyzer=analyzer,
+        )
+        stage("measuring the tuned encoder on test")
+        vectors = encoder.encode(collection.texts, progress="encoding documents")
+        test.vectors(encoder, vectors, name="tuned")
+        evaluation = test.evaluation()
+        difference = _difference(evaluation)
+        verdict = _verdict(difference)
+        if verdict == "REGRESSION":
+            say("the tuned encoder is worse on test: the index is built with the base encoder")
+            encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
+            vectors = untuned
+        stage("indexing")
+        Index.build(collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors).store.close()
+        done = Fit(Path(output), evaluation, difference, verdict, manifest)
+        write_json(folder / "report.json", {"kind": KIND, "format": FORMAT, **done.to_dict()})
+    return done
+
+
+def _difference(evaluation: Evaluation) -> Difference:
+    before, after = (evaluation[system].values["nDCG@10"] for system in ("untuned", "tuned"))
+    return paired_difference(before, after)
+
+
+def _verdict(difference: Difference) -> Verdict:
+    if difference.p >= _ALPHA:
+        return "NO DIFFERENCE"
+    return "IMPROVED" if difference.mean > 0 else "REGRESSION"
+
+
+def cluster(
+    source: str | Path | Collection | Index,
+    *,
+    k: int | None = None,
+    model: str | Path = DEFAULT_ENCODER,
+    device: str = "auto",
+    seed: int = 0,
+) -> list[Cluster]:
+    """Cluster the documents of an index, or of a collection that is encoded first.
+
+    Args:
+        source: An index or its folder; a collection, or what `read` takes.
+        k: How many clusters; sqrt(n / 2) where None.
+        model: Encodes a collection; an index has vectors.
+        device: auto, cpu, cuda or mps.
+        seed: The same seed gives the same clusters.
+    """
+    if isinstance(source, str | Path) and (Path(source) / "index.json").is_file():
+        source = Index.open(source)
+    if isinstance(source, Index):
+        texts = (document.full_text for document in source.store)
+        return cluster_vectors(source.doc_ids, texts, source.vectors, k=k, seed=seed)
+    collection = source if isinstance(source, Collection) else read(source)
+    vectors = Encoder.load(model, device=device).encode(collection.texts, progress="encoding documents")
+    return cluster_vectors(collection.doc_ids, collection.texts, vectors, k=k, seed=seed)

@@ -1,0 +1,226 @@
+"""Index: a folder that answers questions. It carries its documents, its vectors, its words and its encoder.
+
+INDEX/
+  index.json         kind, format, the encoder's fingerprint, counts
+  documents.sqlite   ids, titles, texts and vectors: the truth
+  bm25/              derived from the texts, with digests
+  encoder/           the sentence-transformers folder that made the vectors
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, MismatchError
+from textrip.files import read_json, replacing, write_json
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.searcher import LexicalSearcher
+from textrip.provenance import provenance
+from textrip.ranking import id_order
+from textrip.records import Hit
+from textrip.retrieval.dense import dense_top_k
+from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
+from textrip.retrieval.store import DocumentStore, write_documents
+
+KIND = "textrip-index"
+FORMAT = 1
+
+Mode = Literal["dense", "bm25", "hybrid"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+Ranked = list[tuple[NDArray[np.int64], NDArray[Any]]]
+
+
+class Index:
+    """Documents that can be searched: by meaning, by words, or by both."""
+
+    def __init__(self, folder: Path, about: dict[str, Any], *, encoder: Encoder | None, device: str) -> None:
+        self.folder = folder
+        self.about = about
+        self.store = DocumentStore(folder / "documents.sqlite")
+        self._encoder = encoder
+        self._device = device
+
+    @classmethod
+    def build(
+        cls,
+        collection: Collection,
+        encoder: Encoder,
+        folder: str | Path,
+        *,
+        analyzer: Analyzer | None = None,
+        vectors: NDArray[np.float32] | None = None,
+        force: bool = False,
+    ) -> Self:
+        """Encode a collection's documents and write an index folder: complete or absent.
+
+        Args:
+            collection: Its corpus is indexed; queries and judgments play no part.
+            encoder: Copied into the index, so that the index can be moved and searched alone.
+            folder: Where.
+            analyzer: BM25's.
+            vectors: (n, d) float32 of this encoder, where they are there already.
+            force: Overwrite `folder`.
+
+        Raises:
+            InputError: `folder` exists and `force` is not set.
+            StorageError: the disk refused.
+        """
+        with replacing(folder, force=force) as temporary:
+            temporary.mkdir()
+            windows = (
+                encoder.encode_stream(
+                    collection.texts, progress="encoding documents", total=len(collection.corpus)
+                )
+                if vectors is None
+                else iter([vectors])
+            )
+            count = write_documents(temporary / "documents.sqlite", collection, windows)
+            lexical = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+            lexical.save(temporary / "bm25")
+            encoder.save(temporary / "encoder")
+            write_json(
+                temporary / "index.json",
+                {
+                    "kind": KIND,
+                    "format": FORMAT,
+                    "collection": collection.name,
+                    "documents": count,
+                    "encoder": {
+                        "name": encoder.name,
+                        "fingerprint": encoder.fingerprint,
+                        "dimension": encoder.dimension,
+                        "max_length_tokens": encoder.max_length_tokens,
+                    },
+                    **provenance(),
+                },
+            )
+        return cls.open(folder, encoder=encoder)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, encoder: Encoder | None = None, device: str = "auto") -> Self:
+        """Open an index; its encoder is loaded at the first dense search.
+
+        Args:
+            folder: What `build` wrote.
+            encoder: Use this encoder, which is in memory already, in place of the index's own copy.
+            device: Where the index's own encoder runs.
+
+        Raises:
+            InputError: no index there, a damaged one, or one of a newer format.
+            MismatchError: the encoder is not the one that made the vectors.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such index; build one with textrip index")
+        about = read_json(folder / "index.json", kind=KIND, version=FORMAT)
+        if encoder is not None:
+            _require_same(folder, about, encoder)
+        return cls(folder, about, encoder=encoder, device=device)
+
+    def __len__(self) -> int:
+        return int(self.about["documents"])
+
+    def __repr__(self) -> str:
+        return (
+            f"Index({str(self.folder)!r}, {len(self):,} documents, encoder {self.about['encoder']['name']!r})"
+        )
+
+    @cached_property
+    def doc_ids(self) -> list[str]:
+        """Every doc_id, by row."""
+        return self.store.doc_ids()
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """Every document's unit vector, by row: (n, d) float32."""
+        vectors = self.store.vectors(self.about["encoder"]["dimension"])
+        if len(vectors) != len(self):
+            raise InputError(
+                f"{self.folder}: has {len(vectors)} of {len(self)} documents; build the index again"
+            )
+        return vectors
+
+    @cached_property
+    def lexical(self) -> LexicalSearcher:
+        """BM25 over the documents."""
+        return LexicalSearcher.open(self.folder / "bm25", self._order)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder that made the vectors.
+
+        Raises:
+            MismatchError: the index's copy was changed.
+        """
+        if self._encoder is not None:
+            return self._encoder
+        encoder = Encoder.load(self.folder / "encoder", device=self._device)
+        encoder.name = self.about["encoder"]["name"]
+        _require_same(self.folder, self.about, encoder)
+        return encoder
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        return id_order(self.doc_ids)
+
+    def search(self, query: str, *, k: int = 10, mode: Mode = "dense") -> list[Hit]:
+        """The k best documents for a question, best first; equal scores by doc_id.
+
+        Args:
+            query: Text that is not blank.
+            k: How many; fewer where the index has fewer, or BM25 finds fewer.
+            mode: dense (cosine similarity), bm25, or hybrid (reciprocal rank fusion of the two).
+
+        Raises:
+            InputError: a blank query, k below 1, or a mode that is not one of these.
+        """
+        return self.search_many([query], k=k, mode=mode)[0]
+
+    def search_many(self, queries: Sequence[str], *, k: int = 10, mode: Mode = "dense") -> list[list[Hit]]:
+        """`search` for many questions at once, in their order."""
+        if isinstance(queries, str):
+            raise InputError("queries is a string, a list of questions was expected")
+        if k < 1:
+            raise InputError(f"k is {k}, at least 1 was expected")
+        if any(not query.strip() for query in queries):
+            raise InputError("the query is blank; ask something")
+        return [self._hits(rows, scores) for rows, scores in self._rank(queries, k, mode)]
+
+    def _rank(self, queries: Sequence[str], k: int, mode: Mode) -> Ranked:
+        match mode:
+            case "dense":
+                encoded = self.encoder.encode(queries, kind="query")
+                return list(zip(*dense_top_k(encoded, self.vectors, k, self._order), strict=True))
+            case "bm25":
+                return list(self.lexical.search(queries, k))
+            case "hybrid":
+                dense, words = self._rank(queries, DEPTH, "dense"), self._rank(queries, DEPTH, "bm25")
+                return [
+                    reciprocal_rank_fusion([a, b], k, self._order)
+                    for (a, _), (b, _) in zip(dense, words, strict=True)
+                ]
+        raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
+
+    def _hits(self, rows: NDArray[np.int64], scores: NDArray[Any]) -> list[Hit]:
+        documents = self.store.documents(rows.tolist())
+        return [
+            Hit(rank, document.doc_id, float(score), document.title, document.text)
+            for rank, (document, score) in enumerate(zip(documents, scores, strict=True), start=1)
+        ]
+
+
+def _require_same(folder: Path, about: dict[str, Any], encoder: Encoder) -> None:
+    built, given = about["encoder"]["fingerprint"], encoder.fingerprint
+    if built != given:
+        raise MismatchError(
+            f"{folder}: was built by encoder {about['encoder']['name']!r} ({built[:12]}), "
+            f"{encoder.name!r} is another ({given[:12]}): other weights, tokenizer, pooling, prompts or length; "
+            "search with the index's own encoder, or build the index again with this one"
+        )
