@@ -19,9 +19,7 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
         emit_json(evaluation.to_dict())
         return
     report = evaluation.to_dict()
-    emit(
-        f"{report['collection']}, split {report['split']}: {report['queries']:,} queries, whole corpus searched"
-    )
+    emit(f"{report['collection']}, split {report['split']}: {report['queries']:,} queries, whole corpus")
     emit()
     measures = [name for name in report["rows"][0] if name not in {"system", "seconds"}]
     emit_table(
@@ -43,7 +41,7 @@ def gain(done: "Fit") -> str:
             return f"Tuning raised nDCG@10 from {before:.3f} by {difference.mean:+.3f} {tested}: IMPROVED."
         case "REGRESSION":
             return f"Tuning lowered nDCG@10 from {before:.3f} by {difference.mean:+.3f} {tested}: REGRESSION."
-    return f"Tuning moved nDCG@10 from {before:.3f} by {difference.mean:+.3f} {tested}: NO DIFFERENCE to speak of."
+    return f"Tuning moved nDCG@10 from {before:.3f} by {difference.mean:+.3f} {tested}: NO DIFFERENCE."
 
 
 def print_report(

@@ -1,6 +1,7 @@
 """`textrip encode`."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ def encode(
     json: Json = False,
     force: Force = False,
 ) -> None:
-    """Texts to unit vectors in .npy (ids and the encoder's fingerprint beside it) or .parquet, in their order.
+    """Texts to unit vectors in .npy (ids and the encoder's fingerprint beside it) or .parquet, in order.
 
     Example: textrip encode corpus.jsonl -o vectors.parquet
     """
@@ -50,6 +51,7 @@ def encode(
 
     refuse_existing(refuse_suffix(output), force=force)
     texts: Texts | Iterator[str]
+    ids: Iterator[str]
     total: int | None = None
     if source == STDIN or (uncompressed_suffix(Path(source)) == ".txt" and not Path(source).is_dir()):
         lines = _lines(source)
@@ -58,10 +60,12 @@ def encode(
             raise InputError(
                 f"{'<stdin>' if source == STDIN else source}: is empty, at least one text was expected"
             )
-        texts, ids = _chain(first, lines), (str(number) for number in _count())
+        texts = _chain(first, lines)
+        ids = map(str, count(1))
     else:
         collection = read(source, columns=columns)
-        texts, ids, total = collection.texts, iter(collection.doc_ids), len(collection.corpus)
+        texts, total = collection.texts, len(collection.corpus)
+        ids = iter(collection.doc_ids)
     encoder = Encoder.load(
         model, device=device, max_length_tokens=max_length_tokens, trust_remote_code=trust_remote_code
     )
@@ -95,9 +99,3 @@ def _lines(source: str) -> Iterator[str]:
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield first
     yield from rest
-
-
-def _count() -> Iterator[int]:
-    from itertools import count
-
-    yield from count(1)

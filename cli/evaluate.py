@@ -37,7 +37,7 @@ def evaluate(
 ) -> None:
     """Measure nDCG@10, RR@10, AP and R@100 over the whole corpus.
 
-    A split that DATA lacks is cut from train as `textrip fit` and `textrip mine` do with the same seed 0.
+    A split that DATA lacks is cut from train, the same one that `textrip train` and `textrip fit` hold out.
 
     Example: textrip eval my-corpus/ --bm25 --model all-MiniLM-L6-v2 --model out/model --hybrid
     """

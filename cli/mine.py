@@ -61,7 +61,7 @@ def mine(
         for path in (output, jsonl):
             if path is not None:
                 refuse_existing(path, force=force)
-    collection = prepare(read(data, columns=columns), seed=seed)
+    collection = prepare(read(data, columns=columns))
     if dry_run:
         judged = collection.judged(split)
         plan = {

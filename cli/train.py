@@ -95,7 +95,7 @@ def train(
         raise InputError(f"{source} holds no triples, so --data has nothing to add; give one of them")
     collection = read(data or source, columns=columns)
     if dry_run:
-        plan = _plan(pipeline.prepare(collection, seed=seed, test=0.0), settings, negatives, str(output))
+        plan = _plan(pipeline.prepare(collection), settings, negatives, str(output))
         emit_json(plan) if json else emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
     encoder = Encoder.load(model, device=device, trust_remote_code=trust_remote_code)

@@ -50,13 +50,17 @@ class Fit:
         return {**self.evaluation.to_dict(), "verdict": self.verdict, "difference": asdict(self.difference)}
 
 
-def prepare(collection: Collection, *, seed: int = 0, test: float = 0.2) -> Collection:
-    """A collection that can be trained on: with queries, and with the splits that it lacks."""
+def prepare(collection: Collection) -> Collection:
+    """A collection that can be trained on: with queries, and with the splits that it lacks.
+
+    The cut is a function of the data alone, whatever the seed of a run: what one command held out, no
+    other trains on.
+    """
     collection, made = with_queries(collection)
     for rule, count in made.items():
         say(f"no judgments given: {count:,} training pairs made by the rule {rule!r}")
     before = set(collection.qrels)
-    collection = with_splits(collection, seed=seed, test=test)
+    collection = with_splits(collection)
     cut = [f"{name} {len(qrels):,}" for name, qrels in collection.qrels.items() if name not in before]
     if cut:
         say(f"cut from train: {', '.join(cut)} queries")
@@ -78,7 +82,8 @@ def train(
 ) -> dict[str, Any]:
     """Fine-tune an encoder on a collection with triplet loss; triples are mined where none are given.
 
-    The dev split (cut from train where there is none) decides which epoch's weights are saved.
+    The dev split decides which epoch's weights are saved; dev and test are cut from train where they
+    are missing (see `prepare`), and nothing of them is trained on.
 
     Args:
         data: A collection, or what `read` takes.
@@ -100,14 +105,12 @@ def train(
     """
     refuse_existing(output, force=force)
     settings = settings or TrainSettings()
-    collection = prepare(data if isinstance(data, Collection) else read(data), seed=settings.seed, test=0.0)
+    collection = prepare(data if isinstance(data, Collection) else read(data))
     searcher = None
     if triples is None:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         triples = mine(collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher)
-        say(
-            f"mined {triples.count:,} triples for {len({group.query_id for group in triples.groups}):,} queries"
-        )
+        say(f"mined {triples.count:,} triples in {len(triples):,} groups")
     else:
         triples = _without_dev(triples, collection)
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
@@ -166,7 +169,7 @@ def fit(
     with replacing(output, force=force) as folder:
         folder.mkdir()
         stage("reading")
-        collection = prepare(data if isinstance(data, Collection) else read(data), seed=settings.seed)
+        collection = prepare(data if isinstance(data, Collection) else read(data))
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         stage("mining")
         triples = mine(collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher)

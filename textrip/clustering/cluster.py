@@ -1,5 +1,6 @@
 """Clusters: k-means on unit vectors, keywords, and the documents nearest to each centre."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class Cluster:
 
 def default_k(documents: int) -> int:
     """The rule of thumb sqrt(n / 2), between 2 and 50."""
-    return min(documents, max(2, min(50, round((documents / 2) ** 0.5))))
+    return min(documents, max(2, min(50, round(math.sqrt(documents / 2)))))
 
 
 def cluster_vectors(
@@ -88,8 +89,8 @@ def cluster_vectors(
                 number,
                 len(members),
                 words[number],
-                [doc_ids[row] for row in nearest],
-                [doc_ids[row] for row in members],
+                [doc_ids[int(row)] for row in nearest],
+                [doc_ids[int(row)] for row in members],
             )
         )
     return found

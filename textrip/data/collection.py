@@ -24,6 +24,11 @@ def dataset_of(columns: Mapping[str, Sequence[Any]]) -> Dataset:
     return Dataset(pa.table({name: pa.array(values, pa.large_string()) for name, values in columns.items()}))
 
 
+def _column(dataset: Dataset, name: str) -> list[str]:
+    """A column's values. Not by `dataset.data`, which does not know of a selection of rows."""
+    return dataset.select_columns(name)[:][name]  # type: ignore[no-any-return]
+
+
 class Texts(Sequence[str]):
     """The documents' full texts as a sequence that is read from Arrow when asked, never all at once."""
 
@@ -97,7 +102,7 @@ class Collection:
     @cached_property
     def doc_ids(self) -> list[str]:
         """Every doc_id, in the order of the corpus."""
-        return self.corpus.data.column("doc_id").to_pylist()  # type: ignore[no-any-return]
+        return _column(self.corpus, "doc_id")
 
     @cached_property
     def doc_row(self) -> dict[str, int]:
@@ -112,9 +117,7 @@ class Collection:
     @cached_property
     def query_texts(self) -> dict[str, str]:
         """From query_id to its text."""
-        columns = self.queries.data
-        ids, texts = columns.column("query_id").to_pylist(), columns.column("text").to_pylist()
-        return dict(zip(ids, texts, strict=True))
+        return dict(zip(_column(self.queries, "query_id"), _column(self.queries, "text"), strict=True))
 
     @property
     def texts(self) -> Texts:

@@ -82,7 +82,7 @@ def _read_separated(path: str | Path, delimiter: str) -> Iterator[tuple[int, Row
     lines = (line + "\n" for _, line in numbered_lines(path))
     csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     # TSV is taken as its readers write it: no quoting, so that a lone quotation mark is text.
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=quoting == csv.QUOTE_MINIMAL)
     header: list[str] | None = None
     while True:

@@ -55,7 +55,8 @@ class _ImpactMatrix:
 
     def _initialize(self, corpus: Iterable[Tokens]) -> dict[str, int]:
         """Count the corpus; called by rank-bm25's constructor, returns each term's document frequency."""
-        self.vocabulary = vocabulary = {}
+        vocabulary: dict[str, int] = {}
+        self.vocabulary = vocabulary
         rows: list[NDArray[np.int32]] = []
         lengths: list[int] = []
         for tokens in corpus:

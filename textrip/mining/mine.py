@@ -191,9 +191,8 @@ class _Miner:
     def _window(self, query_id: str, ranking: Ranking, barred: set[int]) -> Iterator[Negative]:
         """BM25's documents below the skipped ranks whose text is not barred, each text once."""
         seen = set(barred)
-        for rank, (row, score) in enumerate(
-            zip(ranking[0].tolist(), ranking[1].tolist(), strict=True), start=1
-        ):
+        ranked = zip(ranking[0].tolist(), ranking[1].tolist(), strict=True)
+        for rank, (row, score) in enumerate(ranked, start=1):
             doc_id = self.collection.doc_ids[row]
             if rank <= self.settings.skip or doc_id == query_id or self._key(row) in seen:
                 continue
@@ -201,7 +200,7 @@ class _Miner:
             yield Negative(doc_id, rank, score, "bm25")
 
     def _key(self, row: int) -> int:
-        """What texts are compared by; a relevant document's copy has its key, and so its id needs no check."""
+        """What texts are compared by: a copy of a relevant document has its key."""
         if row not in self._keys:
             self._keys[row] = hash(normalised(self.collection.texts[row]))
         return self._keys[row]

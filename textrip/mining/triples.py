@@ -149,13 +149,16 @@ class Triples:
                 tuple(
                     Negative(*values)
                     for values in zip(
-                        row["negative_ids"], row["negative_ranks"], row["negative_scores"], row["negative_sources"],
+                        row["negative_ids"],
+                        row["negative_ranks"],
+                        row["negative_scores"],
+                        row["negative_sources"],
                         strict=True,
                     )
                 ),
             )
             for row in table.to_pylist()
-        ]  # fmt: skip
+        ]
         return cls(groups, header["provenance"])
 
 

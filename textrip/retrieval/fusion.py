@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RRF_K = 60
-# How deep a ranking is taken into a fusion, and as deep as trec_eval looks: what is measured is what is searched.
+# How deep a ranking is taken into a fusion, as deep as trec_eval looks: what is measured is searched.
 DEPTH = 1000
 
 

@@ -221,6 +221,6 @@ def _require_same(folder: Path, about: dict[str, Any], encoder: Encoder) -> None
     if built != given:
         raise MismatchError(
             f"{folder}: was built by encoder {about['encoder']['name']!r} ({built[:12]}), "
-            f"{encoder.name!r} is another ({given[:12]}): other weights, tokenizer, pooling, prompts or length; "
-            "search with the index's own encoder, or build the index again with this one"
+            f"{encoder.name!r} is another ({given[:12]}): other weights, tokenizer, pooling, "
+            "prompts or length; search with the index's own encoder, or build the index again with this one"
         )

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ class DocumentStore:
         for values in self._select("SELECT doc_id, title, text FROM documents ORDER BY row"):
             yield Document(*values)
 
-    def _select(self, statement: str, parameters: Sequence[int] = ()) -> Iterator[tuple[object, ...]]:
+    def _select(self, statement: str, parameters: Sequence[int] = ()) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._database.execute(statement, parameters)
         except sqlite3.Error as error:

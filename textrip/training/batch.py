@@ -35,7 +35,7 @@ class QuerySampler(DefaultBatchSampler):  # type: ignore[misc]
         self.places = list(by_query.values())
 
     def __len__(self) -> int:
-        return math.ceil(len(self.places) / self.batch_size)
+        return math.ceil(len(self.places) / int(self.batch_size))
 
     def __iter__(self) -> Iterator[list[int]]:
         draw = np.random.default_rng((self.seed, self.epoch))

@@ -1,5 +1,6 @@
 """Distances between vectors: lower is closer, float32, with gradients that stay finite where it is 0."""
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -45,4 +46,4 @@ def largest_distance(distance: Distance, *, dimension: int, unit_vectors: bool) 
         return 2.0
     if not unit_vectors:
         return float("inf")
-    return {"euclidean": 2.0, "squared-euclidean": 4.0, "manhattan": 2.0 * dimension**0.5}[distance]
+    return {"euclidean": 2.0, "squared-euclidean": 4.0, "manhattan": 2.0 * math.sqrt(dimension)}[distance]

@@ -212,7 +212,7 @@ def _run(
         trainer.train()
     if any(entry["loss"] != entry["loss"] or entry["loss"] == float("inf") for entry in callback.losses):
         raise TextripError(
-            "the loss became NaN or infinite; lower --learning-rate, and check that the base encoder's vectors are finite"
+            "the loss became NaN or infinite; lower --learning-rate, and look at the base's vectors"
         )
     return callback.losses, int(trainer.state.global_step)
 

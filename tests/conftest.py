@@ -1,0 +1,147 @@
+"""Fixtures: a tiny encoder with random weights, a tiny collection that can be learned, real data where it is."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.records import Document
+
+TOPICS = {
+    "garden": "rose tulip soil seed rain bloom petal root spade compost".split(),
+    "sea": "wave boat harbour tide sail anchor storm reef shell gull".split(),
+    "kitchen": "oven flour butter whisk sugar dough spice pan recipe salt".split(),
+    "music": "violin chord tempo drum melody choir concert note rhythm opera".split(),
+    "space": "orbit comet rocket planet moon crater star probe lunar dust".split(),
+}
+# The queries' own words: only training can connect them with the documents' words.
+ASKED = {"garden": "plants", "sea": "ships", "kitchen": "baking", "music": "songs", "space": "astronomy"}
+
+
+@pytest.fixture(scope="session")
+def tiny_collection() -> Collection:
+    """60 documents of 5 topics and 40 queries, with two of a query's words in its document."""
+    draw = random.Random(7)
+    documents, queries, judged = [], {}, {}
+    for number in range(60):
+        topic = list(TOPICS)[number % len(TOPICS)]
+        words = [draw.choice(TOPICS[topic]) for _ in range(12)]
+        words += [draw.choice(TOPICS[draw.choice(list(TOPICS))]) for _ in range(4)]
+        documents.append(Document(f"d{number:02d}", f"{topic} {number}", " ".join(words)))
+        if number < 40:
+            queries[f"q{number:02d}"] = f"{ASKED[topic]} {draw.choice(words)} {draw.choice(words)}"
+            judged[f"q{number:02d}"] = {f"d{number:02d}": 1}
+    ids = list(judged)
+    splits = {"train": ids[:24], "dev": ids[24:32], "test": ids[32:]}
+    return Collection.of(
+        "tiny",
+        documents,
+        queries,
+        {split: {query_id: judged[query_id] for query_id in part} for split, part in splits.items()},
+    )
+
+
+def build_tiny_encoder(folder: Path, *, prompts: dict[str, str] | None = None, seed: int = 0) -> Path:
+    """Write a BERT of 2 layers and 32 dimensions with random weights as a sentence-transformers folder."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers
+    from tokenizers.models import WordLevel
+    from tokenizers.processors import TemplateProcessing
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = sorted(
+        {word for topic, words in TOPICS.items() for word in [topic, *words]} | set(ASKED.values())
+    )
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        *words,
+        *(str(number) for number in range(100)),
+        "query",
+        ":",
+    ]
+    tokenizer = Tokenizer(
+        WordLevel({word: place for place, word in enumerate(vocabulary)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=64,
+    )  # fmt: skip
+    raw = folder / "raw"
+    BertModel(config).save_pretrained(raw)
+    fast.save_pretrained(raw)
+    transformer = models.Transformer(str(raw), max_seq_length=32)
+    modules = [transformer, models.Pooling(32, pooling_mode="mean"), models.Normalize()]
+    model = SentenceTransformer(modules=modules, device="cpu", prompts=prompts)
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder on disk."""
+    return build_tiny_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture
+def tiny_encoder(tiny_encoder_folder: Path) -> Encoder:
+    """A tiny encoder of one's own, which a test may train."""
+    return Encoder.load(tiny_encoder_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real collections: TEXTRIP_DATA, or shared/data beside the project."""
+    root = Path(__file__).parent.parent
+    named = os.environ.get("TEXTRIP_DATA")
+    for folder in ([Path(named)] if named else []) + [
+        root.parent / "shared" / "data",
+        root / "shared" / "data",
+    ]:
+        if (folder / "scifact").is_dir():
+            return folder
+    pytest.skip("no real data: set TEXTRIP_DATA to a folder that holds scifact, nfcorpus and cranfield")
+
+
+@pytest.fixture(scope="session")
+def write_beir() -> object:
+    """A function that writes a collection in BEIR's layout."""
+    import json
+
+    def write(collection: Collection, folder: Path) -> Path:
+        (folder / "qrels").mkdir(parents=True)
+        with (folder / "corpus.jsonl").open("w", encoding="utf-8") as stream:
+            for row in collection.corpus:
+                line = {"_id": row["doc_id"], "title": row["title"], "text": row["text"]}
+                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with (folder / "queries.jsonl").open("w", encoding="utf-8") as stream:
+            for query_id, text in collection.query_texts.items():
+                stream.write(json.dumps({"_id": query_id, "text": text}, ensure_ascii=False) + "\n")
+        for split, judged in collection.qrels.items():
+            with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8") as stream:
+                stream.write("query-id\tcorpus-id\tscore\n")
+                for query_id, documents in judged.items():
+                    stream.writelines(
+                        f"{query_id}\t{doc_id}\t{grade}\n" for doc_id, grade in documents.items()
+                    )
+        return folder
+
+    return write

@@ -1,0 +1,63 @@
+"""Splits: whole groups, no text or document on both sides, the same cut every time."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrip.data.collection import Collection
+from textrip.data.split import assign_groups, with_splits
+from textrip.errors import InputError
+from textrip.records import Document
+
+
+def collection_of(judged: dict[str, dict[str, int]], texts: dict[str, str]) -> Collection:
+    ids = sorted({doc_id for documents in judged.values() for doc_id in documents})
+    return Collection.of("c", [Document(doc_id, "", doc_id) for doc_id in ids], texts, {"train": judged})
+
+
+def test_missing_splits_are_cut_from_train_and_present_ones_stay() -> None:
+    judged = {f"q{n}": {f"d{n}": 1} for n in range(100)}
+    texts = {query: query for query in judged} | {"t": "t"}
+    base = collection_of(judged, texts)
+    both = Collection(base.name, base.corpus, base.queries, {**base.qrels, "test": {"t": {"d1": 1}}})
+    cut = with_splits(both)
+    assert cut.qrels["test"] == {"t": {"d1": 1}}
+    assert len(cut.qrels["dev"]) == 10
+    assert set(cut.qrels["train"]) | set(cut.qrels["dev"]) == set(judged)
+    assert with_splits(both).qrels == cut.qrels
+    assert with_splits(both, seed=1).qrels != cut.qrels
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 40)), min_size=60, max_size=90))
+def test_nothing_hangs_over_a_cut(links: list[tuple[int, int]]) -> None:
+    judged = {f"q{n}": {f"d{document}": 1} for n, (_, document) in enumerate(links)}
+    texts = {f"q{n}": f"Text {text if text < 3 else n}" for n, (text, _) in enumerate(links)}
+    try:
+        cut = with_splits(collection_of(judged, texts))
+    except InputError:
+        return
+    for one in cut.qrels:
+        for other in set(cut.qrels) - {one}:
+            assert not {texts[q].lower() for q in cut.qrels[one]} & {
+                texts[q].lower() for q in cut.qrels[other]
+            }
+            documents = [{d for q in cut.qrels[s] for d in judged[q]} for s in (one, other)]
+            assert not documents[0] & documents[1]
+
+
+def test_groups_stay_together_and_shares_are_near() -> None:
+    group_of = {f"{group}-{n}": str(group) for group in range(50) for n in range(group % 5 + 1)}
+    assigned = assign_groups(group_of, {"train": 0.7, "test": 0.3})
+    for group in set(group_of.values()):
+        assert len({assigned[item] for item in group_of if group_of[item] == group}) == 1
+    share = sum(split == "test" for split in assigned.values()) / len(assigned)
+    assert abs(share - 0.3) < 0.03
+
+
+def test_too_few_queries_are_refused() -> None:
+    with pytest.raises(
+        InputError, match="2 judged queries in 1 groups cannot be cut into train and test and dev"
+    ):
+        with_splits(collection_of({"a": {"d": 1}, "b": {"d": 1}}, {"a": "x", "b": "y"}))
+    with pytest.raises(InputError, match="has no judgments to split"):
+        with_splits(Collection.of("c", [Document("d", "", "t")]))
