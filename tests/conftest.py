@@ -50,7 +50,8 @@ def tiny_collection() -> Collection:
 def build_tiny_encoder(folder: Path, *, prompts: dict[str, str] | None = None, seed: int = 0) -> Path:
     """Write a BERT of 2 layers and 32 dimensions with random weights as a sentence-transformers folder."""
     import torch
-    from sentence_transformers import SentenceTransformer, models
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules as layers
     from tokenizers import Tokenizer, normalizers, pre_tokenizers
     from tokenizers.models import WordLevel
     from tokenizers.processors import TemplateProcessing
@@ -88,8 +89,8 @@ def build_tiny_encoder(folder: Path, *, prompts: dict[str, str] | None = None, s
     raw = folder / "raw"
     BertModel(config).save_pretrained(raw)
     fast.save_pretrained(raw)
-    transformer = models.Transformer(str(raw), max_seq_length=32)
-    modules = [transformer, models.Pooling(32, pooling_mode="mean"), models.Normalize()]
+    transformer = layers.Transformer(str(raw), max_seq_length=32)
+    modules = [transformer, layers.Pooling(32, pooling_mode="mean"), layers.Normalize()]
     model = SentenceTransformer(modules=modules, device="cpu", prompts=prompts)
     model.save_pretrained(str(folder / "model"), create_model_card=False)
     return folder / "model"

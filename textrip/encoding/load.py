@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from textrip.data.hub import is_offline, require_hub
+from textrip.data.hub import require_hub
 from textrip.errors import InputError, MissingDependencyError, OfflineError
 from textrip.files import sha256
 
@@ -85,25 +85,14 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
 
 
 def _from_folder(folder: Path, device: str, trust_remote_code: bool) -> "SentenceTransformer":
-    from sentence_transformers import SentenceTransformer
-
     try:
-        return SentenceTransformer(
-            str(folder), device=device, trust_remote_code=trust_remote_code, local_files_only=True
-        )
+        return _load(str(folder), device, trust_remote_code, local=True)
     except Exception as error:  # each format of a damaged file has an error of its own
         raise InputError(f"{folder}: cannot be loaded as an encoder: {_first_line(error)}") from error
 
 
 def _from_hub(name: str, device: str, trust_remote_code: bool) -> "SentenceTransformer":
-    from huggingface_hub import try_to_load_from_cache
-    from sentence_transformers import SentenceTransformer
-
-    cached = any(
-        isinstance(try_to_load_from_cache(repository, file), str)
-        for repository in {name, f"sentence-transformers/{name}"}
-        for file in ("modules.json", "config.json")
-    )
+    cached = _is_cached(name)
     if not cached:
         try:
             require_hub(f"encoder {name!r}")
@@ -114,11 +103,40 @@ def _from_hub(name: str, device: str, trust_remote_code: bool) -> "SentenceTrans
                 ) from None
             raise
     try:
-        return SentenceTransformer(
-            name, device=device, trust_remote_code=trust_remote_code, local_files_only=cached or is_offline()
-        )
+        return _load(name, device, trust_remote_code, local=cached)
     except Exception as error:
         raise InputError(f"encoder {name!r} cannot be loaded: {_first_line(error)}") from error
+
+
+def _is_cached(name: str) -> bool:
+    """Whether the hub's cache on this machine has the model; asks no network.
+
+    Raises:
+        InputError: the name could be none of the hub's.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    repositories = [name] if "/" in name else [name, f"sentence-transformers/{name}"]
+    try:
+        return any(
+            isinstance(try_to_load_from_cache(repository, file), str)
+            for repository in repositories
+            for file in ("modules.json", "config.json")
+        )
+    except HFValidationError:
+        raise InputError(f"{name!r} is no folder, and no name that the hub could have") from None
+
+
+def _load(name: str, device: str, trust_remote_code: bool, *, local: bool) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
+    with warnings.catch_warnings():
+        # Published models name their modules by paths that the library has since moved.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return SentenceTransformer(
+            name, device=device, trust_remote_code=trust_remote_code, local_files_only=local
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -133,4 +151,3 @@ def _quieten() -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*pin_memory.*", category=UserWarning)

@@ -1,0 +1,108 @@
+"""The encoder: unit vectors in order, whatever the batch; an identity that moves with everything that matters."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import build_tiny_encoder
+from textrip.encoding import encoder as encoder_module
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
+
+ODD_TEXTS = [
+    "",
+    "   \t\n",
+    "rose " * 250_000,
+    "x" * 1_000_000,
+    "🌹🌊 emoji 👩‍👩‍👧",
+    "שלום עולם ورود",
+    "caf\u00e9 rose",
+    "cafe\u0301 rose",
+    "rose",
+    "\x1b[31mred\x1b[0m",
+]
+
+
+def test_odd_texts_give_finite_unit_vectors_in_order_at_any_batch_size(
+    tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = tiny_encoder.encode(ODD_TEXTS)
+    assert together.dtype == np.float32
+    assert np.isfinite(together).all()
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    alone = np.concatenate([tiny_encoder.encode([text]) for text in ODD_TEXTS])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    monkeypatch.setitem(encoder_module._TOKENS_A_BATCH, "cpu", 32)
+    monkeypatch.setattr(encoder_module, "_WINDOW", 3)
+    np.testing.assert_allclose(tiny_encoder.encode(ODD_TEXTS), together, atol=1e-6)
+    backwards = tiny_encoder.encode(ODD_TEXTS[::-1])
+    np.testing.assert_allclose(backwards[::-1], together, atol=1e-6)
+
+
+def test_vectors_equal_sentence_transformers(tiny_encoder: Encoder) -> None:
+    texts = ["rose tulip", "wave", "rose " * 50]
+    np.testing.assert_allclose(tiny_encoder.encode(texts), tiny_encoder.model.encode(texts), atol=1e-6)
+
+
+def test_no_text_gives_no_row(tiny_encoder: Encoder) -> None:
+    assert tiny_encoder.encode([]).shape == (0, 32)
+
+
+def test_a_string_is_refused_where_texts_are_wanted(tiny_encoder: Encoder) -> None:
+    with pytest.raises(InputError, match="a list of texts was expected"):
+        tiny_encoder.encode("rose")
+
+
+def test_prompts_of_the_model_go_before_queries_only(tmp_path: Path) -> None:
+    encoder = Encoder.load(build_tiny_encoder(tmp_path, prompts={"query": "query : "}), device="cpu")
+    as_query, as_document = (encoder.encode(["rose"], kind=kind) for kind in ("query", "document"))
+    assert not np.allclose(as_query, as_document)
+    np.testing.assert_allclose(as_query, encoder.encode(["query : rose"]), atol=1e-6)
+
+
+def test_the_fingerprint_survives_saving_and_moves_with_weights_length_and_prompts(
+    tiny_encoder: Encoder, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    original = tiny_encoder.fingerprint
+    tiny_encoder.encode(["rose " * 40])  # leaves truncation and padding switched on in the tokenizer
+    assert tiny_encoder.fingerprint == original
+    tiny_encoder.save(tmp_path / "saved")
+    assert Encoder.load(tmp_path / "saved", device="cpu").fingerprint == original
+    assert Encoder.load(tiny_encoder_folder, device="cpu", max_length_tokens=16).fingerprint != original
+    prompted = Encoder.load(tiny_encoder_folder, device="cpu")
+    prompted.model.prompts["query"] = "query : "
+    assert prompted.fingerprint != original
+    pooled = Encoder.load(tiny_encoder_folder, device="cpu")
+    pooled.model[1].pooling_mode = ("cls",)
+    assert pooled.fingerprint != original
+    with torch.no_grad():
+        next(tiny_encoder.model.parameters())[0, 0] += 1e-4
+    assert tiny_encoder.fingerprint != original
+
+
+def test_a_length_beyond_the_positions_is_refused(tiny_encoder_folder: Path) -> None:
+    with pytest.raises(InputError, match="max_length_tokens is 65; .* reads at most 64 tokens"):
+        Encoder.load(tiny_encoder_folder, device="cpu", max_length_tokens=65)
+    with pytest.raises(InputError, match="at least 3 are needed"):
+        Encoder.load(tiny_encoder_folder, device="cpu", max_length_tokens=2)
+
+
+def test_tokens_are_counted_with_and_without_the_cut(tiny_encoder: Encoder) -> None:
+    assert tiny_encoder.count_tokens(["rose", "rose " * 40]) == [3, 32]
+    assert tiny_encoder.count_tokens(["rose " * 40], cut=False) == [42]
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_vectors_of_the_cpu(tiny_encoder_folder: Path) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    texts = ["rose tulip", "wave", "rose " * 50, ""]
+    on_cpu = Encoder.load(tiny_encoder_folder, device="cpu").encode(texts)
+    np.testing.assert_allclose(
+        Encoder.load(tiny_encoder_folder, device="cuda").encode(texts), on_cpu, atol=1e-4
+    )

@@ -1,0 +1,128 @@
+"""Loading by name: folder, embedded package, hub; no network unless it is wanted, no code from files."""
+
+import json
+import pickle
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from textrip.encoding import load
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, OfflineError
+
+
+@pytest.fixture
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every attempt to reach the network is kept, and fails."""
+    attempts: list[object] = []
+
+    def refuse(*args: object, **_kwargs: object) -> None:
+        attempts.append(args)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return attempts
+
+
+def test_offline_means_no_attempt(tiny_encoder_folder: Path, no_sockets: list[object]) -> None:
+    Encoder.load(tiny_encoder_folder, device="cpu").encode(["rose"])
+    with pytest.raises(
+        OfflineError, match="encoder 'someone/some-model' is on the hub and the network is switched"
+    ):
+        Encoder.load("someone/some-model", device="cpu")
+    assert no_sockets == []
+
+
+def test_a_hub_out_of_reach_is_said_at_once(
+    no_sockets: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(
+        OfflineError, match=r"is on the hub and \S+ cannot be reached \(no network in this test\)"
+    ):
+        Encoder.load("someone/some-model", device="cpu")
+    assert len(no_sockets) == 1
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    ("./nowhere", "./nowhere: no such folder"),
+    ("/no/where/at/all", "/no/where/at/all: no such folder"),
+])  # fmt: skip
+def test_a_path_is_never_taken_for_a_name_of_the_hub(name: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        Encoder.load(name, device="cpu")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no encoder \(no modules.json or config.json\)"):
+        Encoder.load(tmp_path, device="cpu")
+
+
+def test_a_damaged_model_is_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_encoder_folder, tmp_path / "copy")
+    (copy / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(InputError, match="cannot be loaded as an encoder"):
+        Encoder.load(copy, device="cpu")
+
+
+def test_weights_in_a_pickle_run_no_code(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+
+    class Attack:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (marker,)
+
+    copy = shutil.copytree(tiny_encoder_folder, tmp_path / "copy")
+    (copy / "model.safetensors").unlink()
+    (copy / "pytorch_model.bin").write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(InputError):
+        Encoder.load(copy, device="cpu")
+    assert not marker.exists()
+
+
+def test_code_that_a_model_brings_is_not_run(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    copy = shutil.copytree(tiny_encoder_folder, tmp_path / "copy")
+    (copy / "attack.py").write_text(f"open({str(marker)!r}, 'w')\nclass Attack: ...\n")
+    config = json.loads((copy / "config.json").read_text())
+    config |= {
+        "auto_map": {"AutoModel": "attack.Attack", "AutoConfig": "attack.Attack"},
+        "model_type": "attack",
+    }
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError):
+        Encoder.load(copy, device="cpu")
+    modules = json.loads((tiny_encoder_folder / "modules.json").read_text())
+    modules[0]["type"] = "attack.Attack"
+    shutil.copy(tiny_encoder_folder / "config.json", copy / "config.json")
+    (copy / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(InputError):
+        Encoder.load(copy, device="cpu")
+    assert not marker.exists()
+
+
+def test_the_embedded_encoder_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    if load.embedded_folder() is None:
+        pytest.skip("the extra `offline` is not installed")
+    monkeypatch.setattr(load, "sha256", lambda _path: "0" * 64)
+    with pytest.raises(InputError, match="are not the official weights of all-MiniLM-L6-v2; reinstall"):
+        Encoder.load("all-MiniLM-L6-v2", device="cpu")
+
+
+def test_devices_that_are_not_there() -> None:
+    assert load.resolve_device("cpu") == "cpu"
+    with pytest.raises(
+        InputError, match="device 'tpu' is not known; one of auto, cpu, cuda, mps was expected"
+    ):
+        load.resolve_device("tpu")
+    import torch
+
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match=r"device 'cuda' is not available here \(there is: cpu"):
+            load.resolve_device("cuda")

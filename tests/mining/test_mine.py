@@ -1,0 +1,131 @@
+"""Mining: negatives that are not judged relevant, not copies, not random; the same every time."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrip.data.collection import Collection
+from textrip.data.formats import read
+from textrip.errors import InputError
+from textrip.mining.mine import MineSettings, describe, mine
+from textrip.records import Document
+
+
+def collection_of(
+    documents: dict[str, str], queries: dict[str, str], **qrels: dict[str, dict[str, int]]
+) -> Collection:
+    return Collection.of("c", [Document(i, "", text) for i, text in documents.items()], queries, qrels)
+
+
+FILLER = {f"f{n}": f"filler{n} text{n}" for n in range(30)}
+
+
+def negatives(collection: Collection, **settings: object) -> dict[tuple[str, str], list[str]]:
+    mined = mine(collection, settings=MineSettings(**{"negatives": 10, **settings}))  # type: ignore[arg-type]
+    return {(g.query_id, g.positive_id): [n.doc_id for n in g.negatives] for g in mined.groups}
+
+
+def test_bm25_is_asked_with_the_query_not_with_the_positive() -> None:
+    documents = {"p": "rose zebra zebra zebra", "sibling": "zebra zebra", "hard": "rose tulip"} | FILLER
+    found = negatives(collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}}))
+    assert found == {("q", "p"): ["hard"]}
+
+
+def test_every_judged_positive_is_left_out_by_id_and_by_text_over_all_splits() -> None:
+    documents = {
+        "p1": "rose one", "p2": "rose two", "copy": "Rose   TWO", "elsewhere": "rose three", "n": "rose four",
+    } | FILLER  # fmt: skip
+    collection = collection_of(
+        documents, {"q": "rose"}, train={"q": {"p1": 1, "p2": 2}}, dev={"q": {"elsewhere": 1}}
+    )
+    assert negatives(collection) == {("q", "p1"): ["n"], ("q", "p2"): ["n"]}
+
+
+def test_documents_without_a_common_word_are_no_negatives() -> None:
+    documents = {"p": "rose one", "n": "rose two"} | FILLER
+    assert negatives(collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})) == {("q", "p"): ["n"]}
+
+
+def test_the_query_itself_and_copies_among_the_negatives_are_left_out() -> None:
+    documents = {"p": "rose one", "q": "rose", "same": "Rose", "n1": "rose two", "n2": "rose  two"} | FILLER
+    found = negatives(collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}}))
+    assert found == {("q", "p"): ["n1"]}
+
+
+def test_judged_negatives_come_first() -> None:
+    documents = {"p": "rose one", "judged": "about nothing", "n": "rose two"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1, "judged": 0}})
+    (group,) = mine(collection, settings=MineSettings(negatives=2)).groups
+    assert [(n.doc_id, n.rank, n.source) for n in group.negatives] == [
+        ("judged", 0, "judged"),
+        ("n", 1, "bm25"),
+    ]
+    assert negatives(collection, negatives=1) == {("q", "p"): ["judged"]}
+
+
+def test_ranks_and_windows_are_bm25s() -> None:
+    documents = {f"n{n}": "rose " + "padding " * n for n in range(1, 9)} | {"p": "rose"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    groups = mine(collection, settings=MineSettings(negatives=3, skip=2, depth=4)).groups
+    assert [(n.doc_id, n.rank) for n in groups[0].negatives] == [("n2", 3), ("n3", 4)]
+    scores = [n.score for n in groups[0].negatives]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_positives_are_capped_and_queries_thinned() -> None:
+    documents = {f"p{n}": f"rose {n}" for n in range(9)} | {"n": "rose again"} | FILLER
+    judged = {"q": {f"p{n}": 1 for n in range(9)}, "r": {"p0": 1}}
+    collection = collection_of(documents, {"q": "rose", "r": "rose 1"}, train=judged)
+    assert len([key for key in negatives(collection, positives=3) if key[0] == "q"]) == 3
+    assert len({key[0] for key in negatives(collection, queries=1)}) == 1
+
+
+def test_queries_without_positive_or_negative_are_counted() -> None:
+    documents = {"p": "rose"} | FILLER
+    collection = collection_of(
+        documents, {"a": "rose", "b": "filler1", "c": "x"},
+        train={"a": {"p": 1}, "b": {"gone": 1}, "c": {"p": 0}},
+    )  # fmt: skip
+    with pytest.raises(
+        InputError, match="no triple came out of 3 queries.*'queries without a positive .*': 2"
+    ):
+        mine(collection)
+
+
+@given(st.permutations(range(8)), st.integers(0, 3), st.booleans())
+def test_the_same_triples_whatever_the_order_of_the_data(order: list[int], seed: int, sample: bool) -> None:
+    documents = {f"d{n}": f"rose {'tulip ' * (n % 3)}{n}" for n in order}
+    judged = {f"q{n}": {f"d{n}": 1} for n in order[:4]}
+    queries = {query: "rose tulip" for query in judged}
+    settings = MineSettings(seed=seed, sample=sample, negatives=2)
+    found = mine(collection_of(documents, queries, train=judged), settings=settings).groups
+    in_order = mine(
+        collection_of(dict(sorted(documents.items())), queries, train=dict(sorted(judged.items()))),
+        settings=settings,
+    ).groups
+    assert list(found) == list(in_order)
+
+
+def test_settings_report_all_problems_at_once() -> None:
+    with pytest.raises(
+        InputError, match="negatives is 0.*depth is 0.*skip is 5 and depth 0: no rank is left"
+    ):
+        MineSettings(negatives=0, depth=0, skip=5)
+
+
+@pytest.mark.parametrize("name", ["nfcorpus", "scifact"])
+def test_no_judged_positive_among_real_negatives(name: str, real_data: Path) -> None:
+    """Leaving out the group's own positive alone makes 24.6 % of NFCorpus' negatives judged relevant."""
+    collection = read(real_data / name)
+    triples = mine(collection, settings=MineSettings(negatives=10, positives=2, queries=300))
+    judged = collection.judged("train")
+    assert triples.count > 2000
+    assert not [
+        (group.query_id, negative.doc_id)
+        for group in triples.groups
+        for negative in group.negatives
+        if judged[group.query_id].get(negative.doc_id, 0) > 0 or negative.score <= 0
+    ]
+    assert describe(triples)["queries"] <= 300
