@@ -38,7 +38,7 @@ def demo(
     import tempfile
     import time
 
-    from textrip.cli.demo_report import print_report
+    from textrip.cli.report import print_report
     from textrip.files import refuse_existing
     from textrip.pipeline import cluster, fit
     from textrip.progress import say

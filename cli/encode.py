@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textrip.cli.options import Device, Force, Json, Output, TrustRemoteCode, command
+from textrip.cli.options import Device, Force, Json, MaxLength, Output, TrustRemoteCode, command
 
 
 def register(app: typer.Typer) -> None:
@@ -25,10 +25,7 @@ def encode(
     output: Output,
     columns: Any = None,
     model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
-    max_length_tokens: Annotated[
-        int | None,
-        typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own where not given."),
-    ] = None,
+    max_length_tokens: MaxLength = None,
     queries: Annotated[
         bool, typer.Option("--queries", help="Encode as queries (the model's prompt for them).")
     ] = False,

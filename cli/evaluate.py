@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textrip.cli.options import Device, Json, Stemmer, TrustRemoteCode, command
+from textrip.cli.options import Device, Json, MaxLength, Stemmer, TrustRemoteCode, command
 
 
 def register(app: typer.Typer) -> None:
@@ -26,10 +26,7 @@ def evaluate(
     hybrid: Annotated[
         bool, typer.Option("--hybrid", help="Measure the fusion of BM25 and --model, too.")
     ] = False,
-    max_length_tokens: Annotated[
-        int | None,
-        typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own where not given."),
-    ] = None,
+    max_length_tokens: MaxLength = None,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     device: Device = "auto",
@@ -41,7 +38,7 @@ def evaluate(
 
     Example: textrip eval my-corpus/ --bm25 --model all-MiniLM-L6-v2 --model out/model --hybrid
     """
-    from textrip.cli.demo_report import print_evaluation
+    from textrip.cli.report import print_evaluation
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.eval.evaluate import evaluate as measure

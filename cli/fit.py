@@ -4,7 +4,25 @@ from typing import Annotated, Any
 
 import typer
 
-from textrip.cli.options import Device, Force, Json, Output, Seed, Stemmer, command
+from textrip.cli.options import (
+    BatchQueries,
+    DevDocuments,
+    Device,
+    Distance,
+    Dropout,
+    Epochs,
+    Force,
+    Json,
+    LearningRate,
+    Margin,
+    MaxLength,
+    Negatives,
+    Output,
+    Seed,
+    Stemmer,
+    Strategy,
+    command,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,12 +35,16 @@ def fit(
     output: Output,
     columns: Any = None,
     model: Annotated[str, typer.Option("--model", help="The base encoder.")] = "all-MiniLM-L6-v2",
-    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the queries.")] = 1,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its peak.")] = 2e-5,
-    max_length_tokens: Annotated[
-        int | None,
-        typer.Option("--max-length-tokens", help="Longer texts are cut; the base's own where not given."),
-    ] = None,
+    epochs: Epochs = 1,
+    batch_queries: BatchQueries = 16,
+    learning_rate: LearningRate = 2e-5,
+    max_length_tokens: MaxLength = None,
+    strategy: Strategy = "semi-hard",
+    distance: Distance = "cosine",
+    margin: Margin = 0.2,
+    dropout: Dropout = False,
+    negatives: Negatives = 1,
+    dev_documents: DevDocuments = 2500,
     stemmer: Stemmer = "english",
     seed: Seed = 0,
     device: Device = "auto",
@@ -37,23 +59,28 @@ def fit(
     Example: textrip fit my-corpus/ -o out && textrip search out/index "a question"
     """
     from textrip import pipeline
-    from textrip.cli.demo_report import gain, print_evaluation
     from textrip.cli.output import emit, emit_json
+    from textrip.cli.report import gain, print_evaluation
     from textrip.data.formats import read
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
+    from textrip.mining.mine import MineSettings
     from textrip.progress import say
     from textrip.training.settings import TrainSettings
 
     refuse_existing(output, force=force)
     settings = TrainSettings(
-        epochs=epochs, learning_rate=learning_rate, max_length_tokens=max_length_tokens, seed=seed
-    )
+        epochs=epochs, batch_queries=batch_queries, learning_rate=learning_rate,
+        max_length_tokens=max_length_tokens, strategy=strategy, distance=distance, margin=margin,  # type: ignore[arg-type]
+        dropout=dropout, seed=seed,
+    )  # fmt: skip
     done = pipeline.fit(
         read(data, columns=columns),
         output,
         model=model,
         settings=settings,
+        mining=MineSettings(negatives=negatives, seed=seed),
+        dev_documents=dev_documents,
         analyzer=Analyzer.for_language(stemmer),
         device=device,
         force=force,

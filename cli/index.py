@@ -4,7 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
-from textrip.cli.options import Device, DryRun, Force, Json, Output, Stemmer, TrustRemoteCode, command
+from textrip.cli.options import (
+    Device,
+    DryRun,
+    Force,
+    Json,
+    MaxLength,
+    Output,
+    Stemmer,
+    TrustRemoteCode,
+    command,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,10 +27,7 @@ def index(
     output: Output,
     columns: Any = None,
     model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
-    max_length_tokens: Annotated[
-        int | None,
-        typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own where not given."),
-    ] = None,
+    max_length_tokens: MaxLength = None,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     device: Device = "auto",

@@ -53,6 +53,25 @@ Seed = Annotated[int, typer.Option("--seed", help="For every draw: the same seed
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for a program.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print plan, sizes and time; write nothing.")]
+Epochs = Annotated[int, typer.Option("--epochs", help="An epoch asks every query once.")]
+BatchQueries = Annotated[int, typer.Option("--batch-queries", help="Queries a batch.")]
+LearningRate = Annotated[float, typer.Option("--learning-rate", help="At its peak.")]
+MaxLength = Annotated[
+    int | None,
+    typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own length where not given."),
+]
+Strategy = Annotated[
+    str, typer.Option("--strategy", help="Which negatives pull: mined, batch-hard or semi-hard.")
+]
+Distance = Annotated[
+    str, typer.Option("--distance", help="cosine, euclidean, squared-euclidean or manhattan.")
+]
+Margin = Annotated[float, typer.Option("--margin", help="In units of the distance.")]
+Dropout = Annotated[bool, typer.Option("--dropout", help="Leave the base's dropout on.")]
+Negatives = Annotated[int, typer.Option("--negatives", help="Mined negatives for a positive, at most.")]
+DevDocuments = Annotated[
+    int, typer.Option("--dev-documents", help="Dev searches at most so many documents; 0: all of them.")
+]
 Stemmer = Annotated[
     str,
     typer.Option("--stemmer", help="Language of BM25's Snowball stemmer (english, german, ...), or none."),

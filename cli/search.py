@@ -26,8 +26,8 @@ def search(
 
     Example: textrip search out/index "how do I reset my card" -k 3
     """
-    from textrip.cli.demo_report import print_hits
     from textrip.cli.output import emit, emit_json, printable
+    from textrip.cli.report import print_hits
     from textrip.errors import InputError
     from textrip.files import STDIN, numbered_lines
     from textrip.retrieval.index import Index

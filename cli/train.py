@@ -5,13 +5,23 @@ from typing import Annotated, Any
 import typer
 
 from textrip.cli.options import (
+    BatchQueries,
+    DevDocuments,
     Device,
+    Distance,
+    Dropout,
     DryRun,
+    Epochs,
     Force,
     Json,
+    LearningRate,
+    Margin,
+    MaxLength,
+    Negatives,
     Output,
     Seed,
     Stemmer,
+    Strategy,
     TrustRemoteCode,
     command,
 )
@@ -34,25 +44,16 @@ def train(
     model: Annotated[
         str, typer.Option("--model", help="The base encoder: a name or a folder.")
     ] = "all-MiniLM-L6-v2",
-    epochs: Annotated[int, typer.Option("--epochs", help="An epoch asks every query once.")] = 1,
-    batch_queries: Annotated[int, typer.Option("--batch-queries", help="Queries a batch.")] = 16,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its peak.")] = 2e-5,
-    max_length_tokens: Annotated[
-        int | None,
-        typer.Option("--max-length-tokens", help="Longer texts are cut; the base's own where not given."),
-    ] = None,
-    strategy: Annotated[
-        str, typer.Option("--strategy", help="Which negatives pull: mined, batch-hard or semi-hard.")
-    ] = "semi-hard",
-    distance: Annotated[
-        str, typer.Option("--distance", help="cosine, euclidean, squared-euclidean or manhattan.")
-    ] = "cosine",
-    margin: Annotated[float, typer.Option("--margin", help="In units of the distance.")] = 0.2,
-    dropout: Annotated[bool, typer.Option("--dropout", help="Leave the base's dropout on.")] = False,
-    negatives: Annotated[int, typer.Option("--negatives", help="Mined negatives for a positive.")] = 1,
-    dev_documents: Annotated[
-        int, typer.Option("--dev-documents", help="Dev searches at most so many documents; 0: all of them.")
-    ] = 2500,
+    epochs: Epochs = 1,
+    batch_queries: BatchQueries = 16,
+    learning_rate: LearningRate = 2e-5,
+    max_length_tokens: MaxLength = None,
+    strategy: Strategy = "semi-hard",
+    distance: Distance = "cosine",
+    margin: Margin = 0.2,
+    dropout: Dropout = False,
+    negatives: Negatives = 1,
+    dev_documents: DevDocuments = 2500,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     seed: Seed = 0,

@@ -1,4 +1,4 @@
-"""Fixtures: a tiny encoder with random weights, a tiny collection that can be learned, real data where it is."""
+"""Fixtures: a tiny encoder of random weights, a tiny collection that can be learned, and real data."""
 
 import os
 import random
@@ -14,11 +14,11 @@ from textrip.encoding.encoder import Encoder
 from textrip.records import Document
 
 TOPICS = {
-    "garden": "rose tulip soil seed rain bloom petal root spade compost".split(),
-    "sea": "wave boat harbour tide sail anchor storm reef shell gull".split(),
-    "kitchen": "oven flour butter whisk sugar dough spice pan recipe salt".split(),
-    "music": "violin chord tempo drum melody choir concert note rhythm opera".split(),
-    "space": "orbit comet rocket planet moon crater star probe lunar dust".split(),
+    "garden": ["rose", "tulip", "soil", "seed", "rain", "bloom", "petal", "root", "spade", "compost"],
+    "sea": ["wave", "boat", "harbour", "tide", "sail", "anchor", "storm", "reef", "shell", "gull"],
+    "kitchen": ["oven", "flour", "butter", "whisk", "sugar", "dough", "spice", "pan", "recipe", "salt"],
+    "music": ["violin", "chord", "tempo", "drum", "melody", "choir", "concert", "note", "rhythm", "opera"],
+    "space": ["orbit", "comet", "rocket", "planet", "moon", "crater", "star", "probe", "lunar", "dust"],
 }
 # The queries' own words: only training can connect them with the documents' words.
 ASKED = {"garden": "plants", "sea": "ships", "kitchen": "baking", "music": "songs", "space": "astronomy"}

@@ -142,6 +142,7 @@ def fit(
     settings: TrainSettings | None = None,
     mining: MineSettings | None = None,
     analyzer: Analyzer | None = None,
+    dev_documents: int = DEV_DOCUMENTS,
     device: str = "auto",
     force: bool = False,
     stage: Callable[[str], None] = say,
@@ -157,6 +158,7 @@ def fit(
         settings: How to train.
         mining: How to mine.
         analyzer: BM25's.
+        dev_documents: The dev split searches at most so many documents (0: the whole corpus).
         device: auto, cpu, cuda or mps.
         force: Overwrite `output`.
         stage: Told what begins.
@@ -178,8 +180,8 @@ def fit(
         encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
         test = Evaluator(collection, "test", searcher=searcher)
         test.bm25()
-        untuned = encoder.encode(collection.texts, progress="encoding documents")
         started = time.perf_counter()
+        untuned = encoder.encode(collection.texts, progress="encoding documents")
         test.vectors(encoder, untuned, name="untuned", started=started)
         stage("training")
         manifest = train(
@@ -189,10 +191,12 @@ def fit(
             model=encoder,
             settings=settings,
             analyzer=analyzer,
+            dev_documents=dev_documents,
         )
         stage("measuring the tuned encoder on test")
+        started = time.perf_counter()
         vectors = encoder.encode(collection.texts, progress="encoding documents")
-        test.vectors(encoder, vectors, name="tuned")
+        test.vectors(encoder, vectors, name="tuned", started=started)
         evaluation = test.evaluation()
         difference = _difference(evaluation)
         verdict = _verdict(difference)

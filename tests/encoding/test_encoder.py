@@ -1,4 +1,4 @@
-"""The encoder: unit vectors in order, whatever the batch; an identity that moves with everything that matters."""
+"""The encoder: unit vectors in order, whatever the batch; an identity that moves with all that matters."""
 
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def test_the_fingerprint_survives_saving_and_moves_with_weights_length_and_promp
 
 
 def test_a_length_beyond_the_positions_is_refused(tiny_encoder_folder: Path) -> None:
-    with pytest.raises(InputError, match="max_length_tokens is 65; .* reads at most 64 tokens"):
+    with pytest.raises(InputError, match=r"max_length_tokens is 65; .* reads at most 64 tokens"):
         Encoder.load(tiny_encoder_folder, device="cpu", max_length_tokens=65)
     with pytest.raises(InputError, match="at least 3 are needed"):
         Encoder.load(tiny_encoder_folder, device="cpu", max_length_tokens=2)

@@ -89,7 +89,7 @@ def test_queries_without_positive_or_negative_are_counted() -> None:
         train={"a": {"p": 1}, "b": {"gone": 1}, "c": {"p": 0}},
     )  # fmt: skip
     with pytest.raises(
-        InputError, match="no triple came out of 3 queries.*'queries without a positive .*': 2"
+        InputError, match=r"no triple came out of 3 queries.*'queries without a positive .*': 2"
     ):
         mine(collection)
 
@@ -98,7 +98,7 @@ def test_queries_without_positive_or_negative_are_counted() -> None:
 def test_the_same_triples_whatever_the_order_of_the_data(order: list[int], seed: int, sample: bool) -> None:
     documents = {f"d{n}": f"rose {'tulip ' * (n % 3)}{n}" for n in order}
     judged = {f"q{n}": {f"d{n}": 1} for n in order[:4]}
-    queries = {query: "rose tulip" for query in judged}
+    queries = dict.fromkeys(judged, "rose tulip")
     settings = MineSettings(seed=seed, sample=sample, negatives=2)
     found = mine(collection_of(documents, queries, train=judged), settings=settings).groups
     in_order = mine(
@@ -110,7 +110,7 @@ def test_the_same_triples_whatever_the_order_of_the_data(order: list[int], seed:
 
 def test_settings_report_all_problems_at_once() -> None:
     with pytest.raises(
-        InputError, match="negatives is 0.*depth is 0.*skip is 5 and depth 0: no rank is left"
+        InputError, match=r"negatives is 0.*depth is 0.*skip is 5 and depth 0: no rank is left"
     ):
         MineSettings(negatives=0, depth=0, skip=5)
 

@@ -53,6 +53,11 @@ class TrainSettings:
             problems.append(f"strategy is {self.strategy!r}, one of {', '.join(STRATEGIES)} was expected")
         if self.distance not in DISTANCES:
             problems.append(f"distance is {self.distance!r}, one of {', '.join(DISTANCES)} was expected")
+        if self.batch_queries == 1 and self.strategy != "mined":
+            problems.append(
+                f"batch_queries is 1, and strategy {self.strategy} takes negatives from the batch: "
+                "at least 2 were expected"
+            )
         if not self.margin > 0:
             problems.append(f"margin is {self.margin:g}, a number above 0 was expected")
         if not 0 <= self.warmup_share < 1:

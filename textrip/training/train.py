@@ -17,7 +17,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, TextripError
+from textrip.errors import TextripError
 from textrip.files import refuse_existing, replacing, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import Advance, advancing, say
@@ -221,10 +221,6 @@ def _arguments(
     settings: TrainSettings, encoder: Encoder, folder: str, total_steps: int, *, evaluated: bool
 ) -> SentenceTransformerTrainingArguments:
     device = encoder.model.device.type
-    if settings.batch_queries < 2 and settings.strategy != "mined":
-        raise InputError(
-            f"strategy {settings.strategy} takes negatives from the batch: --batch-queries must be 2 or more"
-        )
     return SentenceTransformerTrainingArguments(
         output_dir=folder,
         num_train_epochs=settings.epochs,

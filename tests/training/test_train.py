@@ -1,0 +1,214 @@
+"""Training: it learns, the same for the same seed; the best on dev is kept; what is bad is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, TextripError
+from textrip.eval.evaluate import evaluate
+from textrip.mining.mine import MineSettings, mine
+from textrip.mining.triples import Triples
+from textrip.training import train as train_module
+from textrip.training.loss import STRATEGIES, Strategy
+from textrip.training.settings import TrainSettings
+from textrip.training.train import train, without_dropout
+
+FAST = TrainSettings(epochs=12, batch_queries=8, learning_rate=5e-3, strategy="batch-hard")
+
+
+@pytest.fixture
+def triples(tiny_collection: Collection) -> Triples:
+    return mine(tiny_collection, settings=MineSettings(negatives=2))
+
+
+def train_ndcg(collection: Collection, encoder: Encoder) -> float:
+    return evaluate(collection, split="train", bm25=False, encoders=[encoder])[encoder.name]["nDCG@10"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_it_learns_its_training_queries(
+    strategy: Strategy, tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    before = train_ndcg(tiny_collection, tiny_encoder)
+    settings = TrainSettings(epochs=12, batch_queries=8, learning_rate=5e-3, strategy=strategy)
+    manifest = train(tiny_collection, triples, tiny_encoder, tmp_path / "model", settings=settings)
+    assert train_ndcg(tiny_collection, tiny_encoder) > before + 0.15
+    assert manifest["losses"][-1]["loss"] < manifest["losses"][0]["loss"]
+
+
+def test_the_result_is_an_ordinary_folder_with_card_and_manifest(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = tmp_path / "model"
+    settings = TrainSettings(batch_queries=8, max_length_tokens=24)
+    manifest = train(
+        tiny_collection, triples, tiny_encoder, folder, settings=settings, evaluate_dev=lambda _: 0.5
+    )
+    texts = ["rose tulip", "wave " * 40]
+    loaded = SentenceTransformer(str(folder), device="cpu")
+    np.testing.assert_allclose(loaded.encode(texts), tiny_encoder.encode(texts), atol=1e-6)
+    assert loaded.max_seq_length == 24
+    assert json.loads((folder / "manifest.json").read_text()) == manifest
+    assert manifest["data"]["collection_sha256"] == tiny_collection.fingerprint
+    assert manifest["fingerprint"] == Encoder.load(folder, device="cpu").fingerprint
+    assert "| before | 0.5000 |" in (folder / "README.md").read_text()
+    assert not [path for path in folder.rglob("*") if path.suffix in {".bin", ".pkl", ".pt"}]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_same_seed_gives_the_same_weights(
+    tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    def fingerprint(name: str, seed: int, dropout: bool) -> str:
+        encoder = Encoder.load(tiny_encoder_folder, device="cpu")
+        settings = TrainSettings(epochs=2, batch_queries=8, learning_rate=1e-3, seed=seed, dropout=dropout)
+        return str(
+            train(tiny_collection, triples, encoder, tmp_path / name, settings=settings)["fingerprint"]
+        )
+
+    assert fingerprint("a", 1, True) == fingerprint("b", 1, True)
+    assert fingerprint("c", 2, True) != fingerprint("d", 1, True)
+
+
+@pytest.mark.parametrize(("scores", "kept"), [
+    ([0.5, 0.4, 0.6, 0.55], 6),
+    ([0.5, 0.4, 0.3, 0.2], 0),
+    ([0.1, 0.2, 0.3, 0.4], 9),
+    ([0.5, 0.5, 0.5, 0.5], 0),
+])  # fmt: skip
+def test_the_best_on_dev_is_saved_and_the_start_takes_part(
+    scores: list[float],
+    kept: int,
+    tiny_collection: Collection,
+    triples: Triples,
+    tiny_encoder: Encoder,
+    tmp_path: Path,
+) -> None:
+    seen: list[str] = []
+
+    def evaluate_dev(encoder: Encoder) -> float:
+        seen.append(encoder.fingerprint)
+        return scores[len(seen) - 1]
+
+    settings = TrainSettings(epochs=3, batch_queries=8, learning_rate=1e-3)
+    manifest = train(
+        tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings, evaluate_dev=evaluate_dev
+    )
+    assert len(set(seen)) == 4
+    assert manifest["kept_step"] == kept
+    assert manifest["fingerprint"] == seen[scores.index(max(scores))]
+    assert [step["nDCG@10"] for step in manifest["dev"]] == scores
+
+
+def test_master_weights_stay_float32_and_decay_spares_biases_and_norms(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    groups: list[dict[str, object]] = []
+    original = train_module._Trainer.train
+
+    def spy(self: object, *args: object, **kwargs: object) -> object:
+        result = original(self, *args, **kwargs)
+        names = {parameter: name for name, parameter in self.loss.named_parameters()}  # type: ignore[attr-defined]
+        groups.extend(
+            {"decay": group["weight_decay"], "names": [names[p] for p in group["params"]]}
+            for group in self.optimizer.param_groups  # type: ignore[attr-defined]
+        )
+        return result
+
+    monkeypatch.setattr(train_module._Trainer, "train", spy)
+    train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=TrainSettings(batch_queries=8))
+    assert {p.dtype for p in tiny_encoder.model.parameters()} == {torch.float32}
+    spared = [name for group in groups if group["decay"] == 0 for name in group["names"]]  # type: ignore[attr-defined]
+    decayed = [name for group in groups if group["decay"] != 0 for name in group["names"]]  # type: ignore[attr-defined]
+    assert any("LayerNorm" in name for name in spared)
+    assert any(name.endswith("bias") for name in spared)
+    assert decayed
+    assert not [name for name in decayed if "LayerNorm" in name or name.endswith("bias")]
+
+
+def test_dropout_is_off_inside_and_as_it_was_after(tiny_encoder: Encoder) -> None:
+    model = tiny_encoder.model
+    before = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    with without_dropout(model):
+        assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0}
+    assert [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)] == before
+    assert max(before) > 0
+
+
+def test_a_loss_that_is_not_a_number_is_said_and_nothing_is_written(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    with torch.no_grad():
+        next(tiny_encoder.model.parameters())[:] = float("nan")
+    with pytest.raises(TextripError, match="the loss became NaN or infinite; lower --learning-rate"):
+        train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=FAST)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_settings_are_refused_together() -> None:
+    with pytest.raises(
+        InputError, match=r"epochs is 0.*learning_rate is 3.*strategy is 'easy'.*margin is nan"
+    ):
+        TrainSettings(epochs=0, learning_rate=3, strategy="easy", margin=float("nan"))  # type: ignore[arg-type]
+
+
+def test_a_batch_of_one_query_has_no_negatives_of_its_own() -> None:
+    TrainSettings(batch_queries=1, strategy="mined")
+    with pytest.raises(InputError, match="batch_queries is 1, and strategy batch-hard takes negatives"):
+        TrainSettings(batch_queries=1, strategy="batch-hard")
+
+
+@pytest.mark.parametrize(("settings", "reason"), [
+    (TrainSettings(margin=5.0), "margin is 5; for cosine distance it must be above 0 and at most 2"),
+    (TrainSettings(margin=3.0, distance="euclidean"), "euclidean distance between unit vectors .* at most 2"),
+    (TrainSettings(max_length_tokens=1000), "reads at most 64 tokens"),
+])  # fmt: skip
+def test_settings_that_do_not_fit_are_refused_before_any_step(
+    settings: TrainSettings, reason: str, tiny_collection: Collection, triples: Triples,
+    tiny_encoder: Encoder, tmp_path: Path,
+) -> None:  # fmt: skip
+    asked: list[Encoder] = []
+
+    def evaluate_dev(encoder: Encoder) -> float:
+        asked.append(encoder)
+        return 0.0
+
+    with pytest.raises(InputError, match=reason):
+        train(
+            tiny_collection,
+            triples,
+            tiny_encoder,
+            tmp_path / "m",
+            settings=settings,
+            evaluate_dev=evaluate_dev,
+        )
+    assert list(tmp_path.iterdir()) == []
+    assert asked == []
+
+
+def test_an_existing_folder_is_refused(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="exists; name another place or overwrite it with --force"):
+        train(tiny_collection, triples, tiny_encoder, tmp_path)
+
+
+@pytest.mark.gpu
+def test_it_learns_on_cuda_in_bf16(
+    tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    encoder = Encoder.load(tiny_encoder_folder, device="cuda")
+    before = train_ndcg(tiny_collection, encoder)
+    train(tiny_collection, triples, encoder, tmp_path / "m", settings=FAST)
+    assert {p.dtype for p in encoder.model.parameters()} == {torch.float32}
+    assert train_ndcg(tiny_collection, encoder) > before + 0.15
