@@ -1,11 +1,12 @@
 """`textrip`: the program, its commands, and how every error becomes one line and an exit code.
 
 0 done; 1 failed; 2 bad usage, bad input or an index that does not fit; 3 the gate says REGRESSION;
-130 Ctrl-C. A pipe that is closed early is quiet.
+130 Ctrl-C, 143 terminated. A pipe that is closed early is quiet.
 """
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from typing import Any
@@ -17,7 +18,15 @@ from textrip.cli import cluster, demo, encode, evaluate, fit, index, mine, searc
 from textrip.cli.output import say
 from textrip.errors import InputError, OfflineError, StorageError, TextripError
 
-DONE, FAILED, BAD_INPUT, REGRESSION, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, FAILED, BAD_INPUT, REGRESSION, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which takes the way of Ctrl-C: what was begun is removed."""
+
+
+def _terminate(*_signal: object) -> None:
+    raise _Terminated
 
 
 class Program(TyperGroup):
@@ -30,6 +39,8 @@ class Program(TyperGroup):
             with contextlib.suppress(AttributeError, ValueError):
                 stream.reconfigure(errors="replace")  # type: ignore[union-attr]
         kwargs["standalone_mode"] = False
+        with contextlib.suppress(ValueError):  # another thread than the main one gets no signals
+            signal.signal(signal.SIGTERM, _terminate)
         sys.exit(self._run(*args, **kwargs))
 
     def _run(self, *args: Any, **kwargs: Any) -> int:
@@ -39,8 +50,8 @@ class Program(TyperGroup):
             return code if isinstance(code, int) else DONE
         except BrokenPipeError:
             return _pipe_closed()
-        except KeyboardInterrupt:
-            return _interrupted()
+        except KeyboardInterrupt as stopped:
+            return _interrupted(stopped)
         except Exception as error:  # the last line of defence
             return _report(error)
 
@@ -50,8 +61,8 @@ class Program(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise typer.Exit(_pipe_closed()) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(_interrupted()) from None
+        except KeyboardInterrupt as stopped:
+            raise typer.Exit(_interrupted(stopped)) from None
 
 
 def _pipe_closed() -> int:
@@ -60,9 +71,9 @@ def _pipe_closed() -> int:
     return DONE
 
 
-def _interrupted() -> int:
+def _interrupted(stopped: KeyboardInterrupt) -> int:
     say("Interrupted: nothing half-written is left.")
-    return INTERRUPTED
+    return TERMINATED if isinstance(stopped, _Terminated) else INTERRUPTED
 
 
 def _report(error: Exception) -> int:
@@ -77,6 +88,8 @@ def _report(error: Exception) -> int:
             context = getattr(error, "ctx", None)
             ask = f" (see {context.command_path} --help)" if context is not None else ""
             message, code = error.format_message() + ask, BAD_INPUT
+            if not error.format_message():  # no arguments at all: the help was shown
+                return code
         case MemoryError():
             message, code = "out of memory; give less data or smaller batches", FAILED
         case OSError():

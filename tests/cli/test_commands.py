@@ -1,0 +1,198 @@
+"""What each command prints for a program: the shapes that others rely on, alone on standard output."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Run
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.vectors import read_vectors
+from textrip.eval.significance import Difference
+from textrip.mining.triples import Triples
+
+ROW = ["system", "nDCG@10", "RR@10", "AP", "R@100", "seconds"]
+
+
+def test_search_prints_a_line_per_hit(textrip: Run, index_folder: Path) -> None:
+    hits = textrip("search", index_folder, "plants rose soil", "-k", 3, "--json").json_lines()
+    assert [list(hit) for hit in hits] == [["query", "rank", "doc_id", "score", "title", "text"]] * 3
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert {hit["query"] for hit in hits} == {"plants rose soil"}
+    assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
+
+
+@pytest.mark.parametrize("mode", ["dense", "bm25", "hybrid"])
+def test_many_questions_from_standard_input(mode: str, textrip: Run, index_folder: Path) -> None:
+    asked = "rose soil\n\nwave tide\r\n"
+    hits = textrip("search", index_folder, "-", "-k", 2, "--mode", mode, "--json", stdin=asked).json_lines()
+    assert [(hit["query"], hit["rank"]) for hit in hits] == [
+        ("rose soil", 1), ("rose soil", 2), ("wave tide", 1), ("wave tide", 2),
+    ]  # fmt: skip
+    person = textrip("search", index_folder, "-", "-k", 2, "--mode", mode, stdin=asked)
+    assert "? rose soil" in person.out
+    assert "? wave tide" in person.out
+
+
+def test_a_question_that_no_document_shares_a_word_with(textrip: Run, index_folder: Path) -> None:
+    assert textrip("search", index_folder, "zzz", "--mode", "bm25", "--json").out == ""
+    person = textrip("search", index_folder, "zzz", "--mode", "bm25")
+    assert person.code == 0
+    assert person.out == "no document shares a word with the question\n"
+
+
+def test_eval_prints_one_object(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path) -> None:
+    arguments = ["--split", "test", "--bm25", "--hybrid", "--model", tiny_encoder_folder, "--json"]
+    (report,) = textrip("eval", beir_folder, *arguments).json_lines()
+    assert list(report) == ["collection", "split", "queries", "rows", "provenance"]
+    assert (report["collection"], report["split"], report["queries"]) == ("tiny", "test", 8)
+    assert [list(row) for row in report["rows"]] == [ROW] * 3
+    assert [row["system"] for row in report["rows"]] == ["bm25", str(tiny_encoder_folder), "hybrid"]
+    table = textrip("eval", beir_folder, *arguments[:-1])
+    for row in report["rows"]:
+        assert f"{row['nDCG@10']:.4f}" in table.out
+
+
+def test_mine_then_train_then_index(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    triples, plain = tmp_path / "triples.parquet", tmp_path / "triples.jsonl"
+    (mined,) = textrip(
+        "mine", beir_folder, "-o", triples, "--negatives", 2, "--seed", 3, "--jsonl", plain, "--json"
+    ).json_lines()
+    assert mined["queries"] == 24
+    assert Triples.read(triples).count == mined["triples"] == len(plain.read_text().splitlines())
+
+    model = tmp_path / "model"
+    (manifest,) = textrip(
+        "train", triples, "--data", beir_folder, "--model", tiny_encoder_folder, "-o", model, "--epochs", 2,
+        "--batch-queries", 8, "--learning-rate", 5e-3, "--max-length-tokens", 24, "--strategy", "batch-hard",
+        "--distance", "euclidean", "--margin", 0.3, "--seed", 1, "--json",
+    ).json_lines()  # fmt: skip
+    assert manifest["steps"] == 6
+    assert manifest["settings"]["strategy"] == "batch-hard"
+    assert manifest["settings"]["distance"] == "euclidean"
+    assert [step["epoch"] for step in manifest["dev"]] == [0, 1, 2]
+
+    (built,) = textrip(
+        "index", beir_folder, "--model", model, "-o", tmp_path / "index", "--json"
+    ).json_lines()
+    assert built["documents"] == 60
+    assert built["fingerprint"] == manifest["fingerprint"]
+    person = textrip("train", beir_folder, "--model", tiny_encoder_folder, "-o", tmp_path / "again")
+    assert person.out.startswith("dev nDCG@10: ")
+    assert person.out.endswith(f"written: {tmp_path / 'again'}\n")
+
+
+def test_fit_prints_the_report_and_leaves_what_it_says(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--model", tiny_encoder_folder, "-o", out, "--epochs", 3, "--learning-rate", 5e-3, "--json"]
+    result = textrip("fit", beir_folder, *arguments)
+    (report,) = result.json_lines()
+    assert [row["system"] for row in report["rows"]] == ["bm25", "untuned", "tuned"]
+    assert report["verdict"] in {"IMPROVED", "NO DIFFERENCE", "REGRESSION"}
+    assert result.code == (3 if report["verdict"] == "REGRESSION" else 0)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "index", "model", "report.json", "triples.parquet",
+    ]  # fmt: skip
+    assert json.loads((out / "report.json").read_text())["rows"] == report["rows"]
+    hits = textrip("search", out / "index", "plants", "-k", 1, "--json").json_lines()
+    assert len(hits) == 1
+
+
+def test_a_regression_exits_with_3_and_the_index_keeps_the_base(
+    textrip: Run,
+    beir_folder: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worse = Difference(n=8, mean=-0.1, low=-0.2, high=-0.05, p=0.001)
+    monkeypatch.setattr("textrip.pipeline.paired_difference", lambda _before, _after: worse)
+    out = tmp_path / "out"
+    arguments = [
+        "--model",
+        tiny_encoder_folder,
+        "-o",
+        out,
+        "--learning-rate",
+        5e-3,
+        "--max-length-tokens",
+        24,
+    ]
+    result = textrip("fit", beir_folder, *arguments)
+    assert result.code == 3
+    assert "Tuning lowered nDCG@10" in result.out
+    assert "the index is built with the base encoder" in result.err
+    base = Encoder.load(tiny_encoder_folder, device="cpu", max_length_tokens=24)
+    assert (
+        json.loads((out / "index" / "index.json").read_text())["encoder"]["fingerprint"] == base.fingerprint
+    )
+    assert json.loads((out / "model" / "manifest.json").read_text())["fingerprint"] != base.fingerprint
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_encode_keeps_the_order_of_its_input(
+    suffix: str, textrip: Run, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    texts = ["rose " * 20, "", "wave", "oven flour", "🌊 wave", "wave"]
+    packed = tmp_path / "texts.txt.gz"
+    packed.write_bytes(gzip.compress("\n".join(texts).encode()))
+    output = tmp_path / f"vectors{suffix}"
+    (report,) = textrip("encode", packed, "-o", output, "--model", tiny_encoder_folder, "--json").json_lines()
+    assert (report["rows"], report["dimension"]) == (6, 32)
+    found = read_vectors(output)
+    encoder = Encoder.load(tiny_encoder_folder, device="cpu")
+    np.testing.assert_allclose(found.matrix, encoder.encode(texts), atol=1e-6)
+    assert found.ids == ["1", "2", "3", "4", "5", "6"]
+    assert found.fingerprint == encoder.fingerprint == report["fingerprint"]
+
+
+def test_encode_takes_standard_input_and_collections(
+    textrip: Run, tiny_encoder_folder: Path, beir_folder: Path, tiny_collection: Collection, tmp_path: Path
+) -> None:
+    model = ["--model", tiny_encoder_folder]
+    textrip("encode", "-", "-o", tmp_path / "a.npy", *model, stdin="rose\nwave\n")
+    assert read_vectors(tmp_path / "a.npy").matrix.shape == (2, 32)
+    textrip("encode", beir_folder, "-o", tmp_path / "b.npy", *model)
+    assert read_vectors(tmp_path / "b.npy").ids == tiny_collection.doc_ids
+
+
+def test_cluster_prints_a_line_per_cluster(
+    textrip: Run, index_folder: Path, beir_folder: Path, tiny_encoder_folder: Path
+) -> None:
+    found = textrip("cluster", index_folder, "--k", 5, "--json")
+    clusters = found.json_lines()
+    assert [list(cluster) for cluster in clusters] == [
+        ["cluster", "size", "keywords", "representatives", "doc_ids"]
+    ] * 5
+    assert sum(cluster["size"] for cluster in clusters) == 60
+    assert textrip("cluster", index_folder, "--k", 5, "--json").out == found.out
+    # A collection that is encoded first has the clusters of its index.
+    encoded = textrip("cluster", beir_folder, "--model", tiny_encoder_folder, "--k", 5, "--json")
+    assert encoded.out == found.out
+
+
+@pytest.mark.parametrize("command", ["mine", "train", "index"])
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
+    command: str, textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    model = [] if command == "mine" else ["--model", tiny_encoder_folder]
+    output = tmp_path / "triples.parquet"
+    (plan,) = textrip(command, beir_folder, "-o", output, *model, "--dry-run", "--json").json_lines()
+    assert plan["documents"] == 60
+    assert plan["writes"] == str(output)
+    assert any(name.startswith("seconds") for name in plan)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_person_gets_the_terms_marked_on_a_terminal_only(textrip: Run, index_folder: Path) -> None:
+    result = textrip("search", index_folder, "rose", "--mode", "bm25", "-k", 1)
+    assert result.code == 0
+    assert "rose" in result.out
+    assert "\x1b" not in result.out

@@ -1,0 +1,198 @@
+"""The command line's contract: exit codes, one line of error, options over environment over file."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from textrip.cli import output
+from textrip.retrieval.snippet import Snippet
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder and what it holds."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [
+    (["search"], "Missing argument"),
+    (["searc", "x"], "No such command 'searc'. Did you mean 'search'?"),
+    (["search", "{tmp}/none", "q"], "none: no such index; build one with textrip index"),
+    (["search", "{tmp}", "q"], "index.json: no such file or directory"),
+    (["search", "{index}", " "], "the query is blank; ask something"),
+    (["search", "{index}", "-"], "<stdin>: has no question; one a line was expected"),
+    (["search", "{index}", "q", "-k", "0"], "k is 0, at least 1 was expected"),
+    (["search", "{index}", "q", "-k", "few"], "Invalid value for '-k' / '--k': Input should be a valid integer"),
+    (["search", "{index}", "q", "--mode", "magic"], "mode is 'magic', one of dense, bm25, hybrid was expected"),
+    (["index", "{tmp}/none", "-o", "{tmp}/out"], "none: no such file or folder"),
+    (["index", "{tmp}", "-o", "{tmp}/out"], "has nothing to read; a BEIR folder"),
+    (["index", "{bad}", "-o", "{tmp}/out"], "bad.jsonl:2: not JSON at column 1"),
+    (["index", "{beir}", "-o", "{bad}/out"], "bad.jsonl is not a folder"),
+    (["index", "{beir}", "-o", "{beir}"], "exists; name another place or overwrite it with --force"),
+    (["index", "{beir}", "-o", "{tmp}/out", "--model", "no/such/model/here"], "no such folder"),
+    (["index", "{beir}", "-o", "{tmp}/out", "--model", "owner/model"], "the network is switched off"),
+    (["index", "{beir}", "-o", "{tmp}/out", "--model", "{beir}"], "holds no encoder"),
+    (["index", "{beir}", "-o", "{tmp}/out", "--model", "{model}", "--device", "tpu"], "device 'tpu' is not known"),
+    (["index", "{beir}", "-o", "{tmp}/out", "--model", "{model}", "--max-length-tokens", "65"], "reads at most 64"),
+    (["index", "{beir}", "-o", "{tmp}/out", "--stemmer", "klingon"], "stemmer 'klingon' is no language of Snowball"),
+    (["index", "{pairs}", "-o", "{tmp}/out", "--text-column", "body"], "has no column 'body'"),
+    (["index", "hub:owner/name", "-o", "{tmp}/out"], "hub:owner/name is on the hub and the network is switched off"),
+    (["mine", "{beir}", "-o", "{tmp}/t.parquet", "--negatives", "0"], "negatives is 0, at least 1 was expected"),
+    (["mine", "{beir}", "-o", "{tmp}/t.parquet", "--split", "held-out"], "has no judgments for split 'held-out'"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--margin", "5"], "margin is 5; for cosine distance"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--strategy", "easy"], "strategy is 'easy', one of mined"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--distance", "far"], "distance is 'far', one of cosine"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--epochs", "0", "--learning-rate", "2"], "epochs is 0.*learning_rate is 2"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--data", "{beir}"], "holds no triples, so --data has nothing to add"),
+    (["train", "{pairs}", "-o", "{tmp}/m"], "cannot be cut into train and test and dev; more queries are needed"),
+    (["eval", "{beir}", "--hybrid"], "hybrid fuses BM25 with an encoder: name one with --model"),
+    (["eval", "{beir}", "--split", "held-out"], "has no judgments for split 'held-out'"),
+    (["encode", "{empty}", "-o", "{tmp}/v.npy", "--model", "{model}"], "empty.txt: is empty, at least one text"),
+    (["encode", "-", "-o", "{tmp}/v.npy", "--model", "{model}"], "<stdin>: is empty, at least one text"),
+    (["encode", "{empty}", "-o", "{tmp}/v.txt"], "has suffix '.txt', .npy or .parquet was expected"),
+    (["cluster", "{index}", "--k", "61"], r"k is 61, a number from 1 to 60 \(the documents\) was expected"),
+    (["cluster", "{index}", "--k", "0"], "k is 0, a number from 1 to 60"),
+    (["demo", "--out", "{beir}"], "exists; name another place or overwrite it with --force"),
+    (["search", "{index}", "q", "--config", "{tmp}/none.toml"], "none.toml: no such file or directory"),
+    (["search", "{index}", "q", "--config", "{bad}"], "bad.jsonl: is not TOML"),
+])  # fmt: skip
+def test_bad_input_is_one_line_and_exit_code_2_and_writes_nothing(
+    arguments: list[str], reason: str, textrip: Run, beir_folder: Path, index_folder: Path,
+    tiny_encoder_folder: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    files = tmp_path_factory.mktemp("files")
+    (files / "bad.jsonl").write_text('{"_id": "1", "text": "one"}\noops\n')
+    (files / "empty.txt").write_text("")
+    (files / "pairs.jsonl").write_text('{"query": "rose", "positive": "rose soil"}\n')
+    places = {
+        "tmp": tmp_path, "beir": beir_folder, "index": index_folder, "model": tiny_encoder_folder,
+        "bad": files / "bad.jsonl", "empty": files / "empty.txt", "pairs": files / "pairs.jsonl",
+    }  # fmt: skip
+    before = [tree(folder) for folder in (beir_folder, index_folder, files)]
+    result = textrip(*(argument.format(**places) for argument in arguments))
+    assert result.code == 2, result.err
+    assert result.out == ""
+    lines = [line for line in result.err.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1, result.err
+    assert result.err.splitlines()[-1] == lines[0]
+    assert "Traceback" not in result.err
+    assert re.search(reason, lines[0]), lines[0]
+    assert list(tmp_path.iterdir()) == []
+    assert [tree(folder) for folder in (beir_folder, index_folder, files)] == before
+
+
+def test_no_arguments_show_the_help_and_no_error(textrip: Run) -> None:
+    result = textrip()
+    assert result.code == 2
+    assert "Commands" in result.out + result.err
+    assert "Error" not in result.err
+
+
+def test_the_version(textrip: Run) -> None:
+    from textrip import __version__
+
+    assert textrip("--version").out == f"textrip {__version__}\n"
+
+
+def test_force_overwrites(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "old").write_text("old")
+    build = ["index", beir_folder, "-o", tmp_path / "index", "--model", tiny_encoder_folder]
+    assert textrip(*build).code == 2
+    assert (tmp_path / "index" / "old").exists()
+    assert textrip(*build, "--force").code == 0
+    assert not (tmp_path / "index" / "old").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_talk_is_on_stderr_and_quiet_is_quiet(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    train = ["train", beir_folder, "--model", tiny_encoder_folder, "--json"]
+    loud = textrip(*train, "-o", tmp_path / "a")
+    assert "epoch 1: dev nDCG@10" in loud.err
+    assert len(loud.json_lines()) == 1
+    assert textrip(*train, "-o", tmp_path / "b", "--quiet").err == ""
+
+
+def test_option_over_environment_over_file_over_default(
+    textrip: Run, index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hits(*arguments: object) -> int:
+        return len(textrip("search", index_folder, "rose soil", "--json", *arguments).json_lines())
+
+    config = tmp_path / "textrip.toml"
+    config.write_text("[search]\nk = 3\n[train]\nepochs = 2\n")
+    assert hits() == 10
+    assert hits("--config", config) == 3
+    monkeypatch.setenv("TEXTRIP_SEARCH_K", "4")
+    assert hits("--config", config) == 4
+    assert hits("--config", config, "-k", 5) == 5
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("[search]\nkk = 3\n", r"\[search\] has kk, which textrip search does not know"),
+    ("search = 3\n", r"'search' is a value, a table \[search\] was expected"),
+])  # fmt: skip
+def test_a_config_file_with_a_slip_is_refused(
+    text: str, reason: str, textrip: Run, index_folder: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "textrip.toml"
+    config.write_text(text)
+    result = textrip("search", index_folder, "rose", "--config", config)
+    assert result.code == 2
+    assert re.search(reason, result.err), result.err
+
+
+def test_nothing_in_a_document_can_drive_the_terminal() -> None:
+    text = "a\x1b[31mred\x07 \u202eright\u2066 b\x9b2J\tc\nd"
+    assert output.printable(text) == "a[31mred right b2J c d"
+
+
+def test_matches_are_bold_on_a_terminal_and_not_under_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Snippet("a rose\x1b here", ((2, 6),))
+    assert output.marked(found) == "a rose here"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert output.marked(found) == "a \x1b[1mrose\x1b[0m here"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.marked(found) == "a rose here"
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(
+    textrip: Run,
+    beir_folder: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = tmp_path / "triples.parquet"
+    target.write_bytes(b"old")
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = textrip("mine", beir_folder, "-o", target, "--force")
+    assert result.code == 1
+    assert result.err.splitlines()[-1].endswith("triples.parquet: no space left on device")
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["triples.parquet"]
+
+
+def test_a_mistake_of_ours_is_one_line_and_exit_code_1(
+    textrip: Run, index_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textrip.retrieval.index.Index.search_many", lambda *_a, **_k: 1 / 0)
+    result = textrip("search", index_folder, "rose")
+    assert result.code == 1
+    assert result.err == "Error: ZeroDivisionError: division by zero (a mistake in textrip; -v shows where)\n"
+    assert "Traceback" in textrip("search", index_folder, "rose", "-v").err
+
+
+def test_json_carries_any_character(textrip: Run, index_folder: Path) -> None:
+    (first, *_) = textrip("search", index_folder, "rose 🌹 é", "-k", 1, "--json").json_lines()
+    assert json.loads(json.dumps(first))["query"] == "rose 🌹 é"

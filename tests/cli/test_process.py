@@ -1,0 +1,130 @@
+"""What only a process of its own can show: a closed pipe, Ctrl-C, another encoding, no network."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = [sys.executable, "-m", "textrip"]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "HF_HUB_OFFLINE": "1", **changes}
+
+
+def test_a_closed_pipe_is_quiet(index_folder: Path) -> None:
+    questions = "rose soil\n" * 2000  # more than a pipe holds
+    with subprocess.Popen(
+        [*PROGRAM, "search", str(index_folder), "-", "--mode", "bm25", "--json"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True,
+    ) as search:  # fmt: skip
+        assert search.stdin is not None
+        assert search.stdout is not None
+        assert search.stderr is not None
+        search.stdin.write(questions)
+        search.stdin.close()
+        assert search.stdout.readline().startswith('{"query": "rose soil", "rank": 1')
+        search.stdout.close()
+        assert search.stderr.read() == ""
+        assert search.wait() == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
+@pytest.mark.parametrize("stopping", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_in_training_exits_with_130_and_leaves_nothing(
+    stopping: signal.Signals, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    command = ["fit", beir_folder, "-o", tmp_path / "out", "--model", tiny_encoder_folder, "--epochs", 100000]
+    with subprocess.Popen(
+        [*PROGRAM, *map(str, command), "--device", "cpu"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True,
+    ) as fit:  # fmt: skip
+        assert fit.stderr is not None
+        for line in fit.stderr:
+            if line.startswith("epoch 2:"):
+                break
+        fit.send_signal(stopping)
+        rest = fit.stderr.read()
+        code = fit.wait(timeout=60)
+    assert code == (130 if stopping == signal.SIGINT else 143)
+    assert rest.splitlines()[-1] == "Interrupted: nothing half-written is left."
+    assert "Traceback" not in rest
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_console_gets_substitutes_and_json_gets_escapes(index_folder: Path) -> None:
+    search = [*PROGRAM, "search", str(index_folder), "-", "--mode", "bm25", "-k", "1"]
+    asked = "rose 漢字 🌹\nwave\n".encode()
+    old = environment(PYTHONIOENCODING="cp1252")
+    person = subprocess.run(search, input=asked, capture_output=True, env=old)
+    assert (person.returncode, person.stderr) == (0, b"")
+    assert b"? rose ?" in person.stdout
+    program = subprocess.run([*search, "--json"], input=asked, capture_output=True, env=old)
+    assert b"rose \\u6f22\\u5b57 \\ud83c\\udf39" in program.stdout
+
+
+# Python tells every attempt to resolve a name or to connect; a library cannot pass this by.
+GUARD = """
+import sys
+
+def guard(event, arguments):
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname"}:
+        print("NETWORK", event, arguments, file=sys.stderr)
+        raise RuntimeError("the network was tried")
+
+sys.addaudithook(guard)
+sys.argv = ["textrip", *sys.argv[1:]]
+from textrip.cli.main import app
+app()
+"""
+
+
+@pytest.mark.parametrize("command", ["fit", "eval", "cluster"])
+def test_nothing_tries_the_network(
+    command: str, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    arguments: dict[str, list[Any]] = {
+        "fit": [beir_folder, "-o", tmp_path / "out"],
+        "eval": [beir_folder, "--bm25"],
+        "cluster": [beir_folder],
+    }  # fmt: skip
+    # Not even without --offline: a local model needs no hub.
+    online = {name: value for name, value in os.environ.items() if "OFFLINE" not in name}
+    words = [command, *map(str, arguments[command]), "--model", str(tiny_encoder_folder)]
+    done = subprocess.run([sys.executable, "-c", GUARD, *words], capture_output=True, text=True, env=online)
+    assert "NETWORK" not in done.stderr
+    assert done.returncode in {0, 3}, done.stderr
+
+
+@pytest.mark.parametrize(("module", "barred"), [
+    ("textrip", {"torch", "transformers", "sentence_transformers", "datasets", "numpy", "pyarrow", "typer"}),
+    ("textrip.cli.main", {"torch", "transformers", "sentence_transformers", "datasets", "numpy", "sklearn"}),
+])  # fmt: skip
+def test_what_is_imported_is_light(module: str, barred: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not barred & set(loaded.stdout.split())
+
+
+def test_help_loads_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from textrip.cli.main import app\n"
+        "try: app(['train', '--help'])\n"
+        "finally: print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "--margin" in loaded.stdout
+    assert not {"torch", "transformers", "datasets"} & set(loaded.stdout.split())
+
+
+def test_importing_changes_no_environment_and_sets_up_no_logging() -> None:
+    code = (
+        "import logging, os; before = dict(os.environ); import textrip, textrip.cli.main; "
+        "assert dict(os.environ) == before; assert not logging.getLogger().handlers"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
