@@ -1,0 +1,160 @@
+"""The whole way on a tiny random encoder: from raw text to a gated, indexed searcher."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import textrip
+from tests.conftest import ASKED
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
+from textrip.eval.significance import Difference
+from textrip.mining.mine import MineSettings, mine
+from textrip.mining.triples import Triples
+from textrip.pipeline import _verdict, cluster, fit, prepare, train
+from textrip.retrieval.index import Index
+from textrip.training.settings import TrainSettings
+
+LEARN = TrainSettings(epochs=20, batch_queries=8, learning_rate=5e-3, strategy="batch-hard", seed=0)
+
+
+def test_the_tuned_encoder_beats_its_base_and_answers(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    out = tmp_path / "out"
+    done = fit(
+        tiny_collection, out, model=tiny_encoder_folder, settings=LEARN, device="cpu", stage=stages.append
+    )
+    untuned, tuned = (done.evaluation[name]["nDCG@10"] for name in ("untuned", "tuned"))
+    assert tuned > untuned
+    assert done.difference.mean == pytest.approx(tuned - untuned)
+    assert stages == [
+        "reading", "mining", "measuring BM25 and the untuned encoder on test", "training",
+        "measuring the tuned encoder on test", "indexing",
+    ]  # fmt: skip
+    index = Index.open(out / "index", device="cpu")
+    assert index.about["encoder"]["fingerprint"] == done.manifest["fingerprint"]
+    # The queries' word for a topic is in no document: only the tuning can have taught what it means.
+    # 12 of the 60 documents are of each of the 5 topics: 12 hits by chance.
+    answers = {topic: index.search(word, k=12) for topic, word in ASKED.items()}
+    assert sum(hit.title.startswith(topic) for topic, hits in answers.items() for hit in hits) >= 24
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    index.store.close()
+
+
+def test_the_figures_of_fit_are_those_of_evaluate(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    done = fit(tiny_collection, tmp_path / "out", model=tiny_encoder_folder, settings=LEARN, device="cpu")
+    encoders = [
+        Encoder.load(folder, device="cpu") for folder in (tiny_encoder_folder, tmp_path / "out" / "model")
+    ]
+    again = textrip.evaluate(tiny_collection, encoders=encoders)
+    for ours, theirs in zip(done.evaluation.results, again.results, strict=True):
+        assert ours.values == theirs.values
+
+
+def test_a_corpus_without_queries_goes_the_whole_way(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    topics = ["rose tulip soil seed", "wave boat harbour tide", "oven flour butter whisk"]
+    for number in range(30):
+        words = topics[number % 3]
+        (documents / f"{number:02d}.md").write_text(
+            f"# {words} {number}\n\n{words} {words} {words} {number}.\n"
+        )
+    done = fit(
+        documents, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
+        settings=TrainSettings(batch_queries=4),
+    )  # fmt: skip
+    assert done.evaluation.queries == 6
+    assert done.manifest["data"]["queries"] == 21
+
+
+def test_what_one_command_holds_out_no_other_trains_on(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    every = {query: judged for qrels in tiny_collection.qrels.values() for query, judged in qrels.items()}
+    whole = Collection("whole", tiny_collection.corpus, tiny_collection.queries, {"train": every})
+    cut = prepare(whole)
+    assert set(cut.qrels) == {"train", "dev", "test"}
+    assert {split: list(judged) for split, judged in prepare(whole).qrels.items()} == {
+        split: list(judged) for split, judged in cut.qrels.items()
+    }
+    # Triples that somebody mined from all of it lose the held-out queries.
+    triples = mine(whole, settings=MineSettings(seed=0))
+    manifest = train(
+        whole, tmp_path / "model", triples=triples, model=Encoder.load(tiny_encoder_folder, device="cpu"),
+        settings=TrainSettings(batch_queries=8),
+    )  # fmt: skip
+    assert manifest["data"]["queries"] == len(cut.qrels["train"])
+
+
+def test_an_interruption_leaves_nothing(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Index, "build", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            tiny_collection, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
+            settings=TrainSettings(batch_queries=8),
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("mean", "p", "verdict"), [
+    (0.05, 0.01, "IMPROVED"), (-0.05, 0.01, "REGRESSION"), (0.05, 0.2, "NO DIFFERENCE"),
+    (-0.05, 0.2, "NO DIFFERENCE"), (0.05, 0.05, "NO DIFFERENCE"),
+])  # fmt: skip
+def test_the_verdict(mean: float, p: float, verdict: str) -> None:
+    assert _verdict(Difference(n=100, mean=mean, low=mean - 0.01, high=mean + 0.01, p=p)) == verdict
+
+
+def test_the_same_seed_gives_the_same_model_and_report(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    def run(name: str) -> tuple[str, dict[str, object]]:
+        done = fit(tiny_collection, tmp_path / name, model=tiny_encoder_folder, settings=LEARN, device="cpu")
+        rows = [{**row, "seconds": 0} for row in done.to_dict()["rows"]]
+        return done.manifest["fingerprint"], {"rows": rows, "verdict": done.verdict}
+
+    assert run("a") == run("b")
+
+
+def test_clusters_of_an_index_and_of_its_collection_are_the_same(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    encoder = Encoder.load(tiny_encoder_folder, device="cpu")
+    index = Index.build(tiny_collection, encoder, tmp_path / "index")
+    expected = cluster(index, k=4, seed=2)
+    assert cluster(tmp_path / "index", k=4, seed=2) == expected
+    assert cluster(tiny_collection, k=4, seed=2, model=tiny_encoder_folder, device="cpu") == expected
+    index.store.close()
+
+
+def test_triples_of_another_collection_are_refused_before_training(
+    tiny_collection: Collection, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    triples = mine(tiny_collection)
+    strange = Triples([*triples.groups[:1], triples.groups[0].__class__("nobody", "d00", ())])
+    with pytest.raises(InputError, match=r"the triples name query 'nobody', tiny has none of that id"):
+        train(tiny_collection, tmp_path / "m", triples=strange, model=tiny_encoder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_is_json_with_kind_and_format(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    fit(
+        tiny_collection, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
+        settings=TrainSettings(batch_queries=8),
+    )  # fmt: skip
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["kind"], report["format"]) == ("textrip-report", 1)
+    assert report["provenance"]["collection_sha256"] == tiny_collection.fingerprint
