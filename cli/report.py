@@ -69,7 +69,7 @@ def print_report(
     for cluster in clusters[:5]:
         emit(f"  {cluster.size:4d}  {', '.join(cluster.keywords[:6])}")
     emit()
-    emit(_by_hand(kept))
+    emit(_by_hand(done, next(iter(answers)), len(clusters), kept))
 
 
 def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
@@ -84,16 +84,18 @@ def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
             emit(f"            {text}")
 
 
-def _by_hand(kept: Path | None) -> str:
-    out = kept or Path("out")
+def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> str:
+    out, settings = kept or Path("out"), done.manifest["settings"]
+    length = f"--max-length-tokens {settings['max_length_tokens']}"
+    trained = (
+        f"--strategy {settings['strategy']} --margin {settings['margin']:g} "
+        f"--learning-rate {settings['learning_rate']:g} {length} --seed {settings['seed']}"
+    )
     return f"""The same, step by step:
-  textrip mine stdlib -o {out}/triples.parquet
-  textrip train {out}/triples.parquet --data stdlib -o {out}/model --learning-rate 4e-5 --max-length-tokens 64
-  textrip eval stdlib --split test --bm25 --model all-MiniLM-L6-v2 --model {out}/model
+  textrip mine stdlib -o {out}/triples.parquet --seed {settings["seed"]}
+  textrip train {out}/triples.parquet --data stdlib -o {out}/model {trained}
+  textrip eval stdlib --split test --bm25 --model all-MiniLM-L6-v2 --model {out}/model {length}
   textrip index stdlib --model {out}/model -o {out}/index
-  textrip search {out}/index "{QUESTION}"
-  textrip cluster {out}/index --k 12
+  textrip search {out}/index "{question}" -k 3
+  textrip cluster {out}/index --k {clusters} --seed {settings["seed"]}
 With a corpus of your own in place of stdlib: textrip fit my-corpus/ -o out"""
-
-
-QUESTION = "split a string the way a shell does"

@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
+from tests.running import textrip  # noqa: F401  # a fixture, for every folder below
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.records import Document

@@ -1,54 +1,13 @@
-"""Running a command in this process: arguments in, exit code, stdout and stderr out."""
+"""The tiny collection as files for the commands to read."""
 
-import io
-import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from textrip.cli.main import app
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.retrieval.index import Index
-
-Run = Callable[..., "Result"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    def json_lines(self) -> list[Any]:
-        """Standard output as JSON values, one a line; fails where a line is anything else."""
-        assert self.code in {0, 3}, self.err
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-@pytest.fixture
-def textrip(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `textrip ARGUMENTS` with `stdin` as standard input."""
-
-    def run(*arguments: object, stdin: str = "") -> Result:
-        words = [str(argument) for argument in arguments]
-        monkeypatch.setattr(sys, "argv", ["textrip", *words])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            app(words, prog_name="textrip")
-        captured = capsys.readouterr()
-        code = stopped.value.code
-        assert isinstance(code, int)
-        return Result(code, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.conftest import Run
+from tests.running import Run
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.vectors import read_vectors

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.running import Run
 from textrip.cli import output
 from textrip.retrieval.snippet import Snippet
 

@@ -1,6 +1,7 @@
 """Cutting judged queries into train, dev and test so that nothing stands on both sides."""
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,10 +10,17 @@ from textrip.data.collection import Collection
 from textrip.errors import InputError
 from textrip.records import Qrels
 
+_WORD = re.compile(r"\w+")
+
 
 def normalised(text: str) -> str:
     """A text as it counts for being the same: case and blanks do not matter."""
     return " ".join(text.lower().split())
+
+
+def near_duplicate_key(text: str) -> str:
+    """Equal for queries that differ in case, punctuation, order and repetition of words alone."""
+    return " ".join(sorted(set(_WORD.findall(text.lower())))) or normalised(text)
 
 
 def assign_groups(
@@ -45,8 +53,10 @@ def assign_groups(
 def with_splits(collection: Collection, *, seed: int = 0, dev: float = 0.1, test: float = 0.2) -> Collection:
     """A collection that has the splits train, dev and test; a split that it has is left as it is.
 
-    Without a test split one is cut from train, and without a dev split likewise. Queries of the same
-    text, of a common group, or with a relevant document in common stay on one side.
+    Without a test split one is cut from train, and without a dev split likewise. Queries of nearly the
+    same text or of a common group stay on one side. Documents stand on both: new questions about known
+    documents are what a search is asked, and a dev split whose relevant documents occur in training only
+    as negatives would call every training harmful.
 
     Raises:
         InputError: there are no judgments, or too few queries to cut.
@@ -86,10 +96,9 @@ def _groups(collection: Collection, qrels: Qrels) -> dict[str, str]:
 
     first_with: dict[tuple[str, str], str] = {}
     texts = collection.query_texts
-    for query, judged in qrels.items():
-        links = [("text", normalised(texts.get(query, query)))]
+    for query in qrels:
+        links = [("text", near_duplicate_key(texts.get(query, query)))]
         links += [("group", collection.groups[query])] if query in collection.groups else []
-        links += [("document", doc_id) for doc_id, relevance in judged.items() if relevance > 0]
         for link in links:
             other = root(first_with.setdefault(link, query))
             low, high = sorted((other, root(query)))
