@@ -24,6 +24,7 @@ COMPRESSIONS = (".gz", ".zst")
 # A line longer than this is refused: a compressed file can hold one of terabytes.
 MAX_LINE_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
+_SEAL = "seal_sha256"
 
 
 def uncompressed_suffix(path: Path) -> str:
@@ -186,8 +187,24 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path, *, kind: str, version: int) -> dict[str, Any]:
+def write_sealed_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object with a digest of itself, so that `read_json` notices a flipped byte."""
+    write_json(path, {**value, _SEAL: _seal(value)})
+
+
+def _seal(value: dict[str, Any]) -> str:
+    plain = {name: part for name, part in value.items() if name != _SEAL}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def read_json(path: Path, *, kind: str, version: int, sealed: bool = False) -> dict[str, Any]:
     """Read a JSON object of ours and check its kind and format version.
+
+    Args:
+        path: The file.
+        kind: What its "kind" must be.
+        version: The newest "format" that can be read.
+        sealed: `write_sealed_json` wrote it.
 
     Raises:
         InputError: the file is missing, damaged, of another kind, or of a newer version.
@@ -205,7 +222,28 @@ def read_json(path: Path, *, kind: str, version: int) -> dict[str, Any]:
             f"{path}: has format {found.get('format')!r}, this textrip reads up to {version}; "
             "open it with the textrip that wrote it, or a newer one"
         )
+    if sealed and found.get(_SEAL) != _seal(found):
+        raise InputError(f"{path}: does not match its own digest; the file is damaged, build it again")
     return found
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 by path below the folder (with slashes), for every file in it."""
+    return {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def require_digests(folder: Path, expected: dict[str, str]) -> None:
+    """Raise InputError where a file is missing or is not the one that was digested."""
+    for name, digest in expected.items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{path}: is missing; the index is damaged, build it again")
+        if sha256(path) != digest:
+            raise InputError(f"{path}: does not match its digest; the index is damaged, build it again")
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Clusters: k-means on unit vectors, keywords, and the documents nearest to each centre."""
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -66,16 +67,23 @@ def cluster_vectors(
         InputError: k below 1 or above the number of documents.
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     k = default_k(len(doc_ids)) if k is None else k
     if not 1 <= k <= len(doc_ids):
         raise InputError(f"k is {k}, a number from 1 to {len(doc_ids)} (the documents) was expected")
     distinct = len(np.unique(vectors, axis=0))
-    if k > distinct:
+    means = None
+    if k <= distinct:
+        with warnings.catch_warnings():
+            # Copies that differ in their last bits: the library warns, and leaves clusters empty.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            means = KMeans(n_clusters=k, n_init=_RESTARTS, random_state=seed).fit(vectors)
+        distinct = len(np.unique(means.labels_))
+    if means is None or distinct < k:
         raise InputError(
             f"k is {k}, and only {distinct} of the {len(doc_ids)} documents differ; ask for fewer"
         )
-    means = KMeans(n_clusters=k, n_init=_RESTARTS, random_state=seed).fit(vectors)
     order = id_order(doc_ids)
     labels = _by_size(means.labels_.astype(np.int64), order)
     words = keywords(texts, labels, clusters=k)
@@ -83,7 +91,9 @@ def cluster_vectors(
     for number in range(k):
         members = np.flatnonzero(labels == number)
         centre = vectors[members].mean(axis=0)
-        nearest = members[np.lexsort((order[members], -(vectors[members] @ centre)))][:representatives]
+        # Summed row by row, so that copies of a document are equally far and doc_id decides.
+        distances = ((vectors[members].astype(np.float64) - centre) ** 2).sum(axis=1)
+        nearest = members[np.lexsort((order[members], distances))][:representatives]
         found.append(
             Cluster(
                 number,

@@ -25,6 +25,8 @@ _TOKENS_A_BATCH = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 _MAX_TEXTS_A_BATCH = 1024
 # A tokenizer reads all of a text before it cuts; past this many characters a token nothing can survive.
 _CHARACTERS_A_TOKEN = 40
+# Parts of a configuration that say where and with what a model was saved.
+_NO_IDENTITY = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
 
 
 class Encoder:
@@ -120,11 +122,18 @@ class Encoder:
         for passing in ("truncation", "padding"):  # states of the last call, no part of the identity
             tokenizer.pop(passing, None)
         return {
-            "modules": modules[1:],  # the first is the transformer: its weights and length say it all
+            "transformer": self._architecture(),
+            "modules": modules[1:],
             "tokenizer": tokenizer,
             "prompts": {kind: self.prompt(kind) for kind in ("query", "document")},
             "max_length_tokens": self.max_length_tokens,
         }
+
+    def _architecture(self) -> dict[str, Any]:
+        """The transformer's configuration (heads, activation, epsilon): it moves vectors as weights do."""
+        config = getattr(getattr(self.model[0], "auto_model", None), "config", None)
+        values = {} if config is None else config.to_dict()
+        return {name: repr(value) for name, value in values.items() if name not in _NO_IDENTITY}
 
     def encode(
         self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from textrip import ranking
 from textrip.errors import InputError
-from textrip.files import read_json, sha256, write_json
+from textrip.files import read_json, sha256, write_sealed_json
 
 Tokens = Sequence[str]
 
@@ -182,7 +182,7 @@ class _ImpactMatrix:
         np.save(folder / "baselines.npy", self.baselines, allow_pickle=False)
         (folder / "vocabulary.json").write_text(json.dumps(list(self.vocabulary)), encoding="utf-8")
         names = [*(f"{name}.npy" for name in (*_ARRAYS, "baselines")), "vocabulary.json"]
-        write_json(
+        write_sealed_json(
             folder / "bm25.json",
             {
                 "kind": KIND,
@@ -202,7 +202,7 @@ class _ImpactMatrix:
             InputError: a file is missing or damaged, or the folder holds another variant.
         """
         folder = Path(folder)
-        saved = read_json(folder / "bm25.json", kind=KIND, version=FORMAT)
+        saved = read_json(folder / "bm25.json", kind=KIND, version=FORMAT, sealed=True)
         if saved["variant"] != cls.__name__:
             raise InputError(f"{folder}: holds {saved['variant']}, {cls.__name__} was asked for")
         for name, digest in saved["sha256"].items():

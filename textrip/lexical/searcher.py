@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.files import read_json, write_json
+from textrip.files import read_json, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.bm25 import BM25Okapi
 
@@ -48,11 +48,11 @@ class LexicalSearcher:
     def save(self, folder: Path) -> None:
         """Write BM25 and the analyzer into a new folder."""
         self.bm25.save(folder)
-        write_json(folder / "analyzer.json", {"kind": KIND, "format": FORMAT, **self.analyzer.to_dict()})
+        about = {"kind": KIND, "format": FORMAT, "analyzer": self.analyzer.to_dict()}
+        write_sealed_json(folder / "analyzer.json", about)
 
     @classmethod
     def open(cls, folder: Path, order: NDArray[np.int64] | None = None) -> Self:
         """Open what `save` wrote."""
-        saved = read_json(folder / "analyzer.json", kind=KIND, version=FORMAT)
-        switches = {name: value for name, value in saved.items() if name not in {"kind", "format"}}
-        return cls(BM25Okapi.open(folder), Analyzer.from_dict(switches), order)
+        saved = read_json(folder / "analyzer.json", kind=KIND, version=FORMAT, sealed=True)
+        return cls(BM25Okapi.open(folder), Analyzer.from_dict(saved["analyzer"]), order)

@@ -1,12 +1,13 @@
 """Index: a folder that answers questions. It carries its documents, its vectors, its words and its encoder.
 
 INDEX/
-  index.json         kind, format, the encoder's fingerprint, counts
+  index.json         kind, format, the encoder's fingerprint, counts, a digest of every other file
   documents.sqlite   ids, titles, texts and vectors: the truth
   bm25/              derived from the texts, with digests
   encoder/           the sentence-transformers folder that made the vectors
 """
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError
-from textrip.files import read_json, replacing, write_json
+from textrip.files import digests, read_json, replacing, require_digests, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.provenance import provenance
@@ -33,6 +34,8 @@ FORMAT = 1
 
 Mode = Literal["dense", "bm25", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Ranked = list[tuple[NDArray[np.int64], NDArray[Any]]]
 
@@ -69,9 +72,10 @@ class Index:
             force: Overwrite `folder`.
 
         Raises:
-            InputError: `folder` exists and `force` is not set.
+            InputError: `folder` exists and `force` is not set; vectors of another shape; an id twice.
             StorageError: the disk refused.
         """
+        _require_fitting(collection, encoder, vectors)
         with replacing(folder, force=force) as temporary:
             temporary.mkdir()
             windows = (
@@ -85,7 +89,7 @@ class Index:
             lexical = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
             lexical.save(temporary / "bm25")
             encoder.save(temporary / "encoder")
-            write_json(
+            write_sealed_json(
                 temporary / "index.json",
                 {
                     "kind": KIND,
@@ -98,6 +102,7 @@ class Index:
                         "dimension": encoder.dimension,
                         "max_length_tokens": encoder.max_length_tokens,
                     },
+                    "sha256": digests(temporary),
                     **provenance(),
                 },
             )
@@ -119,7 +124,9 @@ class Index:
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such index; build one with textrip index")
-        about = read_json(folder / "index.json", kind=KIND, version=FORMAT)
+        about = read_json(folder / "index.json", kind=KIND, version=FORMAT, sealed=True)
+        # A flipped byte in a text or a vector is no error to SQLite: it would be another answer.
+        require_digests(folder, _under(about, "documents.sqlite"))
         if encoder is not None:
             _require_same(folder, about, encoder)
         return cls(folder, about, encoder=encoder, device=device)
@@ -150,6 +157,7 @@ class Index:
     @cached_property
     def lexical(self) -> LexicalSearcher:
         """BM25 over the documents."""
+        require_digests(self.folder, _under(self.about, "bm25/"))
         return LexicalSearcher.open(self.folder / "bm25", self._order)
 
     @cached_property
@@ -161,6 +169,7 @@ class Index:
         """
         if self._encoder is not None:
             return self._encoder
+        require_digests(self.folder, _under(self.about, "encoder/"))
         encoder = Encoder.load(self.folder / "encoder", device=self._device)
         encoder.name = self.about["encoder"]["name"]
         _require_same(self.folder, self.about, encoder)
@@ -191,6 +200,8 @@ class Index:
             raise InputError(f"k is {k}, at least 1 was expected")
         if any(not query.strip() for query in queries):
             raise InputError("the query is blank; ask something")
+        if any(_SURROGATE.search(query) for query in queries):
+            raise InputError("the query has bytes that are no text (a lone surrogate); UTF-8 was expected")
         return [self._hits(rows, scores) for rows, scores in self._rank(queries, k, mode)]
 
     def _rank(self, queries: Sequence[str], k: int, mode: Mode) -> Ranked:
@@ -214,6 +225,24 @@ class Index:
             Hit(rank, document.doc_id, float(score), document.title, document.text)
             for rank, (document, score) in enumerate(zip(documents, scores, strict=True), start=1)
         ]
+
+
+def _under(about: dict[str, Any], prefix: str) -> dict[str, str]:
+    return {name: digest for name, digest in about["sha256"].items() if name.startswith(prefix)}
+
+
+def _require_fitting(collection: Collection, encoder: Encoder, vectors: NDArray[np.float32] | None) -> None:
+    if len(collection.doc_row) < len(collection.corpus):
+        rows = enumerate(collection.doc_ids)
+        twice = next(doc_id for row, doc_id in rows if collection.doc_row[doc_id] != row)
+        raise InputError(f"{collection.name}: doc_id {twice!r} occurs twice; every document needs its own")
+    if vectors is None:
+        return
+    wanted = len(collection.corpus), encoder.dimension
+    if vectors.shape != wanted:
+        raise InputError(f"vectors have shape {vectors.shape}, {wanted} was expected (documents, dimension)")
+    if not np.isfinite(vectors).all():
+        raise InputError("vectors hold NaN or infinity; encode the documents again")
 
 
 def _require_same(folder: Path, about: dict[str, Any], encoder: Encoder) -> None:

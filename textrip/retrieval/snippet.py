@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from textrip.lexical.analyzer import Analyzer
 
-_WORD = re.compile(r"\w+")
+# A decomposed letter keeps its combining marks.
+_WORD = re.compile(r"(?:\w[\u0300-\u036f]*)+")
 # Looking for the best window of a very long document is not worth a wait.
 _MAX_CHARACTERS = 200_000
 
@@ -23,6 +24,7 @@ def snippet(text: str, query: str, analyzer: Analyzer, *, words: int = 36) -> Sn
 
     Blanks and line ends become single blanks. Words are compared as BM25 compares them.
     """
+    cut = len(text) > _MAX_CHARACTERS
     text = " ".join(text[:_MAX_CHARACTERS].split())
     wanted = set(analyzer(query))
     spans = [match.span() for match in _WORD.finditer(text)]
@@ -33,7 +35,7 @@ def snippet(text: str, query: str, analyzer: Analyzer, *, words: int = 36) -> Sn
     last = min(first + words, len(spans)) - 1
     begin = 0 if first == 0 else spans[first][0]
     end = len(text) if last == len(spans) - 1 else spans[last][1]
-    lead, tail = "… " if begin else "", " …" if end < len(text) else ""
+    lead, tail = "… " if begin else "", " …" if cut or end < len(text) else ""
     marks = tuple(
         (spans[place][0] - begin + len(lead), spans[place][1] - begin + len(lead))
         for place in range(first, last + 1)
@@ -59,5 +61,5 @@ def _best_window(terms: list[set[str]], size: int) -> int:
     # A window that ends at the first match shows nothing after it: begin a little before it instead.
     matches = [place for place in range(best_start, min(best_start + size, len(terms))) if terms[place]]
     if matches and best_start:
-        best_start = max(0, min(matches[0] - 3, len(terms) - size))
+        best_start = max(0, matches[-1] - size + 1, min(matches[0] - 3, len(terms) - size))
     return best_start

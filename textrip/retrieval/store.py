@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
-from textrip.errors import InputError
+from textrip.errors import InputError, StorageError
 from textrip.records import Document
 
 _TABLE = """
@@ -28,7 +28,18 @@ _IDS_A_QUERY = 900
 
 
 def write_documents(path: Path, collection: Collection, windows: Iterator[NDArray[np.float32]]) -> int:
-    """Write every document with its vector; vectors come in windows, in the order of the corpus."""
+    """Write every document with its vector; vectors come in windows, in the order of the corpus.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    try:
+        return _write(path, collection, windows)
+    except sqlite3.Error as error:  # a full disk, an I/O error
+        raise StorageError(f"{path}: {error}") from error
+
+
+def _write(path: Path, collection: Collection, windows: Iterator[NDArray[np.float32]]) -> int:
     written = 0
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(_TABLE)

@@ -1,0 +1,310 @@
+"""Evaluation: every row equals plain loops over the whole corpus; dev searches the pool that it says."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rank_bm25
+
+from tests.conftest import build_tiny_encoder
+from tests.oracles import naive
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
+from textrip.eval import evaluate as evaluate_module
+from textrip.eval.evaluate import Evaluation, Evaluator, dev_evaluation, evaluate
+from textrip.eval.measures import MEASURES
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.searcher import LexicalSearcher
+from textrip.records import Document
+
+ORACLES = {
+    "nDCG@10": naive.ndcg_at_10,
+    "RR@10": naive.reciprocal_rank,
+    "AP": naive.average_precision,
+    "R@100": naive.recall_at_100,
+}
+Rankings = dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    """With a prompt for queries, so that a query is no document."""
+    folder = tmp_path_factory.mktemp("prompted")
+    return Encoder.load(build_tiny_encoder(folder, prompts={"query": "query : "}), device="cpu")
+
+
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> list[Collection]:
+    """The collections that are handed to an Evaluator."""
+    seen: list[Collection] = []
+
+    class Recording(Evaluator):
+        def __init__(self, collection: Collection, split: str, **how: Any) -> None:
+            seen.append(collection)
+            super().__init__(collection, split, **how)
+
+    monkeypatch.setattr(evaluate_module, "Evaluator", Recording)
+    return seen
+
+
+def bm25_rankings(collection: Collection, split: str) -> Rankings:
+    """Rank-bm25 over the whole corpus: score down, then doc_id up, and no document without a term."""
+    analyzer = Analyzer()
+    index = rank_bm25.BM25Okapi([analyzer(text) for text in collection.texts])
+    rankings = {}
+    for query_id, query in collection.queries_of(split).items():
+        scores = dict(
+            zip(collection.doc_ids, index.get_scores(analyzer(query)).round(9).tolist(), strict=True)
+        )
+        found = [doc_id for doc_id in scores if scores[doc_id] > 0]
+        rankings[query_id] = sorted(found, key=lambda doc_id: (-scores[doc_id], doc_id))
+    return rankings
+
+
+def dense_rankings(collection: Collection, split: str, encoder: Encoder) -> Rankings:
+    documents = encoder.encode(collection.texts).tolist()
+    rankings = {}
+    for query_id, query in collection.queries_of(split).items():
+        (asked,) = encoder.encode([query], kind="query").tolist()
+        scores = {
+            doc_id: sum(a * b for a, b in zip(asked, document, strict=True))
+            for doc_id, document in zip(collection.doc_ids, documents, strict=True)
+        }
+        rankings[query_id] = sorted(scores, key=lambda doc_id: (-scores[doc_id], doc_id))
+    return rankings
+
+
+def fused_rankings(dense: Rankings, words: Rankings) -> Rankings:
+    """The plain loop fuses places: those of the ids in their order."""
+    ids = sorted({doc_id for ranking in dense.values() for doc_id in ranking})
+    return {
+        query_id: [
+            ids[place]
+            for place, _ in naive.rrf(
+                [[ids.index(doc_id) for doc_id in ranking[query_id]] for ranking in (dense, words)], len(ids)
+            )
+        ]
+        for query_id in dense
+    }
+
+
+def require_equal(
+    evaluation: Evaluation,
+    system: str,
+    judged: Mapping[str, Mapping[str, int]],
+    rankings: Mapping[str, Sequence[str]],
+) -> None:
+    (row,) = [row for row in evaluation.to_dict()["rows"] if row["system"] == system]
+    for measure, oracle in ORACLES.items():
+        expected = {query_id: oracle(judged[query_id], rankings[query_id]) for query_id in judged}
+        assert evaluation[system].values[measure] == pytest.approx(expected, abs=1e-6)
+        assert evaluation[system][measure] == pytest.approx(sum(expected.values()) / len(expected), abs=1e-6)
+        assert row[measure] == pytest.approx(evaluation[system][measure], abs=5e-5)
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_every_row_equals_plain_loops(split: str, tiny_collection: Collection, encoder: Encoder) -> None:
+    evaluation = evaluate(tiny_collection, split=split, encoders=[encoder], hybrid=True)
+    assert [result.system for result in evaluation.results] == ["bm25", encoder.name, "hybrid"]
+    judged = tiny_collection.judged(split)
+    assert evaluation.queries == len(judged)
+    words = bm25_rankings(tiny_collection, split)
+    dense = dense_rankings(tiny_collection, split, encoder)
+    require_equal(evaluation, "bm25", judged, words)
+    require_equal(evaluation, encoder.name, judged, dense)
+    require_equal(evaluation, "hybrid", judged, fused_rankings(dense, words))
+
+
+def test_the_report_has_this_shape(tiny_collection: Collection, encoder: Encoder) -> None:
+    report = evaluate(tiny_collection, encoders=[encoder], hybrid=True).to_dict()
+    assert list(report) == ["collection", "split", "queries", "rows", "provenance"]
+    assert (report["collection"], report["split"], report["queries"]) == ("tiny", "test", 8)
+    for row in report["rows"]:
+        assert list(row) == ["system", "nDCG@10", "RR@10", "AP", "R@100", "seconds"]
+        assert all(0 <= row[measure] <= 1 for measure in MEASURES)
+        assert row["seconds"] >= 0
+    assert report["provenance"]["collection_sha256"] == tiny_collection.fingerprint
+    assert report["provenance"]["documents"] == 60
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_each_system_is_measured_only_where_it_was_asked_for(
+    tiny_collection: Collection, encoder: Encoder, tmp_path: Path
+) -> None:
+    def systems(**asked: object) -> list[str]:
+        evaluation = evaluate(tiny_collection, **asked)  # type: ignore[arg-type]
+        return [row["system"] for row in evaluation.to_dict()["rows"]]
+
+    other = Encoder.load(build_tiny_encoder(tmp_path, seed=1), device="cpu")
+    assert systems() == ["bm25"]
+    assert systems(bm25=False) == []
+    assert systems(encoders=[encoder]) == ["bm25", encoder.name]
+    assert systems(bm25=False, encoders=[encoder], hybrid=True) == [encoder.name, "hybrid"]
+    assert systems(encoders=[encoder, other], hybrid=True) == [
+        "bm25", encoder.name, f"hybrid {encoder.name}", other.name, f"hybrid {other.name}"
+    ]  # fmt: skip
+
+
+def test_vectors_that_are_there_measure_as_encoding_does(
+    tiny_collection: Collection, encoder: Encoder
+) -> None:
+    evaluator = Evaluator(tiny_collection, "test")
+    encoded = evaluator.encoder(encoder)
+    given = evaluator.vectors(encoder, encoder.encode(tiny_collection.texts), name="given")
+    assert given.values == encoded.values
+    assert [result.system for result in evaluator.results] == [encoder.name, "given"]
+
+
+def test_ties_stand_in_order_of_doc_id(encoder: Encoder) -> None:
+    documents = [Document(doc_id, "", "rose") for doc_id in ("d", "c", "b", "a")]
+    documents += [Document(f"filler{number}", "", f"{number}") for number in range(8)]
+    collection = Collection.of("ties", documents, {"q": "rose"}, {"test": {"q": {"c": 1}}})
+    evaluator = Evaluator(collection, "test")
+    vectors = np.eye(32, dtype=np.float32)[[0] * 4 + [1] * 8]
+    asked = encoder.encode(["rose"], kind="query")[0]
+    vectors[:4, 0], vectors[4:, 1] = np.sign(asked[0]), -np.sign(asked[1])  # the copies come first
+    # a, b, c, d: the relevant one is third in each ranking, and so in their fusion.
+    for result in (evaluator.bm25(), evaluator.vectors(encoder, vectors, hybrid="hybrid")):
+        assert result["RR@10"] == pytest.approx(1 / 3)
+    assert evaluator.evaluation()["hybrid"]["RR@10"] == pytest.approx(1 / 3)
+
+
+def test_ties_of_the_fusion_stand_in_order_of_doc_id(encoder: Encoder) -> None:
+    documents = [Document("b", "", "rose boat"), Document("a", "", "rose")]
+    documents += [Document(f"filler{number}", "", f"{number}") for number in range(8)]
+    collection = Collection.of("ties", documents, {"q": "rose"}, {"test": {"q": {"a": 1}}})
+    asked = encoder.encode(["rose"], kind="query")
+    vectors = np.concatenate([asked, asked, np.zeros((8, 32), dtype=np.float32)])
+    vectors[1, np.abs(asked[0]).argmax()] = 0
+    evaluator = Evaluator(collection, "test")
+    # The encoder ranks b, a, and BM25 a, b: 1/61 + 1/62 for both, and a is the first of them.
+    assert evaluator.vectors(encoder, vectors, hybrid="hybrid")["RR@10"] == 0.5
+    assert evaluator.bm25()["RR@10"] == 1.0
+    assert evaluator.evaluation()["hybrid"]["RR@10"] == 1.0
+
+
+def test_the_whole_corpus_is_searched(tiny_collection: Collection) -> None:
+    """Documents that nobody judged push the judged ones down."""
+    better = [Document(f"a{number}", "", "zebra") for number in range(3)]
+    documents = [*better, Document("d", "", "zebra and much else beside it"), Document("e", "", "boat")]
+    documents += [Document(f"filler{number}", "", f"{number}") for number in range(8)]
+    collection = Collection.of("c", documents, {"q": "zebra"}, {"test": {"q": {"d": 1}}})
+    assert evaluate(collection)["bm25"]["RR@10"] == pytest.approx(1 / 4)
+
+
+def test_a_query_that_bm25_finds_nothing_for_counts_0() -> None:
+    documents = [Document("a", "", "rose"), Document("b", "", "boat"), Document("c", "", "wave")]
+    qrels = {"test": {"found": {"a": 1}, "lost": {"b": 1}}}
+    collection = Collection.of("c", documents, {"found": "rose", "lost": "zebra"}, qrels)
+    evaluation = evaluate(collection)
+    assert evaluation.queries == 2
+    assert evaluation["bm25"].values["nDCG@10"] == {"found": 1.0, "lost": 0.0}
+    assert evaluation.to_dict()["rows"][0]["nDCG@10"] == 0.5
+
+
+def test_the_analyzer_that_was_given_is_used() -> None:
+    documents = [Document("a", "", "roses"), Document("b", "", "boat"), Document("c", "", "wave")]
+    collection = Collection.of("c", documents, {"q": "rose"}, {"test": {"q": {"a": 1}}})
+    assert evaluate(collection)["bm25"]["AP"] == 1.0
+    assert evaluate(collection, analyzer=Analyzer(stemmer=None))["bm25"]["AP"] == 0.0
+
+
+def test_hybrid_without_an_encoder_is_refused(tiny_collection: Collection) -> None:
+    with pytest.raises(InputError, match=r"hybrid fuses BM25 with an encoder: name one with --model"):
+        evaluate(tiny_collection, hybrid=True)
+
+
+def test_an_unknown_split_is_refused_with_those_that_exist(tiny_collection: Collection) -> None:
+    with pytest.raises(
+        InputError, match=r"tiny: has no judgments for split 'nope' \(judged splits: train, dev, test\)"
+    ):
+        evaluate(tiny_collection, split="nope")
+    bare = Collection.of("bare", [Document("a", "", "rose")], {"q": "rose"}, {"test": {}})
+    with pytest.raises(InputError, match=r"no judgments for split 'test' \(judged splits: none\)"):
+        evaluate(bare)
+
+
+def test_a_judged_query_without_text_is_refused() -> None:
+    collection = Collection.of(
+        "c", [Document("a", "", "rose")], {"q1": "rose"}, {"test": {"q1": {"a": 1}, "q9": {"a": 1}}}
+    )
+    with pytest.raises(
+        InputError, match=r"c: 1 judged queries of split 'test' have no text, 'q9' first; add them"
+    ):
+        evaluate(collection)
+
+
+@pytest.mark.parametrize("max_documents", [1, 8, 9, 20, 45, 59])
+def test_dev_searches_the_judged_documents_and_bm25s_best(
+    max_documents: int, tiny_collection: Collection, encoder: Encoder, pools: list[Collection]
+) -> None:
+    measure, searched = dev_evaluation(tiny_collection, max_documents=max_documents)
+    ndcg = measure(encoder)
+    (pool,) = pools
+    dev = tiny_collection.judged("dev")
+    judged = {doc_id for documents in dev.values() for doc_id in documents}
+    assert searched == len(pool.corpus) == len(set(pool.doc_ids)) == max(max_documents, len(judged))
+    assert judged <= set(pool.doc_ids)
+    assert pool.judged("dev") == dev
+    expected = set(judged)
+    ranked = bm25_rankings(tiny_collection, "dev").values()
+    for rank in range(60):
+        for doc_id in (ranking[rank] for ranking in ranked if rank < len(ranking)):
+            if len(expected) < max_documents:
+                expected.add(doc_id)
+    assert pool.doc_ids == sorted(expected)  # the order of this corpus
+    dense = dense_rankings(pool, "dev", encoder)
+    values = [naive.ndcg_at_10(dev[query_id], dense[query_id]) for query_id in dev]
+    assert ndcg == pytest.approx(sum(values) / len(values), abs=1e-6)
+
+
+@pytest.mark.parametrize("max_documents", [0, 60, 10**6])
+def test_dev_searches_the_whole_corpus(
+    max_documents: int, tiny_collection: Collection, encoder: Encoder, pools: list[Collection]
+) -> None:
+    measure, searched = dev_evaluation(tiny_collection, max_documents=max_documents)
+    ndcg = measure(encoder)
+    assert searched == 60
+    assert pools[0].doc_ids == tiny_collection.doc_ids
+    evaluation = evaluate(tiny_collection, split="dev", bm25=False, encoders=[encoder])
+    assert ndcg == evaluation[encoder.name]["nDCG@10"]
+
+
+def test_a_pool_is_no_larger_than_bm25_finds(encoder: Encoder, pools: list[Collection]) -> None:
+    documents = [Document("a", "", "rose"), Document("b", "", "rose boat"), Document("judged", "", "gull")]
+    documents += [Document(f"filler{number}", "", f"{number}") for number in range(9)]
+    qrels = {"dev": {"q": {"judged": 1, "nowhere": 1, "filler3": 0}}}
+    measure, searched = dev_evaluation(Collection.of("c", documents, {"q": "rose"}, qrels), max_documents=11)
+    measure(encoder)
+    assert pools[0].doc_ids == ["a", "b", "judged", "filler3"]
+    assert searched == 4
+
+
+def test_dev_queries_are_thinned_evenly(
+    tiny_collection: Collection, encoder: Encoder, pools: list[Collection]
+) -> None:
+    ids = list(tiny_collection.judged("dev"))
+    for max_queries, kept in {1: ids[:1], 3: ids[::3], 4: ids[::2], 8: ids, 500: ids}.items():
+        measure, searched = dev_evaluation(tiny_collection, max_documents=1, max_queries=max_queries)
+        measure(encoder)
+        assert list(pools[-1].judged("dev")) == kept
+        assert searched == len(kept)
+
+
+def test_a_searcher_that_is_there_makes_the_same_pool(
+    tiny_collection: Collection, encoder: Encoder, pools: list[Collection]
+) -> None:
+    searcher = LexicalSearcher.build(tiny_collection.texts, order=tiny_collection.doc_order)
+    for given in (None, searcher):
+        dev_evaluation(tiny_collection, max_documents=30, searcher=given)[0](encoder)
+    assert pools[0].doc_ids == pools[1].doc_ids
+
+
+def test_dev_needs_a_dev_split(encoder: Encoder) -> None:
+    collection = Collection.of("c", [Document("a", "", "rose")], {"q": "rose"}, {"test": {"q": {"a": 1}}})
+    with pytest.raises(InputError, match=r"no judgments for split 'dev' \(judged splits: test\)"):
+        dev_evaluation(collection, max_documents=0)

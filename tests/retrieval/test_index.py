@@ -1,0 +1,634 @@
+"""The index: what was put in is found, as plain loops find it; damage and other encoders are refused."""
+
+import json
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rank_bm25
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import build_tiny_encoder
+from tests.oracles import naive
+from textrip.data.collection import Collection
+from textrip.encoding import encoder as encoder_module
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, MismatchError, TextripError
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.searcher import LexicalSearcher
+from textrip.ranking import id_order
+from textrip.records import Document, Hit
+from textrip.retrieval.index import MODES, Index, Mode
+from textrip.retrieval.store import DocumentStore, write_documents
+
+QUERIES = ["plants rose compost", "ships gull anchor", "songs opera opera", "astronomy"]
+PROMPTS = {"query": "query : "}
+FILES = [
+    "bm25/analyzer.json",
+    "bm25/baselines.npy",
+    "bm25/bm25.json",
+    "bm25/doc_indices.npy",
+    "bm25/impacts.npy",
+    "bm25/indptr.npy",
+    "bm25/vocabulary.json",
+    "documents.sqlite",
+    "encoder/1_Pooling/config.json",
+    "encoder/2_Normalize/config.json",
+    "encoder/README.md",
+    "encoder/config.json",
+    "encoder/config_sentence_transformers.json",
+    "encoder/model.safetensors",
+    "encoder/modules.json",
+    "encoder/sentence_bert_config.json",
+    "encoder/tokenizer.json",
+    "encoder/tokenizer_config.json",
+    "index.json",
+]
+
+
+@contextmanager
+def opened(folder: Path, **how: Any) -> Iterator[Index]:
+    index = Index.open(folder, **{"device": "cpu", **how})
+    try:
+        yield index
+    finally:
+        index.store.close()
+
+
+@contextmanager
+def building(collection: Collection, encoder: Encoder, folder: Path, **how: Any) -> Iterator[Index]:
+    index = Index.build(collection, encoder, folder, **how)
+    try:
+        yield index
+    finally:
+        index.store.close()
+
+
+def answers(folder: Path) -> list[list[list[Hit]]]:
+    """Everything for every query in every mode, by the index's own encoder."""
+    with opened(folder) as index:
+        return [index.search_many(QUERIES, k=60, mode=mode) for mode in MODES]
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    """With a prompt for queries, so that a query is no document."""
+    return Encoder.load(build_tiny_encoder(tmp_path_factory.mktemp("own"), prompts=PROMPTS), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def shuffled(tiny_collection: Collection) -> Collection:
+    """The tiny collection's documents in another order than that of their ids."""
+    rows = list(zip(*(tiny_collection.corpus[name] for name in ("doc_id", "title", "text")), strict=True))
+    random.Random(3).shuffle(rows)
+    return Collection.of("shuffled", [Document(*row) for row in rows])
+
+
+@pytest.fixture(scope="module")
+def built(shuffled: Collection, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "index"
+    Index.build(shuffled, encoder, folder).store.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undamaged(built: Path) -> list[list[list[Hit]]]:
+    return answers(built)
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(built, tmp_path / "copy"))
+
+
+def naive_dense(collection: Collection, encoder: Encoder, query: str) -> list[tuple[int, float]]:
+    (asked,) = encoder.encode([query], kind="query").tolist()
+    scores = [
+        sum(a * b for a, b in zip(asked, document, strict=True))
+        for document in encoder.encode(collection.texts).tolist()
+    ]
+    order = id_order(collection.doc_ids).tolist()
+    return [(row, scores[row]) for row in naive.top_k(scores, len(scores), order)]
+
+
+def naive_bm25(collection: Collection, query: str) -> list[tuple[int, float]]:
+    analyzer = Analyzer()
+    corpus = [analyzer(text) for text in collection.texts]
+    scores = rank_bm25.BM25Okapi(corpus).get_scores(analyzer(query)).round(9).tolist()
+    order = id_order(collection.doc_ids).tolist()
+    return [(row, scores[row]) for row in naive.top_k(scores, len(scores), order) if scores[row] > 0]
+
+
+def naive_hybrid(collection: Collection, encoder: Encoder, query: str) -> list[tuple[int, float]]:
+    """The plain loop breaks ties by place, so that it is handed each document's place among the ids."""
+    order = id_order(collection.doc_ids).tolist()
+    rankings = [
+        [order[row] for row, _ in ranking]
+        for ranking in (naive_dense(collection, encoder, query), naive_bm25(collection, query))
+    ]
+    return [(order.index(place), score) for place, score in naive.rrf(rankings, len(order))]
+
+
+def require_equal(hits: Sequence[Hit], collection: Collection, expected: list[tuple[int, float]]) -> None:
+    assert [hit.rank for hit in hits] == list(range(1, len(expected) + 1))
+    assert [hit.doc_id for hit in hits] == [collection.doc_ids[row] for row, _ in expected]
+    assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected], abs=1e-5)
+    for hit, (row, _) in zip(hits, expected, strict=True):
+        assert (hit.title, hit.text) == (collection.corpus[row]["title"], collection.corpus[row]["text"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_equals_plain_loops(
+    mode: Mode, built: Path, shuffled: Collection, encoder: Encoder
+) -> None:
+    def expected(query: str) -> list[tuple[int, float]]:
+        if mode == "bm25":
+            return naive_bm25(shuffled, query)
+        loops = {"dense": naive_dense, "hybrid": naive_hybrid}
+        return loops[mode](shuffled, encoder, query)
+
+    with opened(built, encoder=encoder) as index:
+        for query in QUERIES:
+            require_equal(index.search(query, k=60, mode=mode), shuffled, expected(query))
+            require_equal(index.search(query, k=7, mode=mode), shuffled, expected(query)[:7])
+            require_equal(index.search(query, mode=mode), shuffled, expected(query)[:10])
+
+
+def test_what_was_built_opens_and_answers_with_its_own_encoder(
+    shuffled: Collection, encoder: Encoder, tmp_path: Path
+) -> None:
+    with building(shuffled, encoder, tmp_path / "deep" / "index") as index:
+        assert len(index) == 60
+        assert index.doc_ids == shuffled.doc_ids
+        np.testing.assert_array_equal(index.vectors, encoder.encode(shuffled.texts))
+        assert [document.full_text for document in index.store] == list(shuffled.texts)
+        assert repr(index).endswith(f"60 documents, encoder {encoder.name!r})")
+        now = [index.search_many(QUERIES, k=60, mode=mode) for mode in MODES]
+    assert answers(tmp_path / "deep" / "index") == now
+
+
+def test_search_many_is_search_in_the_order_of_the_questions(built: Path, encoder: Encoder) -> None:
+    with opened(built, encoder=encoder) as index:
+        for mode in MODES:
+            together = index.search_many([*QUERIES, QUERIES[0]], k=5, mode=mode)
+            alone = [index.search(query, k=5, mode=mode) for query in [*QUERIES, QUERIES[0]]]
+            assert [[hit.doc_id for hit in hits] for hits in together] == [
+                [hit.doc_id for hit in hits] for hits in alone
+            ]
+            for some, others in zip(together, alone, strict=True):
+                assert [hit.score for hit in some] == pytest.approx([hit.score for hit in others], abs=1e-6)
+            assert index.search_many([], mode=mode) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ties_stand_in_order_of_doc_id(mode: Mode, encoder: Encoder, tmp_path: Path) -> None:
+    ids = ["b", "10", "c", "9", "a"]
+    documents = [*(Document(doc_id, "", "rose tulip") for doc_id in ids), Document("z", "", "boat")]
+    documents += [Document(f"filler{n}", "", f"{n}") for n in range(5)]  # so that a rose is no common word
+    same = np.eye(32, dtype=np.float32)[[0] * 5 + [1] * 6]
+    with building(Collection.of("ties", documents), encoder, tmp_path / "index", vectors=same) as index:
+        found = [hit.doc_id for hit in index.search("rose", k=11, mode=mode)]
+        assert [doc_id for doc_id in found if doc_id in ids] == ["10", "9", "a", "b", "c"]
+        tied = [hit for hit in index.search("rose", k=11, mode="bm25") if hit.doc_id in ids]
+        assert len({hit.score for hit in tied}) == 1
+
+
+def test_ties_of_the_fusion_stand_in_order_of_doc_id(encoder: Encoder, tmp_path: Path) -> None:
+    documents = [Document("b", "", "rose boat"), Document("a", "", "rose")]
+    documents += [Document(f"filler{number}", "", f"{number}") for number in range(8)]
+    asked = encoder.encode(["rose"], kind="query")
+    vectors = np.concatenate([asked, asked, np.zeros((8, 32), dtype=np.float32)])
+    vectors[1, np.abs(asked[0]).argmax()] = 0
+    with building(Collection.of("ties", documents), encoder, tmp_path / "index", vectors=vectors) as index:
+        found = {mode: [hit.doc_id for hit in index.search("rose", k=2, mode=mode)] for mode in MODES}
+    assert found == {"dense": ["b", "a"], "bm25": ["a", "b"], "hybrid": ["a", "b"]}
+
+
+def test_k_beyond_the_documents_gives_what_there_is(built: Path, encoder: Encoder) -> None:
+    with opened(built, encoder=encoder) as index:
+        assert len(index.search("rose", k=10**6)) == 60
+        assert len(index.search("rose", k=10**6, mode="hybrid")) == 60
+        assert 0 < len(index.search("rose", k=10**6, mode="bm25")) < 60
+        assert index.search("nowhere to be found", k=5, mode="bm25") == []
+        assert len(index.search("nowhere to be found", k=5, mode="hybrid")) == 5
+
+
+@pytest.mark.parametrize("query", ["", "  ", "\n\t\u3000"])
+def test_a_blank_query_is_refused(query: str, built: Path, encoder: Encoder) -> None:
+    with opened(built, encoder=encoder) as index:
+        for mode in MODES:
+            with pytest.raises(InputError, match=r"the query is blank; ask something"):
+                index.search_many(["rose", query], mode=mode)
+
+
+def test_what_cannot_be_asked_is_refused(built: Path, encoder: Encoder) -> None:
+    with opened(built, encoder=encoder) as index:
+        for k in (0, -1):
+            with pytest.raises(InputError, match=rf"k is {k}, at least 1 was expected"):
+                index.search("rose", k=k)
+        with pytest.raises(InputError, match=r"mode is 'fuzzy', one of dense, bm25, hybrid was expected"):
+            index.search("rose", mode="fuzzy")  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"queries is a string, a list of questions was expected"):
+            index.search_many("rose")
+
+
+@pytest.mark.parametrize("query", ["\0", "rose " * 10_000, "🌹", "\x1b[31m", "' OR 1=1; --", "a\u0301\u202e"])
+def test_an_odd_query_is_answered(query: str, built: Path, encoder: Encoder) -> None:
+    with opened(built, encoder=encoder) as index:
+        for mode in MODES:
+            hits = index.search(query, k=3, mode=mode)
+            assert len(hits) == 3 or mode == "bm25"
+            assert np.isfinite([hit.score for hit in hits]).all()
+
+
+def test_a_lone_surrogate_is_answered_or_refused(built: Path, encoder: Encoder) -> None:
+    with opened(built, encoder=encoder) as index:
+        for mode in MODES:
+            try:
+                index.search("rose \udcff", mode=mode)
+            except InputError as error:
+                assert "UTF-8" in str(error) or "surrogate" in str(error)
+
+
+def other_weights(folder: Path) -> Encoder:
+    return Encoder.load(build_tiny_encoder(folder, prompts=PROMPTS, seed=1), device="cpu")
+
+
+def other_prompts(folder: Path) -> Encoder:
+    return Encoder.load(build_tiny_encoder(folder, prompts={"query": "rose : "}), device="cpu")
+
+
+def other_length(folder: Path) -> Encoder:
+    return Encoder.load(build_tiny_encoder(folder, prompts=PROMPTS), device="cpu", max_length_tokens=16)
+
+
+@pytest.mark.parametrize("other", [other_weights, other_prompts, other_length])
+def test_another_encoder_is_refused(
+    other: Callable[[Path], Encoder], copy: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    given_one = other(tmp_path / "other")
+    assert given_one.fingerprint != encoder.fingerprint
+    wanted, found = encoder.fingerprint[:12], given_one.fingerprint[:12]
+    message = rf"was built by encoder .*\({wanted}\), .* is another \({found}\): .* build the index again"
+    with pytest.raises(MismatchError, match=message), opened(copy, encoder=given_one):
+        pass
+    # The same where the encoder inside the index was replaced.
+    shutil.rmtree(copy / "encoder")
+    given_one.save(copy / "encoder")
+    for mode in ("dense", "hybrid"):
+        with pytest.raises(InputError), opened(copy) as index:
+            index.search("rose", mode=mode)
+
+
+def test_the_files_of_an_index_and_no_pickle_among_them(built: Path) -> None:
+    assert files_of(built) == FILES
+    for name in FILES:
+        content = (built / name).read_bytes()
+        assert not content.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")), name
+        if name.endswith(".npy"):
+            np.load(built / name, allow_pickle=False)
+    about = json.loads((built / "index.json").read_text(encoding="utf-8"))
+    assert (about["kind"], about["format"], about["documents"]) == ("textrip-index", 1, 60)
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+Damage = Callable[[bytes], bytes | None]
+DAMAGES: dict[str, Damage] = {
+    "deleted": lambda content: None,
+    "emptied": lambda content: b"",
+    "cut in half": lambda content: content[: len(content) // 2],
+    "cut by a byte": lambda content: content[:-1],
+    "first byte": lambda content: flipped(content, 0),
+    "last byte": lambda content: flipped(content, len(content) - 1),
+}
+
+# A byte inside: by what stands there, so that it is the same byte wherever the index was built.
+BYTES = [
+    ("bm25/analyzer.json", b'"lowercase"', b'"mowercase"'),
+    ("bm25/analyzer.json", b'"english"', b'"eoglish"'),
+    ("bm25/bm25.json", b'"variant"', b'"wariant"'),
+    ("bm25/bm25.json", b'"parameters"', b'"qarameters"'),
+    ("bm25/bm25.json", b'"sha256"', b'"sha257"'),
+    ("bm25/bm25.json", b'"corpus_size"', b'"borpus_size"'),
+    ("bm25/bm25.json", b'"corpus_size": 60', b'"corpus_size": 70'),
+    ("bm25/bm25.json", b'"corpus_size": 60', b'"corpus_size": 20'),
+    ("bm25/bm25.json", b'"indptr.npy": "', b'"indptr.npy":\x00"'),
+    ("bm25/bm25.json", b'"indptr.npy"', b'"jndptr.npy"'),
+    ("bm25/vocabulary.json", b'"rose"', b'"rosd"'),
+    ("documents.sqlite", b"garden 10", b"garden 11"),
+    ("documents.sqlite", b"CREATE TABLE", b"BREATE TABLE"),
+    ("encoder/1_Pooling/config.json", b'"mean"', b'"lean"'),
+    ("encoder/1_Pooling/config.json", b'"embedding_dimension": 32', b'"embedding_dimension": 33'),
+    ("encoder/config.json", b'"num_attention_heads": 2', b'"num_attention_heads": 4'),
+    ("encoder/config.json", b'"layer_norm_eps": 1e-12', b'"layer_norm_eps": 1e-02'),
+    ("encoder/config.json", b'"hidden_size": 32', b'"hidden_size": 33'),
+    ("encoder/config.json", b'"num_hidden_layers": 2', b'"num_hidden_layers": 1'),
+    ("encoder/config.json", b'"model_type": "bert"', b'"model_type": "cert"'),
+    ("encoder/config_sentence_transformers.json", b'"prompts"', b'"qrompts"'),
+    ("encoder/modules.json", b"pooling.Pooling", b"pooling.Qooling"),
+    ("encoder/modules.json", b"2_Normalize", b"3_Normalize"),
+    ("encoder/sentence_bert_config.json", b'"last_hidden_state"', b'"mast_hidden_state"'),
+    ("encoder/sentence_bert_config.json", b'"token_embeddings"', b'"uoken_embeddings"'),
+    ("encoder/sentence_bert_config.json", b'"forward"', b'"gorward"'),
+    ("encoder/tokenizer.json", b'"rose"', b'"rosd"'),
+    ("encoder/tokenizer.json", b'"Lowercase"', b'"Mowercase"'),
+    ("encoder/tokenizer_config.json", b'"model_max_length": 32', b'"model_max_length": 22'),
+    ("index.json", b'"kind"', b'"jind"'),
+    ("index.json", b'"format": 1', b'"format": 0'),
+    ("index.json", b'"documents": 60', b'"documents": 61'),
+    ("index.json", b'"documents"', b'"eocuments"'),
+    ("index.json", b'"encoder"', b'"dncoder"'),
+    ("index.json", b'"fingerprint"', b'"gingerprint"'),
+    ("index.json", b'"fingerprint": "', b'"fingerprint": !'),
+    ("index.json", b'"dimension"', b'"eimension"'),
+    ("index.json", b'"dimension": 32', b'"dimension": 33'),
+    ("index.json", b'"name"', b'"mame"'),
+]
+
+
+def require_same_or_refused(folder: Path, undamaged: list[list[list[Hit]]]) -> None:
+    """Damage gives the answers of the undamaged index, or an InputError; never anything else."""
+    try:
+        found = answers(folder)
+    except InputError as error:
+        assert len(str(error)) > 20
+        assert "\n" not in str(error)
+    else:
+        assert found == undamaged
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [(name, damage) for name in FILES for damage in DAMAGES],
+)
+def test_a_damaged_file_is_noticed_or_does_not_matter(
+    name: str, damage: str, copy: Path, undamaged: list[list[list[Hit]]]
+) -> None:
+    content = DAMAGES[damage]((copy / name).read_bytes())
+    if content is None:
+        (copy / name).unlink()
+    else:
+        (copy / name).write_bytes(content)
+    require_same_or_refused(copy, undamaged)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [pytest.param(name, old, new, id=f"{name}-{new.decode()}") for name, old, new in BYTES],
+)
+def test_a_damaged_byte_is_noticed_or_does_not_matter(
+    name: str, old: bytes, new: bytes, copy: Path, undamaged: list[list[list[Hit]]]
+) -> None:
+    content = (copy / name).read_bytes()
+    assert old in content
+    assert sum(a != b for a, b in zip(old, new, strict=True)) == 1
+    (copy / name).write_bytes(content.replace(old, new, 1))
+    require_same_or_refused(copy, undamaged)
+
+
+@pytest.mark.parametrize("part", ["vector", "text", "doc_id"])
+def test_a_damaged_byte_of_a_document_is_noticed(
+    part: str, copy: Path, undamaged: list[list[list[Hit]]], shuffled: Collection, encoder: Encoder
+) -> None:
+    row = shuffled.corpus[30]
+    whole = {
+        "vector": encoder.encode(shuffled.texts)[30].tobytes(),
+        "text": row["text"].encode(),
+        "doc_id": f"{row['doc_id']}{row['title']}".encode(),
+    }[part]
+    content = (copy / "documents.sqlite").read_bytes()
+    assert content.count(whole) == 1
+    place = 3 if part == "vector" else 2
+    (copy / "documents.sqlite").write_bytes(content.replace(whole, flipped(whole, place)))
+    require_same_or_refused(copy, undamaged)
+
+
+@pytest.mark.parametrize(
+    "name", ["bm25/impacts.npy", "bm25/doc_indices.npy", "bm25/vocabulary.json", "encoder/model.safetensors"]
+)
+def test_random_flips_of_what_has_a_digest_are_refused(name: str, copy: Path) -> None:
+    content, draw = (copy / name).read_bytes(), random.Random(0)
+    for _ in range(8):
+        (copy / name).write_bytes(flipped(content, draw.randrange(len(content))))
+        with pytest.raises(InputError), opened(copy) as index:
+            index.search("rose", mode="hybrid")
+
+
+def test_damage_is_told_with_its_place_and_the_mend(copy: Path) -> None:
+    about = (copy / "index.json").read_text(encoding="utf-8")
+    (copy / "index.json").write_text(about.replace('"documents": 60', '"documents": 61'), encoding="utf-8")
+    with pytest.raises(InputError, match=r"index\.json: does not match its own digest; the file is damaged"):
+        Index.open(copy)
+    (copy / "index.json").write_text(about, encoding="utf-8")
+    content = (copy / "documents.sqlite").read_bytes()
+    (copy / "documents.sqlite").write_bytes(flipped(content, len(content) - 1))
+    with pytest.raises(InputError, match=r"documents\.sqlite: does not match its digest; .* build it again"):
+        Index.open(copy)
+    (copy / "documents.sqlite").unlink()
+    with pytest.raises(
+        InputError, match=r"documents\.sqlite: is missing; the index is damaged, build it again"
+    ):
+        Index.open(copy)
+
+
+@pytest.mark.parametrize("name", ["index.json", "bm25/bm25.json", "bm25/analyzer.json"])
+def test_a_newer_format_is_refused(name: str, copy: Path) -> None:
+    content = (copy / name).read_text(encoding="utf-8")
+    (copy / name).write_text(content.replace('"format": 1', '"format": 2'), encoding="utf-8")
+    message = rf"{name}: has format 2, this textrip reads up to 1; open it with the textrip that wrote it"
+    with pytest.raises(InputError, match=message):
+        if name == "index.json":
+            Index.open(copy)
+        else:
+            LexicalSearcher.open(copy / "bm25")
+
+
+def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: no such index; build one with textrip index"):
+        Index.open(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match=r"file: no such index"):
+        Index.open(tmp_path / "file")
+    with pytest.raises(InputError, match=r"index\.json: no such file or directory"):
+        Index.open(tmp_path)
+    (tmp_path / "index.json").write_text('{"kind": "textrip-report", "format": 1}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"index\.json: is not a textrip-index of textrip"):
+        Index.open(tmp_path)
+
+
+@pytest.mark.parametrize("reason", [RuntimeError, KeyboardInterrupt, MemoryError])
+def test_a_build_that_dies_leaves_nothing(
+    reason: type[BaseException],
+    shuffled: Collection,
+    encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, windows = encoder._encode_window, []
+
+    def dies_at_the_third(texts: list[str], *rest: Any) -> Any:
+        windows.append(len(texts))
+        if len(windows) == 3:
+            raise reason
+        return real(texts, *rest)
+
+    monkeypatch.setattr(encoder_module, "_WINDOW", 16)
+    monkeypatch.setattr(encoder, "_encode_window", dies_at_the_third)
+    with pytest.raises(reason):
+        Index.build(shuffled, encoder, tmp_path / "index")
+    assert windows == [16, 16, 16]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_that_is_there_stays_until_the_new_one_is_complete(
+    shuffled: Collection, copy: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: (copy / name).read_bytes() for name in files_of(copy)}
+
+    def dies(folder: object) -> None:
+        raise OSError(28, "No space left on device", str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "save", dies)
+        with pytest.raises(TextripError, match=r"no space left on device"):
+            Index.build(shuffled, encoder, copy, force=True)
+    assert {name: (copy / name).read_bytes() for name in files_of(copy)} == before
+    assert list(tmp_path.iterdir()) == [copy]
+
+
+def test_a_full_disk_under_the_documents_is_told(
+    shuffled: Collection, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(sqlite3.Connection):
+        def executemany(self, *_: Any) -> Any:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path: connect(path, factory=Full))
+    with pytest.raises(TextripError, match=r"documents\.sqlite: database or disk is full"):
+        Index.build(shuffled, encoder, tmp_path / "index")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_folder_is_refused_without_force_and_replaced_with_it(
+    copy: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    one = Collection.of("one", [Document("x", "", "rose")])
+    (copy / "mine.txt").write_text("mine", encoding="utf-8")
+    before = files_of(copy)
+    with pytest.raises(InputError, match=r"copy exists; name another place or overwrite it with --force"):
+        Index.build(one, encoder, copy)
+    assert files_of(copy) == before
+    with building(one, encoder, copy, force=True) as index:
+        assert len(index) == 1
+        assert [hit.doc_id for hit in index.search("rose")] == ["x"]
+    assert files_of(copy) == FILES
+    assert list(tmp_path.iterdir()) == [copy]
+
+
+def test_a_moved_index_answers_the_same(copy: Path, tmp_path: Path, undamaged: list[list[list[Hit]]]) -> None:
+    place = tmp_path / "else where" / "a?b#c%20 é"
+    place.parent.mkdir()
+    copy.rename(place)
+    assert answers(place) == undamaged
+    assert files_of(place) == FILES
+
+
+def test_reading_writes_nothing(copy: Path, undamaged: list[list[list[Hit]]]) -> None:
+    before = {name: (copy / name).read_bytes() for name in files_of(copy)}
+    assert answers(copy) == undamaged
+    assert {name: (copy / name).read_bytes() for name in files_of(copy)} == before
+
+
+ODD_IDS = [
+    "../x", "../../x", "/abs/olute", "C:\\x", "..", ".", "", " ", "a\nb", "\x1b[31m", "\x01\x7f\u202e",
+    "🌹👩‍👩‍👧", "é", "e\u0301", "x" * 1000, "%s'; DROP TABLE documents; --", "10", "9",
+]  # fmt: skip
+
+
+def test_odd_ids_come_back_equal_and_nothing_is_written_elsewhere(encoder: Encoder, tmp_path: Path) -> None:
+    documents = [Document(doc_id, doc_id[:50], f"rose {doc_id}") for doc_id in ODD_IDS]
+    place = tmp_path / "a" / "b" / "index"
+    with building(Collection.of("../odd", documents), encoder, place) as index:
+        assert index.doc_ids == ODD_IDS
+        hits = index.search("rose", k=100)
+        assert sorted(hit.doc_id for hit in hits) == sorted(ODD_IDS)
+        for hit in hits:
+            assert (hit.title, hit.text) == (hit.doc_id[:50], f"rose {hit.doc_id}")
+        assert list(index.store) == documents
+    assert files_of(tmp_path) == [f"a/b/index/{name}" for name in FILES]
+
+
+@given(
+    documents=st.lists(
+        st.builds(Document, st.text(max_size=8), st.text(max_size=8), st.text(max_size=30)),
+        min_size=1, max_size=6, unique_by=lambda document: document.doc_id,
+    ),
+    data=st.data(),
+)  # fmt: skip
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_documents_read_back_equal(documents: list[Document], data: st.DataObject, tmp_path: Path) -> None:
+    path = tmp_path / "documents.sqlite"
+    path.unlink(missing_ok=True)
+    vectors = np.random.default_rng(0).standard_normal((len(documents), 4)).astype(np.float32)
+    cut = data.draw(st.integers(1, len(documents)))
+    windows = (part for part in (vectors[:cut], vectors[cut:]) if len(part))
+    assert write_documents(path, Collection.of("c", documents), windows) == len(documents)
+    store = DocumentStore(path)
+    try:
+        assert list(store) == documents
+        assert store.doc_ids() == [document.doc_id for document in documents]
+        np.testing.assert_array_equal(store.vectors(4), vectors)
+        rows = data.draw(st.lists(st.integers(0, len(documents) - 1)))
+        assert store.documents(rows) == [documents[row] for row in rows]
+        with pytest.raises(InputError, match=r"has vectors of another length than 5; build the index again"):
+            store.vectors(5)
+    finally:
+        store.close()
+
+
+def test_an_empty_corpus_is_refused(encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the corpus is empty"):
+        Index.build(Collection.of("none", []), encoder, tmp_path / "index")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ids_twice_are_refused(encoder: Encoder, tmp_path: Path) -> None:
+    twice = Collection.of("twice", [Document("a", "", "rose"), Document("a", "", "tulip")])
+    with pytest.raises(InputError, match=r"'a'"):
+        Index.build(twice, encoder, tmp_path / "index")
+
+
+@pytest.mark.parametrize("shape", [(59, 32), (61, 32), (60, 31)])
+def test_vectors_that_do_not_fit_are_refused(
+    shape: tuple[int, int], shuffled: Collection, encoder: Encoder, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"vectors"):
+        Index.build(shuffled, encoder, tmp_path / "index", vectors=np.ones(shape, dtype=np.float32))
+
+
+def test_one_document_and_the_analyzer_that_was_given(encoder: Encoder, tmp_path: Path) -> None:
+    documents = [Document("a", "Roses", ""), Document("b", "", "boat"), Document("c", "", "wave")]
+    collection = Collection.of("c", documents)
+    with building(collection, encoder, tmp_path / "stemmed") as index:
+        assert [hit.doc_id for hit in index.search("rose", mode="bm25")] == ["a"]
+    exact = Analyzer(stemmer=None)
+    with building(collection, encoder, tmp_path / "exact", analyzer=exact) as index:
+        assert index.search("rose", mode="bm25") == []
+        assert index.lexical.analyzer == exact
+        assert [hit.doc_id for hit in index.search("ROSES", mode="bm25")] == ["a"]
