@@ -12,15 +12,19 @@ from textrip.cli.options import (
     Dropout,
     Epochs,
     Force,
+    HardestPositive,
     Json,
     LearningRate,
+    Loss,
     Margin,
     MaxLength,
     Negatives,
     Output,
+    SecondMargin,
     Seed,
     Stemmer,
     Strategy,
+    Temperature,
     command,
 )
 
@@ -39,9 +43,13 @@ def fit(
     batch_queries: BatchQueries = 16,
     learning_rate: LearningRate = 2e-5,
     max_length_tokens: MaxLength = None,
-    strategy: Strategy = "semi-hard",
+    loss: Loss = "triplet",
+    strategy: Strategy = "batch-hard",
+    hardest_positive: HardestPositive = False,
     distance: Distance = "cosine",
     margin: Margin = 0.2,
+    temperature: Temperature = 0.05,
+    second_margin: SecondMargin = None,
     dropout: Dropout = False,
     negatives: Negatives = 1,
     dev_documents: DevDocuments = 2500,
@@ -71,8 +79,9 @@ def fit(
     refuse_existing(output, force=force)
     settings = TrainSettings(
         epochs=epochs, batch_queries=batch_queries, learning_rate=learning_rate,
-        max_length_tokens=max_length_tokens, strategy=strategy, distance=distance, margin=margin,  # type: ignore[arg-type]
-        dropout=dropout, seed=seed,
+        max_length_tokens=max_length_tokens, loss=loss, strategy=strategy, distance=distance,  # type: ignore[arg-type]
+        hardest_positive=hardest_positive, margin=margin, temperature=temperature,
+        second_margin=second_margin, dropout=dropout, seed=seed,
     )  # fmt: skip
     done = pipeline.fit(
         read(data, columns=columns),

@@ -60,8 +60,30 @@ MaxLength = Annotated[
     int | None,
     typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own length where not given."),
 ]
+Loss = Annotated[
+    str,
+    typer.Option(
+        "--loss",
+        help="triplet, soft-margin, smooth, contrastive, online-contrastive or quadruplet.",
+    ),
+]
 Strategy = Annotated[
-    str, typer.Option("--strategy", help="Which negatives pull: mined, batch-hard or semi-hard.")
+    str,
+    typer.Option(
+        "--strategy",
+        help="Of triplet and soft-margin: mined, batch-all, batch-hard, semi-hard or mixed negatives.",
+    ),
+]
+HardestPositive = Annotated[
+    bool,
+    typer.Option("--hardest-positive", help="Compare with the farthest relevant document of the batch."),
+]
+Temperature = Annotated[
+    float, typer.Option("--temperature", help="The smooth loss's, in units of the distance.")
+]
+SecondMargin = Annotated[
+    float | None,
+    typer.Option("--second-margin", help="The quadruplet loss's; half of --margin where not given."),
 ]
 Distance = Annotated[
     str, typer.Option("--distance", help="cosine, euclidean, squared-euclidean or manhattan.")

@@ -13,15 +13,19 @@ from textrip.cli.options import (
     DryRun,
     Epochs,
     Force,
+    HardestPositive,
     Json,
     LearningRate,
+    Loss,
     Margin,
     MaxLength,
     Negatives,
     Output,
+    SecondMargin,
     Seed,
     Stemmer,
     Strategy,
+    Temperature,
     TrustRemoteCode,
     command,
 )
@@ -48,9 +52,13 @@ def train(
     batch_queries: BatchQueries = 16,
     learning_rate: LearningRate = 2e-5,
     max_length_tokens: MaxLength = None,
-    strategy: Strategy = "semi-hard",
+    loss: Loss = "triplet",
+    strategy: Strategy = "batch-hard",
+    hardest_positive: HardestPositive = False,
     distance: Distance = "cosine",
     margin: Margin = 0.2,
+    temperature: Temperature = 0.05,
+    second_margin: SecondMargin = None,
     dropout: Dropout = False,
     negatives: Negatives = 1,
     dev_documents: DevDocuments = 2500,
@@ -81,8 +89,9 @@ def train(
 
     settings = TrainSettings(
         epochs=epochs, batch_queries=batch_queries, learning_rate=learning_rate,
-        max_length_tokens=max_length_tokens, strategy=strategy, distance=distance, margin=margin,  # type: ignore[arg-type]
-        dropout=dropout, seed=seed,
+        max_length_tokens=max_length_tokens, loss=loss, strategy=strategy, distance=distance,  # type: ignore[arg-type]
+        hardest_positive=hardest_positive, margin=margin, temperature=temperature,
+        second_margin=second_margin, dropout=dropout, seed=seed,
     )  # fmt: skip
     mining = MineSettings(negatives=negatives, seed=seed)
     if not dry_run:

@@ -3,32 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-MASKED, POSITIVE, MINED, IN_BATCH = 0, 1, 2, 3
-
-
-def triplet_loss(
-    distances: Sequence[Sequence[float]], relations: Sequence[Sequence[int]], margin: float, strategy: str
-) -> float:
-    """The three strategies, anchor by anchor."""
-    terms: list[float] = []
-    for row, relation in zip(distances, relations, strict=True):
-        positives = [d for d, r in zip(row, relation, strict=True) if r == POSITIVE]
-        mined = [d for d, r in zip(row, relation, strict=True) if r == MINED]
-        negatives = [d for d, r in zip(row, relation, strict=True) if r in (MINED, IN_BATCH)]
-        if not positives:
-            continue
-        d_ap = max(positives)
-        if strategy == "mined":
-            terms += [max(0.0, d_ap - d_an + margin) for d_an in mined]
-        elif negatives:
-            if strategy == "batch-hard":
-                d_an = min(negatives)
-            else:
-                beyond = [d for d in negatives if d > d_ap]
-                d_an = min(beyond) if beyond else max(negatives)
-            terms.append(max(0.0, d_ap - d_an + margin))
-    return sum(terms) / len(terms) if terms else 0.0
-
 
 def ndcg_at_10(judged: Mapping[str, int], ranking: Sequence[str]) -> float:
     """Graded gains, trec_eval's logarithm: gain / log2(rank + 1)."""

@@ -12,9 +12,10 @@ from textrip.mining.mine import MineSettings, mine
 from textrip.mining.triples import Group, Negative, Triples
 from textrip.records import Document
 from textrip.training.batch import GroupCollator, QuerySampler, _buckets
-from textrip.training.loss import GroupTripletLoss, Relation
+from textrip.training.loss import GroupLoss, formula
+from textrip.training.relations import Relation
 
-P, M, B, X = Relation.POSITIVE, Relation.MINED, Relation.IN_BATCH, Relation.MASKED
+X, R, P, M, B = Relation
 
 
 def negative(doc_id: str) -> Negative:
@@ -61,7 +62,7 @@ def test_relations_by_judgment_and_by_text(judged: Collection, tiny_encoder: Enc
     first, second = relations(judged, tiny_encoder, groups)
     # A copy of the positive is the positive; the query's own text, and what a query of the same text is
     # judged to want (in any split), are masked; another group's documents are in-batch negatives.
-    assert first == {"rose one": P, "oven four": M, "rose": X, "wave two": B, "rose three": X}
+    assert first == {"rose one": P, "oven four": M, "rose": X, "wave two": B, "rose three": R}
     assert second == {"rose one": B, "oven four": M, "rose": B, "wave two": P, "rose three": M}
 
 
@@ -69,7 +70,7 @@ def test_what_is_judged_relevant_is_no_negative_whoever_mined_it(
     judged: Collection, tiny_encoder: Encoder
 ) -> None:
     (found,) = relations(judged, tiny_encoder, [Group("qa", "a", (negative("also a"), negative("n")))])
-    assert found == {"rose one": P, "rose three": X, "oven four": M}
+    assert found == {"rose one": P, "rose three": R, "oven four": M}
 
 
 def test_a_query_costs_two_and_k_encodings_not_three_times_k(
@@ -88,7 +89,10 @@ def test_buckets_and_order_change_nothing(
 ) -> None:
     triples = mine(tiny_collection, settings=MineSettings(negatives=2))
     tiny_encoder.model.eval()
-    loss = GroupTripletLoss(tiny_encoder.model, strategy="semi-hard", distance="cosine", margin=0.5)
+    of = formula(
+        "triplet", strategy="semi-hard", margin=0.5, temperature=0.1, second_margin=0.1, hardest_positive=True
+    )
+    loss = GroupLoss(tiny_encoder.model, distance="cosine", of=of)
 
     def value(places: list[int]) -> float:
         collator = GroupCollator(triples, tiny_collection, tiny_encoder)

@@ -1,77 +1,165 @@
 """The losses: against plain loops, by hand, in the right direction, and where there is nothing to compare."""
 
+import math
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from tests.oracles import naive
-from textrip.training.distance import distance_matrix
-from textrip.training.loss import (
-    _LOSSES,
-    STRATEGIES,
-    GroupTripletLoss,
-    Relation,
-    Strategy,
-    batch_hard_loss,
-    mined_loss,
-    semi_hard_loss,
-)
+from tests.oracles import losses as naive
+from textrip.training.distance import DISTANCES, Distance, distance_matrix
+from textrip.training.loss import LOSSES, GroupLoss, Loss, formula
+from textrip.training.losses.strategies import CHOOSE, STRATEGIES, Strategy
+from textrip.training.losses.triplet import hinge, triplet_loss
+from textrip.training.relations import Batch, Relation
 
-P, M, B, X = Relation.POSITIVE, Relation.MINED, Relation.IN_BATCH, Relation.MASKED
-DISTANCES = st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 1.0])
+X, R, P, M, B = Relation
+CASES: list[tuple[Loss, Strategy]] = [
+    *(("triplet", strategy) for strategy in STRATEGIES),
+    *(("soft-margin", strategy) for strategy in STRATEGIES),
+    *((loss, "batch-hard") for loss in LOSSES if loss not in {"triplet", "soft-margin"}),
+]  # fmt: skip
+OPTIONS: dict[str, Any] = {"temperature": 0.3, "second_margin": 0.1, "hardest_positive": False}
+# No two of them are a margin apart: there float32 and float64 would differ in what costs something.
+DISTANCE_VALUES = st.sampled_from([0.0, 0.11, 0.27, 0.33, 0.5, 1.0])
+
+
+def batch_of(distances: Any, relations: Any, documents: Any = None) -> Batch:
+    return Batch(
+        torch.as_tensor(distances), torch.tensor(relations, dtype=torch.int8),
+        lambda: torch.as_tensor(documents),
+    )  # fmt: skip
 
 
 @st.composite
-def batches(draw: st.DrawFn) -> tuple[list[list[float]], list[list[Relation]]]:
+def batches(draw: st.DrawFn) -> tuple[list[list[float]], list[list[Relation]], list[list[float]]]:
     b, n = draw(st.integers(1, 5)), draw(st.integers(1, 6))
-    distances = draw(st.lists(st.lists(DISTANCES, min_size=n, max_size=n), min_size=b, max_size=b))
-    relations = draw(
-        st.lists(st.lists(st.sampled_from([X, P, M, B]), min_size=n, max_size=n), min_size=b, max_size=b)
-    )
-    return distances, relations
+
+    def rows(count: int, values: st.SearchStrategy[Any]) -> Any:
+        return draw(st.lists(st.lists(values, min_size=n, max_size=n), min_size=count, max_size=count))
+
+    half = rows(n, DISTANCE_VALUES)
+    documents = [[half[min(i, j)][max(i, j)] if i != j else 0.0 for j in range(n)] for i in range(n)]
+    return rows(b, DISTANCE_VALUES), rows(b, st.sampled_from([X, R, P, M, B])), documents
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@given(batch=batches(), margin=st.sampled_from([0.05, 0.2, 1.0]))
-@settings(max_examples=200, deadline=None)
+def expected(
+    loss: Loss, strategy: Strategy, batch: tuple[Any, Any, Any], margin: float, hardest: bool
+) -> float:
+    distances, relations, documents = batch
+    match loss:
+        case "triplet" | "soft-margin":
+            soft = loss == "soft-margin"
+            return naive.triplet(distances, relations, margin, strategy, soft=soft, hardest=hardest)
+        case "smooth":
+            return naive.smooth(distances, relations, margin, 0.3)
+        case "contrastive" | "online-contrastive":
+            return naive.contrastive(distances, relations, margin, online=loss == "online-contrastive")
+        case "quadruplet":
+            return naive.quadruplet(distances, relations, documents, margin, 0.1)
+
+
+@pytest.mark.parametrize(("loss", "strategy"), CASES)
+@given(batch=batches(), margin=st.sampled_from([0.05, 0.2, 0.95]), hardest=st.booleans())
+@settings(max_examples=120, deadline=None)
 def test_equals_plain_loops_with_finite_gradients(
-    strategy: Strategy, batch: tuple[list[list[float]], list[list[Relation]]], margin: float
+    loss: Loss, strategy: Strategy, batch: tuple[Any, Any, Any], margin: float, hardest: bool
 ) -> None:
+    hardest = hardest and loss in {"triplet", "soft-margin"}
     distances = torch.tensor(batch[0], requires_grad=True)
-    loss = _LOSSES[strategy](distances, torch.tensor(batch[1], dtype=torch.int8), margin)
-    assert loss.item() == pytest.approx(naive.triplet_loss(*batch, margin, strategy), abs=1e-6)
-    loss.backward()
-    assert distances.grad is not None
-    assert torch.isfinite(distances.grad).all()
+    documents = torch.tensor(batch[2], requires_grad=True)
+    of = formula(loss, strategy=strategy, margin=margin, **(OPTIONS | {"hardest_positive": hardest}))
+    value = of(batch_of(distances, batch[1], documents))
+    assert value.item() == pytest.approx(expected(loss, strategy, batch, margin, hardest), abs=1e-5)
+    (value + 0 * distances.sum() + 0 * documents.sum()).backward()
+    for given_matrix in (distances, documents):
+        assert given_matrix.grad is not None
+        assert torch.isfinite(given_matrix.grad).all()
 
 
-def test_by_hand() -> None:
-    distances = torch.tensor([[0.3, 0.2, 0.4, 0.9, 0.1], [0.5, 0.6, 0.1, 0.2, 0.0]])
-    relations = torch.tensor([[P, M, B, B, X], [X, M, P, B, X]], dtype=torch.int8)
-    # mined: (0.3 - 0.2 + 0.2) and max(0, 0.1 - 0.6 + 0.2), their mean 0.15
-    assert mined_loss(distances, relations, 0.2).item() == pytest.approx(0.15)
-    # batch-hard: negatives at 0.2 and at 0.2: (0.3 - 0.2 + 0.2) and (0.1 - 0.2 + 0.2), mean 0.2
-    assert batch_hard_loss(distances, relations, 0.2).item() == pytest.approx(0.2)
-    # semi-hard: the nearest beyond 0.3 is 0.4, beyond 0.1 is 0.2: 0.1 and 0.1
-    assert semi_hard_loss(distances, relations, 0.2).item() == pytest.approx(0.1)
+DISTANCES_BY_HAND = [[0.3, 0.2, 0.4, 0.9, 0.1], [0.5, 0.6, 0.1, 0.2, 0.0]]
+RELATIONS_BY_HAND = [[P, M, B, B, R], [X, M, P, B, R]]
+
+
+@pytest.mark.parametrize(("strategy", "wanted"), [
+    # (0.3 - 0.2 + 0.2) and max(0, 0.1 - 0.6 + 0.2), their mean
+    ("mined", (0.3 + 0.0) / 2),
+    # costs 0.3, 0.1, 0 and 0, 0.1: the mean of the three that are not 0
+    ("batch-all", (0.3 + 0.1 + 0.1) / 3),
+    # negatives at 0.2 and at 0.2: (0.3 - 0.2 + 0.2) and (0.1 - 0.2 + 0.2)
+    ("batch-hard", (0.3 + 0.1) / 2),
+    # the nearest beyond 0.3 is 0.4, beyond 0.1 is 0.2
+    ("semi-hard", (0.1 + 0.1) / 2),
+    # mined as above, and the nearest of the others at 0.4 and at 0.2
+    ("mixed", (0.3 + 0.0 + 0.1 + 0.1) / 4),
+])  # fmt: skip
+def test_strategies_by_hand(strategy: Strategy, wanted: float) -> None:
+    batch = batch_of(DISTANCES_BY_HAND, RELATIONS_BY_HAND)
+    assert triplet_loss(CHOOSE[strategy](batch), 0.2).item() == pytest.approx(wanted)
+
+
+def test_the_hardest_positive_is_the_farthest_relevant_document() -> None:
+    batch = batch_of([[0.3, 0.7, 0.5]], [[P, R, M]])
+    assert triplet_loss(CHOOSE["batch-hard"](batch), 0.2).item() == pytest.approx(0.0, abs=1e-6)
+    hardest = CHOOSE["batch-hard"](batch, hardest_positive=True)
+    assert triplet_loss(hardest, 0.2).item() == pytest.approx(0.7 - 0.5 + 0.2)
 
 
 def test_semi_hard_falls_back_to_the_farthest_negative() -> None:
-    distances = torch.tensor([[0.9, 0.2, 0.4]])
-    relations = torch.tensor([[P, M, B]], dtype=torch.int8)
-    assert semi_hard_loss(distances, relations, 0.2).item() == pytest.approx(0.9 - 0.4 + 0.2)
+    batch = batch_of([[0.9, 0.2, 0.4]], [[P, M, B]])
+    assert triplet_loss(CHOOSE["semi-hard"](batch), 0.2).item() == pytest.approx(0.9 - 0.4 + 0.2)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("relation", [[X, X], [P, X], [X, M]])
-def test_an_anchor_without_positive_or_negative_gives_0_and_no_gradient(
-    strategy: Strategy, relation: list[int]
+def test_smooth_becomes_batch_hard_as_the_temperature_falls_and_infonce_without_margin() -> None:
+    batch = batch_of(DISTANCES_BY_HAND, RELATIONS_BY_HAND)
+    cold = formula("smooth", strategy="batch-hard", margin=0.2, **(OPTIONS | {"temperature": 1e-4}))(batch)
+    assert cold.item() == pytest.approx(triplet_loss(CHOOSE["batch-hard"](batch), 0.2).item(), abs=1e-4)
+    # InfoNCE of the first anchor: similarities 1 - d, T = 0.5, its positive against three negatives.
+    logits = torch.tensor([[0.7, 0.8, 0.6, 0.1]]) / 0.5
+    infonce = torch.nn.functional.cross_entropy(logits, torch.tensor([0]))
+    first = batch_of(DISTANCES_BY_HAND[:1], RELATIONS_BY_HAND[:1])
+    warm = formula("smooth", strategy="batch-hard", margin=0.0, **(OPTIONS | {"temperature": 0.5}))(first)
+    assert warm.item() == pytest.approx(0.5 * infonce.item(), abs=1e-6)
+
+
+def test_contrastive_by_hand() -> None:
+    batch = batch_of([[0.4, 0.1, 0.6, 0.9]], [[P, M, B, B]])
+    # positives 0.4² / 2; negatives (0.7 - 0.1)² / 2, (0.7 - 0.6)² / 2 and 0
+    wanted = 0.08 + (0.18 + 0.005 + 0) / 3
+    options: dict[str, Any] = {"strategy": "batch-hard", "margin": 0.7, **OPTIONS}
+    assert formula("contrastive", **options)(batch).item() == pytest.approx(wanted)
+    # hard: the positive (0.4 > 0.1) and the negative at 0.1 (< 0.4)
+    assert formula("online-contrastive", **options)(batch).item() == pytest.approx(0.08 + 0.18)
+
+
+def test_quadruplet_by_hand() -> None:
+    # Three anchors with a positive each. For the first, documents 1 and 2 are strangers, 0.3 apart:
+    # 0.5 - 0.6 + 0.2 = 0.1 and 0.5 - 0.3 + 0.1 = 0.3. For the others the pairs are 0.9 and 0.8 apart, and
+    # their positives at 0.1 and 0.2 are far from everything else: 0 and 0.
+    distances = [[0.5, 0.6, 0.9], [0.9, 0.1, 0.9], [0.9, 0.9, 0.2]]
+    relations = [[P, B, B], [B, P, B], [B, B, P]]
+    documents = [[0.0, 0.8, 0.9], [0.8, 0.0, 0.3], [0.9, 0.3, 0.0]]
+    value = formula("quadruplet", strategy="batch-hard", margin=0.2, **OPTIONS)(
+        batch_of(distances, relations, documents)
+    )
+    assert value.item() == pytest.approx((0.1 + 0 + 0) / 3 + (0.3 + 0 + 0) / 3)
+
+
+@pytest.mark.parametrize(("loss", "strategy"), CASES)
+@pytest.mark.parametrize("relation", [[X, X], [P, X], [X, M], [R, X], [R, M]])
+def test_an_anchor_without_positive_or_negative_gives_no_triplet(
+    loss: Loss, strategy: Strategy, relation: list[int]
 ) -> None:
+    if "contrastive" in loss:
+        pytest.skip("a pair is enough for the contrastive losses")
     distances = torch.tensor([[0.5, 0.1]], requires_grad=True)
-    loss = _LOSSES[strategy](distances, torch.tensor([relation], dtype=torch.int8), 0.2)
-    loss.backward()
-    assert loss.item() == 0
+    of = formula(loss, strategy=strategy, margin=0.2, **OPTIONS)
+    value = of(batch_of(distances, [relation], [[0.0, 0.4], [0.4, 0.0]]))
+    value.backward()
+    assert value.item() == 0
     assert distances.grad is not None
     assert distances.grad.abs().max() == 0
 
@@ -84,36 +172,65 @@ class _Table(torch.nn.Module):
         torch.manual_seed(3)
         self.table = torch.nn.Parameter(torch.randn(rows, 8))
 
-    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"sentence_embedding": self.table[features["input_ids"]]}
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("distance", ["cosine", "euclidean", "squared-euclidean", "manhattan"])
+def _group_loss(
+    model: torch.nn.Module, loss: Loss, strategy: Strategy, distance: Distance, margin: float = 30.0
+) -> GroupLoss:
+    return GroupLoss(model, distance=distance, of=formula(loss, strategy=strategy, margin=margin, **OPTIONS))
+
+
+@pytest.mark.parametrize(("loss", "strategy"), CASES)
+@pytest.mark.parametrize("distance", DISTANCES)
 def test_a_step_brings_the_positive_nearer_and_the_negative_farther(
-    strategy: Strategy, distance: str
+    loss: Loss, strategy: Strategy, distance: Distance
 ) -> None:
     model = _Table(3)
-    loss = GroupTripletLoss(model, strategy=strategy, distance=distance, margin=2.0)  # type: ignore[arg-type]
     features = [{"input_ids": torch.tensor([0])}, {"input_ids": torch.tensor([1, 2])}]
     labels = {"anchors": torch.tensor([0]), "relations": torch.tensor([[P, M]], dtype=torch.int8)}
+    # The anchor stands between the two, or a step away from one could be a step away from the other; the
+    # negative is nearer, as online-contrastive wants its pairs.
+    with torch.no_grad():
+        model.table[2] = model.table[0] - 0.5 * (model.table[1] - model.table[0])
 
     def distances() -> list[float]:
-        return distance_matrix(model.table[:1], model.table[1:], distance)[0].tolist()  # type: ignore[arg-type]
+        found: list[float] = distance_matrix(model.table[:1], model.table[1:], distance)[0].tolist()
+        return found
 
     before = distances()
-    loss(features, labels).backward()
+    # A contrastive margin far beyond the negative would push harder than the positive can pull.
+    margin = before[1] + 0.2 if "contrastive" in loss else 30.0
+    _group_loss(model, loss, strategy, distance, margin)(features, labels).backward()
     with torch.no_grad():
         assert model.table.grad is not None
-        model.table.sub_(0.02 * model.table.grad)
+        model.table.sub_(1e-3 * model.table.grad)
     after = distances()
     assert after[0] < before[0]
     assert after[1] > before[1]
 
 
+def test_strangers_that_are_farther_apart_cost_less() -> None:
+    documents = torch.tensor([[0.0, 0.8, 0.9], [0.8, 0.0, 0.3], [0.9, 0.3, 0.0]], requires_grad=True)
+    relations = [[P, B, B], [B, P, B], [B, B, P]]
+    batch = batch_of([[0.5, 0.6, 0.9], [0.9, 0.1, 0.9], [0.9, 0.9, 0.2]], relations, documents)
+    formula("quadruplet", strategy="batch-hard", margin=0.2, **OPTIONS)(batch).backward()
+    assert documents.grad is not None
+    assert documents.grad[1, 2] + documents.grad[2, 1] < 0
+    assert documents.grad[0].abs().max() == 0
+
+
 def test_the_loss_is_float32_under_autocast() -> None:
-    loss = GroupTripletLoss(_Table(3), strategy="batch-hard", distance="cosine", margin=0.2)
+    group_loss = _group_loss(_Table(3), "triplet", "batch-hard", "cosine")
     features = [{"input_ids": torch.tensor([0])}, {"input_ids": torch.tensor([1, 2])}]
     labels = {"anchors": torch.tensor([0]), "relations": torch.tensor([[P, M]], dtype=torch.int8)}
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert loss(features, labels).dtype == torch.float32
+        assert group_loss(features, labels).dtype == torch.float32
+
+
+def test_the_soft_margin_is_never_0() -> None:
+    batch = batch_of([[0.0, 2.0]], [[P, M]])
+    soft = formula("soft-margin", strategy="batch-hard", margin=0.2, **OPTIONS)(batch)
+    assert soft.item() == pytest.approx(math.log1p(math.exp(-2.0)))
+    assert hinge(torch.tensor(0.0), torch.tensor(2.0), 0.2).item() == 0

@@ -14,7 +14,8 @@ from textrip.eval.evaluate import evaluate
 from textrip.mining.mine import MineSettings, mine
 from textrip.mining.triples import Triples
 from textrip.training import train as train_module
-from textrip.training.loss import STRATEGIES, Strategy
+from textrip.training.loss import LOSSES, Loss
+from textrip.training.losses.strategies import STRATEGIES, Strategy
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train, without_dropout
 
@@ -30,12 +31,23 @@ def train_ndcg(collection: Collection, encoder: Encoder) -> float:
     return evaluate(collection, split="train", bm25=False, encoders=[encoder])[encoder.name]["nDCG@10"]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    ("loss", "strategy"),
+    [*(("triplet", strategy) for strategy in STRATEGIES), *((loss, "batch-hard") for loss in LOSSES[1:])],
+)
 def test_it_learns_its_training_queries(
-    strategy: Strategy, tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+    loss: Loss,
+    strategy: Strategy,
+    tiny_collection: Collection,
+    triples: Triples,
+    tiny_encoder: Encoder,
+    tmp_path: Path,
 ) -> None:
     before = train_ndcg(tiny_collection, tiny_encoder)
-    settings = TrainSettings(epochs=12, batch_queries=8, learning_rate=5e-3, strategy=strategy)
+    settings = TrainSettings(
+        epochs=12, batch_queries=8, learning_rate=5e-3, loss=loss, strategy=strategy,
+        margin=0.5 if "contrastive" in loss else 0.2,
+    )  # fmt: skip
     manifest = train(tiny_collection, triples, tiny_encoder, tmp_path / "model", settings=settings)
     assert train_ndcg(tiny_collection, tiny_encoder) > before + 0.15
     assert manifest["losses"][-1]["loss"] < manifest["losses"][0]["loss"]
@@ -155,9 +167,9 @@ def test_a_loss_that_is_not_a_number_is_said_and_nothing_is_written(
 
 def test_bad_settings_are_refused_together() -> None:
     with pytest.raises(
-        InputError, match=r"epochs is 0.*learning_rate is 3.*strategy is 'easy'.*margin is nan"
+        InputError, match=r"epochs is 0.*learning_rate is 3.*loss is 'x'.*strategy is 'easy'.*margin is nan"
     ):
-        TrainSettings(epochs=0, learning_rate=3, strategy="easy", margin=float("nan"))  # type: ignore[arg-type]
+        TrainSettings(epochs=0, learning_rate=3, loss="x", strategy="easy", margin=float("nan"))  # type: ignore[arg-type]
 
 
 def test_a_batch_of_one_query_has_no_negatives_of_its_own() -> None:

@@ -13,7 +13,7 @@ from textrip.data.collection import Collection
 from textrip.data.split import normalised
 from textrip.encoding.encoder import Encoder
 from textrip.mining.triples import Group, Triples
-from textrip.training.loss import Relation
+from textrip.training.relations import Relation
 
 # A text shorter than this share of its bucket's longest begins a bucket of its own: less padding.
 _BUCKET_SHARE = 0.6
@@ -86,7 +86,7 @@ class GroupCollator:
         return relevant
 
     def __call__(self, features: Sequence[dict[str, int]]) -> dict[str, Any]:
-        """Collate the groups at `features`' places; shapes as GroupTripletLoss wants them."""
+        """Collate the groups at `features`' places; shapes as GroupLoss wants them."""
         groups = [self.groups[feature["group"]] for feature in features]
         queries = self._queries(groups)
         rows = self._distinct_documents(groups)
@@ -127,7 +127,7 @@ class GroupCollator:
             mined = [self.text_of[self.collection.doc_row[negative.doc_id]] for negative in group.negatives]
             relations[anchor, np.isin(numbers, mined)] = Relation.MINED
             # The judgments come after the mined ones: what is relevant is no negative, whoever mined it.
-            relations[anchor, np.isin(numbers, list(self.relevant[query]))] = Relation.MASKED
+            relations[anchor, np.isin(numbers, list(self.relevant[query]))] = Relation.RELEVANT
             same = [
                 place for place, row in enumerate(rows) if normalised(self.collection.texts[row]) == query
             ]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from textrip.training.loss import BY_STRATEGY
+
 _CARD = """---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -14,8 +16,8 @@ tags:
 
 # An encoder tuned by textrip
 
-Tuned from `{base}` on the collection `{collection}` with triplet loss ({strategy} negatives, {distance}
-distance, margin {margin:g}) over {groups:,} groups of {queries:,} queries.
+Tuned from `{base}` on the collection `{collection}` with the {loss} loss{negatives}, {distance}
+distance and margin {margin:g} over {groups:,} groups of {queries:,} queries.
 
 | dev nDCG@10 | |
 |---|---|
@@ -52,7 +54,8 @@ def model_card(manifest: dict[str, Any]) -> str:
         before="not measured" if not dev else f"{dev[0]['nDCG@10']:.4f}",
         after="not measured" if after is None else f"{after:.4f}",
         kept=kept,
-        strategy=settings["strategy"],
+        loss=settings["loss"],
+        negatives=f" ({settings['strategy']} negatives)" if settings["loss"] in BY_STRATEGY else "",
         distance=settings["distance"],
         margin=settings["margin"],
     )

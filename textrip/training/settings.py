@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from textrip.errors import InputError
 from textrip.training.distance import DISTANCES, Distance
-from textrip.training.loss import STRATEGIES, Strategy
+from textrip.training.loss import BY_STRATEGY, LOSSES, Loss
+from textrip.training.losses.strategies import STRATEGIES, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +17,15 @@ class TrainSettings:
         batch_queries: How many groups a batch holds.
         learning_rate: At its peak; it rises over the first tenth of the steps and falls linearly.
         max_length_tokens: Longer texts are cut, here and by the trained encoder; the base's own where None.
-        strategy: Which negatives pull: mined, batch-hard or semi-hard.
+        loss: triplet (a hinge), soft-margin (softplus), smooth (log-sum-exp over all negatives),
+            contrastive, online-contrastive or quadruplet.
+        strategy: Which negatives the triplet and the soft-margin loss compare: mined, batch-all, batch-hard,
+            semi-hard, or mixed (every mined one and the hardest of the batch).
+        hardest_positive: Compare with the farthest relevant document of the batch; else with the group's own.
         distance: cosine, euclidean, squared-euclidean or manhattan.
         margin: In units of the distance.
+        temperature: The smooth loss's, in units of the distance.
+        second_margin: The quadruplet loss's second one; half of the margin where None.
         weight_decay: For matrices; biases and LayerNorm have none.
         warmup_share: Of all steps.
         max_gradient_norm: Longer gradients are clipped.
@@ -30,9 +37,13 @@ class TrainSettings:
     batch_queries: int = 16
     learning_rate: float = 2e-5
     max_length_tokens: int | None = None
-    strategy: Strategy = "semi-hard"
+    loss: Loss = "triplet"
+    strategy: Strategy = "batch-hard"
+    hardest_positive: bool = False
     distance: Distance = "cosine"
     margin: float = 0.2
+    temperature: float = 0.05
+    second_margin: float | None = None
     weight_decay: float = 0.01
     warmup_share: float = 0.1
     max_gradient_norm: float = 1.0
@@ -49,17 +60,26 @@ class TrainSettings:
             problems.append(
                 f"learning_rate is {self.learning_rate:g}, a number between 0 and 1 was expected (2e-5)"
             )
+        if self.loss not in LOSSES:
+            problems.append(f"loss is {self.loss!r}, one of {', '.join(LOSSES)} was expected")
         if self.strategy not in STRATEGIES:
             problems.append(f"strategy is {self.strategy!r}, one of {', '.join(STRATEGIES)} was expected")
         if self.distance not in DISTANCES:
             problems.append(f"distance is {self.distance!r}, one of {', '.join(DISTANCES)} was expected")
-        if self.batch_queries == 1 and self.strategy != "mined":
+        if self.batch_queries == 1 and not (self.loss in BY_STRATEGY and self.strategy == "mined"):
+            what = f"strategy {self.strategy}" if self.loss in BY_STRATEGY else f"loss {self.loss}"
             problems.append(
-                f"batch_queries is 1, and strategy {self.strategy} takes negatives from the batch: "
-                "at least 2 were expected"
+                f"batch_queries is 1, and {what} takes negatives from the batch: at least 2 were expected"
             )
-        if not self.margin > 0:
-            problems.append(f"margin is {self.margin:g}, a number above 0 was expected")
+        problems += [
+            f"{name} is {value:g}, a number above 0 was expected"
+            for name, value in (
+                ("margin", self.margin),
+                ("temperature", self.temperature),
+                ("second_margin", self.second_margin),
+            )
+            if value is not None and not value > 0
+        ]
         if not 0 <= self.warmup_share < 1:
             problems.append(f"warmup_share is {self.warmup_share:g}, a share below 1 was expected")
         if problems:

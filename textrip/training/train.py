@@ -24,8 +24,9 @@ from textrip.progress import Advance, advancing, say
 from textrip.provenance import provenance
 from textrip.training.batch import GroupCollator, QuerySampler
 from textrip.training.card import model_card
-from textrip.training.loss import GroupTripletLoss
+from textrip.training.loss import GroupLoss, formula
 from textrip.training.margin import require_possible
+from textrip.training.relations import Batch
 from textrip.training.settings import TrainSettings
 
 KIND = "textrip-model"
@@ -189,9 +190,7 @@ def _run(
 ) -> tuple[list[dict[str, float]], int]:
     """The steps themselves: losses and how many steps were taken."""
     sampler = QuerySampler(triples.groups, batch_queries=settings.batch_queries, seed=settings.seed)
-    loss = GroupTripletLoss(
-        encoder.model, strategy=settings.strategy, distance=settings.distance, margin=settings.margin
-    )
+    loss = GroupLoss(encoder.model, distance=settings.distance, of=_formula(settings))
     total = len(sampler) * settings.epochs
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -215,6 +214,14 @@ def _run(
             "the loss became NaN or infinite; lower --learning-rate, and look at the base's vectors"
         )
     return callback.losses, int(trainer.state.global_step)
+
+
+def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:
+    second = settings.margin / 2 if settings.second_margin is None else settings.second_margin
+    return formula(
+        settings.loss, strategy=settings.strategy, margin=settings.margin, temperature=settings.temperature,
+        second_margin=second, hardest_positive=settings.hardest_positive,
+    )  # fmt: skip
 
 
 def _arguments(

@@ -1,0 +1,42 @@
+"""Quadruplet loss: a second pair of negatives, with a margin of its own.
+
+"Beyond triplet loss: a deep quadruplet network for person re-identification", Chen et al., CVPR 2017,
+arXiv 1704.01719.
+"""
+
+import torch
+from torch import Tensor
+
+from textrip.training.losses.strategies import batch_hard
+from textrip.training.losses.triplet import hinge, triplet_loss
+from textrip.training.relations import Batch, mean_where
+
+
+def quadruplet_loss(
+    batch: Batch, margin: float, *, second_margin: float, hardest_positive: bool = False
+) -> Tensor:
+    """max(0, d_ap - d_an + margin) + max(0, d_ap - d_lk + second margin), the mean of each over anchors.
+
+    n is the anchor's nearest negative; l and k are the nearest two documents of the batch that are both
+    negatives of the anchor and positives of two other anchors, neither relevant for the other's: a pair of
+    different meaning that has nothing to do with the anchor. The paper's distance is squared: choose
+    squared-euclidean for its formula to the letter, and a second margin below the first.
+    """
+    triplets = batch_hard(batch, hardest_positive=hardest_positive)
+    d_lk, exists = _nearest_strangers(batch)
+    usable = triplets.usable & exists
+    second = hinge(triplets.d_ap, torch.where(usable, d_lk, 0), second_margin)
+    return triplet_loss(triplets, margin) + mean_where(second, usable)
+
+
+def _nearest_strangers(batch: Batch) -> tuple[Tensor, Tensor]:
+    """By anchor the distance of the nearest pair of strangers, and whether there is one: (b,), (b,)."""
+    owned = batch.positive.float()  # (b, n): which document is which anchor's positive
+    # Strangers: l is the positive of an anchor for which k is a negative, and the other way round.
+    apart = (owned.T @ batch.negative.float()) > 0  # (n, n): [l, k]
+    together = (owned.T @ batch.relevant.float()) > 0
+    strangers = apart & apart.T & ~(together | together.T)
+    distances = batch.documents().masked_fill(~strangers, torch.inf)  # (n, n)
+    pairs = batch.negative[:, :, None] & batch.negative[:, None, :] & strangers  # (b, n, n)
+    found = pairs.flatten(1).any(dim=1)
+    return distances.masked_fill(~pairs, torch.inf).flatten(1).amin(dim=1), found
