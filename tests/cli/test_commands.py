@@ -116,15 +116,9 @@ def test_a_regression_exits_with_3_and_the_index_keeps_the_base(
     monkeypatch.setattr("textrip.pipeline.paired_difference", lambda _before, _after: worse)
     out = tmp_path / "out"
     arguments = [
-        "--model",
-        tiny_encoder_folder,
-        "-o",
-        out,
-        "--learning-rate",
-        5e-3,
-        "--max-length-tokens",
-        24,
-    ]
+        "--model", tiny_encoder_folder, "-o", out, "--learning-rate", 5e-3, "--epochs", 12,
+        "--batch-queries", 8, "--max-length-tokens", 24,
+    ]  # fmt: skip
     result = textrip("fit", beir_folder, *arguments)
     assert result.code == 3
     assert "Tuning lowered nDCG@10" in result.out
