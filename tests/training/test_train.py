@@ -160,7 +160,10 @@ def test_a_loss_that_is_not_a_number_is_said_and_nothing_is_written(
 ) -> None:
     with torch.no_grad():
         next(tiny_encoder.model.parameters())[:] = float("nan")
-    with pytest.raises(TextripError, match="the loss became NaN or infinite; lower --learning-rate"):
+    # 36 steps were to be taken; the first look at the loss is after 10.
+    with pytest.raises(
+        TextripError, match="the loss became NaN or infinite by step 10; lower --learning-rate"
+    ):
         train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=FAST)
     assert list(tmp_path.iterdir()) == []
 

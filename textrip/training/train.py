@@ -1,5 +1,6 @@
 """Training: SentenceTransformerTrainer over grouped triples, the best step on dev is what is saved."""
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +93,8 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         if logs and "loss" in logs:
             self.losses.append({"step": state.global_step, "loss": float(logs["loss"])})
+            if not math.isfinite(float(logs["loss"])):
+                control.should_training_stop = True  # nothing comes back from there
 
 
 @contextmanager
@@ -209,9 +212,11 @@ def _run(
         trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for data
         trainer.sampler = sampler
         trainer.train()
-    if any(entry["loss"] != entry["loss"] or entry["loss"] == float("inf") for entry in callback.losses):
+    broken = next((entry for entry in callback.losses if not math.isfinite(entry["loss"])), None)
+    if broken is not None:
         raise TextripError(
-            "the loss became NaN or infinite; lower --learning-rate, and look at the base's vectors"
+            f"the loss became NaN or infinite by step {broken['step']}; "
+            "lower --learning-rate, and look at the base's vectors"
         )
     return callback.losses, int(trainer.state.global_step)
 
