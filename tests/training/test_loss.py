@@ -148,13 +148,12 @@ def test_quadruplet_by_hand() -> None:
     assert value.item() == pytest.approx((0.1 + 0 + 0) / 3 + (0.3 + 0 + 0) / 3)
 
 
-@pytest.mark.parametrize(("loss", "strategy"), CASES)
+# A pair is enough for the contrastive losses.
+@pytest.mark.parametrize(("loss", "strategy"), [case for case in CASES if "contrastive" not in case[0]])
 @pytest.mark.parametrize("relation", [[X, X], [P, X], [X, M], [R, X], [R, M]])
 def test_an_anchor_without_positive_or_negative_gives_no_triplet(
     loss: Loss, strategy: Strategy, relation: list[int]
 ) -> None:
-    if "contrastive" in loss:
-        pytest.skip("a pair is enough for the contrastive losses")
     distances = torch.tensor([[0.5, 0.1]], requires_grad=True)
     of = formula(loss, strategy=strategy, margin=0.2, **OPTIONS)
     value = of(batch_of(distances, [relation], [[0.0, 0.4], [0.4, 0.0]]))
