@@ -138,7 +138,7 @@ _COLUMNS = ("id", "title", "text", "anchor", "positive", "negative", "score", "l
 
 
 @contextmanager
-def _session(*, threads: int | None, offline: bool, quiet: bool, **_: Any) -> Iterator[None]:
+def _in_force(*, threads: int | None, offline: bool, quiet: bool, **_: Any) -> Iterator[None]:
     """Put the common options into force for one command."""
     from textrip import progress
 
@@ -190,7 +190,7 @@ def command(
                 from textrip.data.columns import Columns
 
                 values["columns"] = Columns(**{role: values.pop(f"{role}_column") for role in _COLUMNS})
-            with _session(**common):
+            with _in_force(**common):
                 return function(**values)
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
