@@ -11,6 +11,7 @@ Examined" (ADCS 2014).
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -30,7 +31,7 @@ FORMAT = 1
 _ARRAYS = ("indptr", "doc_indices", "impacts")
 
 
-class _ImpactMatrix:
+class _ImpactMatrix(ABC):
     """What the three variants share: counting into a matrix and reading scores from it.
 
     Shapes: t terms, n documents, z postings.
@@ -102,6 +103,7 @@ class _ImpactMatrix:
         self.impacts, self.baselines = impacts.astype(np.float32), baselines
         del self._counts
 
+    @abstractmethod
     def _impacts(
         self,
         counts: NDArray[np.float64],
@@ -110,7 +112,6 @@ class _ImpactMatrix:
         idf: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The formula: impacts (z,) and baselines (t,) of counts (z,), |d|/avgdl (z,), idf (z,) and (t,)."""
-        raise NotImplementedError
 
     def _tokenize_corpus(self, corpus: Iterable[str]) -> list[list[str]]:
         # rank-bm25 forks a pool of processes here; a fork hangs beside torch's threads.

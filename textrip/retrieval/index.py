@@ -157,7 +157,8 @@ class Index:
     @cached_property
     def lexical(self) -> LexicalSearcher:
         """BM25 over the documents."""
-        require_digests(self.folder, _under(self.about, "bm25/"))
+        # bm25.json holds the digests of the other files, which opening checks: no file is read twice.
+        require_digests(self.folder, _under(self.about, ("bm25/bm25.json", "bm25/analyzer.json")))
         return LexicalSearcher.open(self.folder / "bm25", self._order)
 
     @cached_property
@@ -227,7 +228,7 @@ class Index:
         ]
 
 
-def _under(about: dict[str, Any], prefix: str) -> dict[str, str]:
+def _under(about: dict[str, Any], prefix: str | tuple[str, ...]) -> dict[str, str]:
     return {name: digest for name, digest in about["sha256"].items() if name.startswith(prefix)}
 
 
