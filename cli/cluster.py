@@ -5,19 +5,22 @@ from typing import Annotated, Any
 
 import typer
 
-from textrip.cli.options import Device, Json, Seed, command
+from textrip.cli.command import command
+from textrip.cli.groups import COLUMNS
+from textrip.cli.options import Device, Json, Seed
+from textrip.data.columns import Columns
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "cluster", data=True)(cluster)
+    command(app, "cluster", COLUMNS)(cluster)
 
 
 def cluster(
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="An index folder, or what textrip index reads.")
     ],
-    columns: Any = None,
+    columns: Columns,
     k: Annotated[
         int | None, typer.Option("--k", "-k", help="How many clusters; sqrt(n / 2) where not given.")
     ] = None,

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from textrip.cli.options import Device, Force, Json, Seed, command
+from textrip.cli.command import command
+from textrip.cli.options import Device, Force, Json, Seed
 
 QUESTIONS = (
     "split a string the way a shell does",

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from textrip.cli.options import Device, Force, Json, MaxLength, Output, TrustRemoteCode, command
+from textrip.cli.command import command
+from textrip.cli.groups import COLUMNS
+from textrip.cli.options import Device, Force, Json, MaxLength, Output, TrustRemoteCode
+from textrip.data.columns import Columns
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "encode", data=True)(encode)
+    command(app, "encode", COLUMNS)(encode)
 
 
 def encode(
@@ -23,7 +26,7 @@ def encode(
         ),
     ],
     output: Output,
-    columns: Any = None,
+    columns: Columns,
     model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
     max_length_tokens: MaxLength = None,
     queries: Annotated[

@@ -1,20 +1,23 @@
 """`textrip eval`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from textrip.cli.options import Device, Json, MaxLength, Stemmer, TrustRemoteCode, command
+from textrip.cli.command import command
+from textrip.cli.groups import COLUMNS
+from textrip.cli.options import Device, Json, MaxLength, Stemmer, TrustRemoteCode
+from textrip.data.columns import Columns
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "eval", data=True)(evaluate)
+    command(app, "eval", COLUMNS)(evaluate)
 
 
 def evaluate(
     data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
-    columns: Any = None,
+    columns: Columns,
     split: Annotated[str, typer.Option("--split", help="Whose judged queries are asked.")] = "test",
     model: Annotated[
         list[str] | None,

@@ -1,57 +1,38 @@
 """`textrip fit`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from textrip.cli.command import command
+from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
-    BatchQueries,
     DevDocuments,
     Device,
-    Distance,
-    Dropout,
-    Epochs,
     Force,
-    HardestPositive,
     Json,
-    LearningRate,
-    Loss,
-    Margin,
-    MaxLength,
-    Negatives,
     Output,
-    SecondMargin,
     Seed,
     Stemmer,
-    Strategy,
-    Temperature,
-    command,
 )
+from textrip.cli.request import Request
+from textrip.data.columns import Columns
+from textrip.mining.settings import MineSettings
+from textrip.training.settings import TrainSettings
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "fit", data=True)(fit)
+    command(app, "fit", TRAINING, MINING, COLUMNS)(fit)
 
 
 def fit(
     data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
     output: Output,
-    columns: Any = None,
+    columns: Columns,
+    mining: MineSettings,
+    settings: TrainSettings,
     model: Annotated[str, typer.Option("--model", help="The base encoder.")] = "all-MiniLM-L6-v2",
-    epochs: Epochs = 1,
-    batch_queries: BatchQueries = 16,
-    learning_rate: LearningRate = 2e-5,
-    max_length_tokens: MaxLength = None,
-    loss: Loss = "triplet",
-    strategy: Strategy = "batch-hard",
-    hardest_positive: HardestPositive = False,
-    distance: Distance = "cosine",
-    margin: Margin = 0.2,
-    temperature: Temperature = 0.05,
-    second_margin: SecondMargin = None,
-    dropout: Dropout = False,
-    negatives: Negatives = 1,
     dev_documents: DevDocuments = 2500,
     stemmer: Stemmer = "english",
     seed: Seed = 0,
@@ -72,27 +53,24 @@ def fit(
     from textrip.data.formats import read
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
-    from textrip.mining.mine import MineSettings
     from textrip.progress import say
-    from textrip.training.settings import TrainSettings
 
     refuse_existing(output, force=force)
-    settings = TrainSettings(
-        epochs=epochs, batch_queries=batch_queries, learning_rate=learning_rate,
-        max_length_tokens=max_length_tokens, loss=loss, strategy=strategy, distance=distance,  # type: ignore[arg-type]
-        hardest_positive=hardest_positive, margin=margin, temperature=temperature,
-        second_margin=second_margin, dropout=dropout, seed=seed,
+    request = Request(
+        source=data, data=None, output=f"{output}.model", columns=columns, mining=mining, settings=settings,
+        model=model, dev_documents=dev_documents, stemmer=stemmer, device=device, checkpoint_minutes=5.0,
     )  # fmt: skip
     done = pipeline.fit(
         read(data, columns=columns),
         output,
         model=model,
         settings=settings,
-        mining=MineSettings(negatives=negatives, seed=seed),
+        mining=mining,
         dev_documents=dev_documents,
         analyzer=Analyzer.for_language(stemmer),
         device=device,
         force=force,
+        request=request.to_dict(),
         stage=lambda name: say(f"· {name}"),
     )
     if json:

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from textrip.cli.command import command
+from textrip.cli.groups import COLUMNS
 from textrip.cli.options import (
     Device,
     DryRun,
@@ -13,19 +15,19 @@ from textrip.cli.options import (
     Output,
     Stemmer,
     TrustRemoteCode,
-    command,
 )
+from textrip.data.columns import Columns
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "index", data=True)(index)
+    command(app, "index", COLUMNS)(index)
 
 
 def index(
     data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
     output: Output,
-    columns: Any = None,
+    columns: Columns,
     model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
     max_length_tokens: MaxLength = None,
     stemmer: Stemmer = "english",

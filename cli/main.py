@@ -6,7 +6,6 @@
 
 import contextlib
 import os
-import signal
 import sys
 import traceback
 from typing import Any
@@ -14,19 +13,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from textrip import interrupt
 from textrip.cli import cluster, demo, encode, evaluate, fit, index, mine, search, train
 from textrip.cli.output import say
 from textrip.errors import InputError, OfflineError, StorageError, TextripError
 
 DONE, FAILED, BAD_INPUT, REGRESSION, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which takes the way of Ctrl-C: what was begun is removed."""
-
-
-def _terminate(*_signal: object) -> None:
-    raise _Terminated
 
 
 class Program(TyperGroup):
@@ -39,8 +31,7 @@ class Program(TyperGroup):
             with contextlib.suppress(AttributeError, ValueError):
                 stream.reconfigure(errors="replace")  # type: ignore[union-attr]
         kwargs["standalone_mode"] = False
-        with contextlib.suppress(ValueError):  # another thread than the main one gets no signals
-            signal.signal(signal.SIGTERM, _terminate)
+        interrupt.listen()
         sys.exit(self._run(*args, **kwargs))
 
     def _run(self, *args: Any, **kwargs: Any) -> int:
@@ -73,7 +64,7 @@ def _pipe_closed() -> int:
 
 def _interrupted(stopped: KeyboardInterrupt) -> int:
     say("Interrupted: nothing half-written is left.")
-    return TERMINATED if isinstance(stopped, _Terminated) else INTERRUPTED
+    return TERMINATED if isinstance(stopped, interrupt.Terminated) else INTERRUPTED
 
 
 def _report(error: Exception) -> int:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from textrip.cli.options import Device, Json, command
+from textrip.cli.command import command
+from textrip.cli.options import Device, Json
 
 
 def register(app: typer.Typer) -> None:

@@ -1,66 +1,62 @@
 """`textrip train`."""
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textrip.cli.command import command
+from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
-    BatchQueries,
     DevDocuments,
     Device,
-    Distance,
-    Dropout,
     DryRun,
-    Epochs,
     Force,
-    HardestPositive,
     Json,
-    LearningRate,
-    Loss,
-    Margin,
-    MaxLength,
-    Negatives,
-    Output,
-    SecondMargin,
     Seed,
     Stemmer,
-    Strategy,
-    Temperature,
     TrustRemoteCode,
-    command,
 )
+from textrip.cli.request import Request
+from textrip.data.columns import Columns
+from textrip.errors import InputError
+from textrip.files import refuse_existing
+from textrip.mining.settings import MineSettings
+from textrip.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from textrip.mining.triples import Triples
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "train", data=True)(train)
+    command(app, "train", TRAINING, MINING, COLUMNS)(train)
 
 
 def train(
+    columns: Columns,
+    mining: MineSettings,
+    settings: TrainSettings,
     source: Annotated[
-        str, typer.Argument(metavar="DATA-or-TRIPLES", help="Data (mined first), or triples of textrip mine.")
-    ],
-    output: Output,
-    columns: Any = None,
+        str | None,
+        typer.Argument(metavar="DATA-or-TRIPLES", help="Data (mined first), or triples of textrip mine."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")] = None,
     data: Annotated[
         str | None, typer.Option("--data", help="What the triples were mined from, when TRIPLES are given.")
     ] = None,
     model: Annotated[
         str, typer.Option("--model", help="The base encoder: a name or a folder.")
     ] = "all-MiniLM-L6-v2",
-    epochs: Epochs = 1,
-    batch_queries: BatchQueries = 16,
-    learning_rate: LearningRate = 2e-5,
-    max_length_tokens: MaxLength = None,
-    loss: Loss = "triplet",
-    strategy: Strategy = "batch-hard",
-    hardest_positive: HardestPositive = False,
-    distance: Distance = "cosine",
-    margin: Margin = 0.2,
-    temperature: Temperature = 0.05,
-    second_margin: SecondMargin = None,
-    dropout: Dropout = False,
-    negatives: Negatives = 1,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume", help="Go on with a run that was stopped: MODEL.unfinished, and nothing else."
+        ),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float, typer.Option("--checkpoint-minutes", min=0, help="So often a checkpoint is saved.")
+    ] = 5.0,
     dev_documents: DevDocuments = 2500,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
@@ -80,57 +76,83 @@ def train(
     from textrip.cli.output import emit, emit_json
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
-    from textrip.errors import InputError
-    from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
-    from textrip.mining.mine import MineSettings
-    from textrip.mining.triples import Triples, is_triples_file
-    from textrip.training.settings import TrainSettings
+    from textrip.training.run_folder import RunFolder
 
-    settings = TrainSettings(
-        epochs=epochs, batch_queries=batch_queries, learning_rate=learning_rate,
-        max_length_tokens=max_length_tokens, loss=loss, strategy=strategy, distance=distance,  # type: ignore[arg-type]
-        hardest_positive=hardest_positive, margin=margin, temperature=temperature,
-        second_margin=second_margin, dropout=dropout, seed=seed,
-    )  # fmt: skip
-    mining = MineSettings(negatives=negatives, seed=seed)
+    if resume is not None:
+        if source is not None or output is not None or data is not None:
+            raise InputError("--resume takes data, output and settings from the run; give nothing else")
+        request = Request.of_run(resume)
+    elif source is None or output is None:
+        missing = "DATA-or-TRIPLES" if source is None else "-o MODEL"
+        raise InputError(
+            f"{missing} is missing: textrip train DATA -o MODEL, or textrip train --resume FOLDER"
+        )
+    else:
+        request = Request(
+            source=source, data=data, output=str(output), columns=columns, mining=mining, settings=settings,
+            model=model, dev_documents=dev_documents, stemmer=stemmer, device=device,
+            checkpoint_minutes=checkpoint_minutes,
+        )  # fmt: skip
+    run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
     if not dry_run:
-        refuse_existing(output, force=force)
-    triples = None
-    if is_triples_file(source):
-        if data is None:
-            raise InputError(f"{source} holds triples by id: name what they were mined from with --data")
-        triples = Triples.read(source)
-    elif data is not None:
-        raise InputError(f"{source} holds no triples, so --data has nothing to add; give one of them")
-    collection = read(data or source, columns=columns)
+        refuse_existing(request.output, force=force)
+        if resume is None:
+            run.refuse_unfinished(force=force)
+    triples = _triples(request)
+    collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
-        plan = _plan(pipeline.prepare(collection), settings, negatives, str(output))
+        plan = _plan(pipeline.prepare(collection), request)
         emit_json(plan) if json else emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
-    encoder = Encoder.load(model, device=device, trust_remote_code=trust_remote_code)
     manifest = pipeline.train(
-        collection, output, triples=triples, model=encoder, settings=settings, mining=mining,
-        analyzer=Analyzer.for_language(stemmer), dev_documents=dev_documents, force=force,
+        collection, request.output, triples=triples,
+        model=Encoder.load(request.model, device=request.device, trust_remote_code=trust_remote_code),
+        settings=request.settings, mining=request.mining, analyzer=Analyzer.for_language(request.stemmer),
+        dev_documents=request.dev_documents, run=run, resume=resume is not None, request=request.to_dict(),
+        checkpoint_minutes=request.checkpoint_minutes, force=force,
     )  # fmt: skip
     if json:
-        emit_json({**manifest, "output": str(output)})
-        return
-    measured = [f"{step['nDCG@10']:.4f} (epoch {step['epoch']:g})" for step in manifest["dev"]]
-    emit(f"dev nDCG@10: {', '.join(measured)}")
-    kept = (
-        "the untuned weights: no epoch was better"
-        if manifest["kept_step"] == 0
-        else f"step {manifest['kept_step']}"
-    )
-    emit(f"kept: {kept}")
-    emit(f"written: {output}")
+        emit_json({**manifest, "output": request.output})
+    else:
+        emit(_report(manifest, request.output))
 
 
-def _plan(collection: Any, settings: Any, negatives: int, output: str) -> dict[str, Any]:
+def _triples(request: Request) -> "Triples | None":
+    """The triples of a file; None where data is to be mined."""
+    from textrip.mining.triples import Triples, is_triples_file
+
+    if is_triples_file(request.source):
+        if request.data is None:
+            raise InputError(
+                f"{request.source} holds triples by id: name what they were mined from with --data"
+            )
+        if request.mining != MineSettings(seed=request.mining.seed):
+            raise InputError(f"{request.source} is mined already: the options of mining have nothing to do")
+        return Triples.read(request.source)
+    if request.data is not None:
+        raise InputError(f"{request.source} holds no triples, so --data has nothing to add; give one of them")
+    return None
+
+
+def _report(manifest: dict[str, Any], output: str) -> str:
+    lines = []
+    if manifest["dev"]:
+        measured = [f"{step['nDCG@10']:.4f} (epoch {step['epoch']:g})" for step in manifest["dev"]]
+        lines.append(f"dev nDCG@10: {', '.join(measured)}")
+    if manifest["stopped"]:
+        lines.append(f"stopped: {manifest['stopped']}")
+    kept = manifest["kept_step"]
+    lines.append(f"kept: {f'step {kept}' if kept else 'the untuned weights: no epoch was better'}")
+    lines.append(f"written: {output}")
+    return "\n".join(lines)
+
+
+def _plan(collection: Any, request: Request) -> dict[str, Any]:
+    settings, mining = request.settings, request.mining
     queries = len(collection.judged("train"))
-    texts = queries * (2 + negatives) * settings.epochs
-    tokens = queries * (20 + (1 + negatives) * (settings.max_length_tokens or 256)) * settings.epochs
+    texts = queries * (2 + mining.negatives) * settings.epochs
+    tokens = queries * (20 + (1 + mining.negatives) * (settings.max_length_tokens or 256)) * settings.epochs
     return {
         "documents": len(collection.corpus),
         "queries": queries,
@@ -138,5 +160,5 @@ def _plan(collection: Any, settings: Any, negatives: int, output: str) -> dict[s
         "texts encoded": texts,
         # Measured on 2 CPU cores with MiniLM-L6: 2,000 tokens a second forward and backward.
         "seconds about (2 CPU cores, MiniLM-L6)": round(tokens / 2000),
-        "writes": output,
+        "writes": request.output,
     }

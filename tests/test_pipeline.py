@@ -11,7 +11,8 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.eval.significance import Difference
-from textrip.mining.mine import MineSettings, mine
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.pipeline import _verdict, cluster, fit, prepare, train
 from textrip.retrieval.index import Index

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from textrip.errors import TextripError
     from textrip.eval.evaluate import evaluate
     from textrip.lexical.analyzer import Analyzer
-    from textrip.mining.mine import MineSettings, mine
+    from textrip.mining.mine import mine
+    from textrip.mining.settings import MineSettings
     from textrip.mining.triples import Triples
     from textrip.pipeline import cluster, fit, train
     from textrip.records import Document, Hit, Query
@@ -57,7 +58,7 @@ _HOMES = {
     "Encoder": "textrip.encoding.encoder",
     "Hit": "textrip.records",
     "Index": "textrip.retrieval.index",
-    "MineSettings": "textrip.mining.mine",
+    "MineSettings": "textrip.mining.settings",
     "Query": "textrip.records",
     "TextripError": "textrip.errors",
     "TrainSettings": "textrip.training.settings",

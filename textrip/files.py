@@ -236,14 +236,16 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def require_digests(folder: Path, expected: dict[str, str]) -> None:
+def require_digests(
+    folder: Path, expected: dict[str, str], *, remedy: str = "the index is damaged, build it again"
+) -> None:
     """Raise InputError where a file is missing or is not the one that was digested."""
     for name, digest in expected.items():
         path = folder / name
         if not path.is_file():
-            raise InputError(f"{path}: is missing; the index is damaged, build it again")
+            raise InputError(f"{path}: is missing; {remedy}")
         if sha256(path) != digest:
-            raise InputError(f"{path}: does not match its digest; the index is damaged, build it again")
+            raise InputError(f"{path}: does not match its digest; {remedy}")
 
 
 def sha256(path: Path) -> str:

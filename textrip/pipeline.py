@@ -18,11 +18,14 @@ from textrip.eval.significance import Difference, paired_difference
 from textrip.files import refuse_existing, replacing, write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
-from textrip.mining.mine import MineSettings, mine
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.retrieval.index import Index
+from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
+from textrip.training.train import CHECKPOINT_MINUTES
 from textrip.training.train import train as train_encoder
 
 Verdict = Literal["IMPROVED", "NO DIFFERENCE", "REGRESSION"]
@@ -78,6 +81,10 @@ def train(
     analyzer: Analyzer | None = None,
     dev_documents: int = DEV_DOCUMENTS,
     device: str = "auto",
+    run: RunFolder | None = None,
+    resume: bool = False,
+    request: dict[str, Any] | None = None,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     force: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune an encoder on a collection with triplet loss; triples are mined where none are given.
@@ -95,7 +102,11 @@ def train(
         analyzer: BM25's.
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
         device: auto, cpu, cuda or mps.
-        force: Overwrite `output`.
+        run: The folder of the unfinished run; OUTPUT.unfinished where None.
+        resume: Go on with a run that was stopped, with the same arguments.
+        request: Saved in the run's folder for the caller.
+        checkpoint_minutes: So often a checkpoint is saved, besides after every epoch.
+        force: Overwrite `output`, and an unfinished run of it.
 
     Returns:
         The manifest, which also lies in `output`.
@@ -118,8 +129,9 @@ def train(
     if searched < len(collection.corpus):
         say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: judged ones and BM25's best")
     return train_encoder(
-        collection, triples, encoder, output, settings=settings, evaluate_dev=evaluate_dev, force=force
-    )
+        collection, triples, encoder, output, settings=settings, evaluate_dev=evaluate_dev, run=run,
+        resume=resume, request=request, checkpoint_minutes=checkpoint_minutes, force=force,
+    )  # fmt: skip
 
 
 def _without_dev(triples: Triples, collection: Collection) -> Triples:
@@ -145,6 +157,7 @@ def fit(
     dev_documents: int = DEV_DOCUMENTS,
     device: str = "auto",
     force: bool = False,
+    request: dict[str, Any] | None = None,
     stage: Callable[[str], None] = say,
 ) -> Fit:
     """Split, mine, train, evaluate, gate and index: `output` gets triples, model, index and report.
@@ -161,12 +174,15 @@ def fit(
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
         device: auto, cpu, cuda or mps.
         force: Overwrite `output`.
+        request: Saved in the folder of the training while it is not finished (see `train`).
         stage: Told what begins.
 
     Raises:
         InputError: data or settings that cannot be used.
     """
     refuse_existing(output, force=force)
+    run = RunFolder.beside(output)
+    run.refuse_unfinished(force=force)
     settings = settings or TrainSettings()
     with replacing(output, force=force) as folder:
         folder.mkdir()
@@ -194,6 +210,9 @@ def fit(
             settings=settings,
             analyzer=analyzer,
             dev_documents=dev_documents,
+            run=run,
+            request=request,
+            force=force,
         )
         stage("measuring the tuned encoder on test")
         started = time.perf_counter()

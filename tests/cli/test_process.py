@@ -35,7 +35,7 @@ def test_a_closed_pipe_is_quiet(index_folder: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
 @pytest.mark.parametrize("stopping", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_in_training_exits_with_130_and_leaves_nothing(
+def test_ctrl_c_in_training_exits_with_130_and_leaves_what_can_be_resumed(
     stopping: signal.Signals, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
     command = ["fit", beir_folder, "-o", tmp_path / "out", "--model", tiny_encoder_folder, "--epochs", 100000]
@@ -53,7 +53,8 @@ def test_ctrl_c_in_training_exits_with_130_and_leaves_nothing(
     assert code == (130 if stopping == signal.SIGINT else 143)
     assert rest.splitlines()[-1] == "Interrupted: nothing half-written is left."
     assert "Traceback" not in rest
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
+    assert f"go on with: textrip train --resume {tmp_path}/out.unfinished" in rest
 
 
 def test_an_old_console_gets_substitutes_and_json_gets_escapes(index_folder: Path) -> None:

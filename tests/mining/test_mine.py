@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.errors import InputError
-from textrip.mining.mine import MineSettings, describe, mine
+from textrip.mining.mine import describe, mine
+from textrip.mining.settings import MineSettings
 from textrip.records import Document
 
 

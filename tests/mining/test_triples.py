@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError
-from textrip.mining.mine import MineSettings, mine
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Group, Negative, Triples, is_triples_file
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)

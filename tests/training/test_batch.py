@@ -8,7 +8,8 @@ import torch
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import MismatchError
-from textrip.mining.mine import MineSettings, mine
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Group, Negative, Triples
 from textrip.records import Document
 from textrip.training.batch import GroupCollator, QuerySampler, _buckets

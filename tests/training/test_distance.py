@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from textrip.errors import InputError
-from textrip.training.distance import DISTANCES, Distance, distance_matrix, largest_distance
+from textrip.training.distance import distance_matrix, largest_distance
 from textrip.training.margin import require_possible
+from textrip.training.names import DISTANCES, Distance
 
 NAIVE: dict[str, Callable[[Any, Any], float]] = {
     "cosine": lambda a, b: 1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b),

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.oracles import losses as naive
-from textrip.training.distance import DISTANCES, Distance, distance_matrix
-from textrip.training.loss import LOSSES, GroupLoss, Loss, formula
-from textrip.training.losses.strategies import CHOOSE, STRATEGIES, Strategy
+from textrip.training.distance import distance_matrix
+from textrip.training.loss import GroupLoss, formula
+from textrip.training.losses.strategies import CHOOSE
 from textrip.training.losses.triplet import hinge, triplet_loss
+from textrip.training.names import DISTANCES, LOSSES, STRATEGIES, Distance, Loss, Strategy
 from textrip.training.relations import Batch, Relation
 
 X, R, P, M, B = Relation

@@ -1,6 +1,7 @@
 """Training: it learns, the same for the same seed; the best on dev is kept; what is bad is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,13 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
 from textrip.eval.evaluate import evaluate
-from textrip.mining.mine import MineSettings, mine
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
-from textrip.training import train as train_module
-from textrip.training.loss import LOSSES, Loss
-from textrip.training.losses.strategies import STRATEGIES, Strategy
+from textrip.training.names import LOSSES, STRATEGIES, Loss, Strategy
 from textrip.training.settings import TrainSettings
-from textrip.training.train import train, without_dropout
+from textrip.training.train import train
+from textrip.training.trainer import GroupTrainer, without_dropout
 
 FAST = TrainSettings(epochs=12, batch_queries=8, learning_rate=5e-3, strategy="batch-hard")
 
@@ -124,7 +125,7 @@ def test_master_weights_stay_float32_and_decay_spares_biases_and_norms(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     groups: list[dict[str, object]] = []
-    original = train_module._Trainer.train
+    original = GroupTrainer.train
 
     def spy(self: object, *args: object, **kwargs: object) -> object:
         result = original(self, *args, **kwargs)
@@ -135,7 +136,7 @@ def test_master_weights_stay_float32_and_decay_spares_biases_and_norms(
         )
         return result
 
-    monkeypatch.setattr(train_module._Trainer, "train", spy)
+    monkeypatch.setattr(GroupTrainer, "train", spy)
     train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=TrainSettings(batch_queries=8))
     assert {p.dtype for p in tiny_encoder.model.parameters()} == {torch.float32}
     spared = [name for group in groups if group["decay"] == 0 for name in group["names"]]  # type: ignore[attr-defined]
@@ -164,6 +165,9 @@ def test_a_loss_that_is_not_a_number_is_said_and_nothing_is_written(
     with pytest.raises(
         TextripError, match="the loss became NaN or infinite by step 10; lower --learning-rate"
     ):
+        train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=replace(FAST, margin=0.2))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="the untuned encoder gives vectors that are NaN or infinite"):
         train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=FAST)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,8 +1,9 @@
 """Triples, grouped: a query, a positive and its negatives by id, with rank, score and source of each."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,6 +66,14 @@ class Triples:
     def count(self) -> int:
         """How many (query, positive, negative) triples the groups hold."""
         return sum(len(group.negatives) for group in self.groups)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every group, in order."""
+        digest = hashlib.sha256()
+        for group in self.groups:
+            digest.update(json.dumps(astuple(group)).encode())
+        return digest.hexdigest()
 
     def texts(self, collection: Collection) -> Iterator[tuple[str, str, str]]:
         """Every triple as (anchor, positive, negative) text.

@@ -59,7 +59,7 @@ class GroupCollator:
         self.groups = triples.groups
         self.collection = collection
         self.preprocess: Callable[..., dict[str, Any]] = encoder.model.preprocess
-        self.count_tokens = encoder.count_tokens
+        self.count_tokens, self.max_length = encoder.count_tokens, encoder.max_length_tokens
         self.prompts = {"query": encoder.prompt("query"), "document": encoder.prompt("document")}
         self.text_of = self._text_numbers()
         self.relevant = self._relevant_texts()
@@ -91,7 +91,8 @@ class GroupCollator:
         queries = self._queries(groups)
         rows = self._distinct_documents(groups)
         texts = [self.collection.texts[row] for row in rows]
-        lengths = self.count_tokens(texts)
+        uncut = self.count_tokens([*queries, *texts], cut=False)
+        lengths = [min(length, self.max_length) for length in uncut[len(queries) :]]
         order = sorted(range(len(rows)), key=lambda place: (-lengths[place], place))
         rows, texts = [rows[place] for place in order], [texts[place] for place in order]
         batch = self._bucket(0, list(queries), "query")
@@ -99,7 +100,11 @@ class GroupCollator:
             batch |= self._bucket(number, texts[bucket], "document")
         anchors = [queries[self.collection.query_texts[group.query_id]] for group in groups]
         relations = self._relations(groups, rows)
-        batch["label"] = {"anchors": torch.tensor(anchors), "relations": torch.from_numpy(relations)}
+        batch["label"] = {
+            "anchors": torch.tensor(anchors),
+            "relations": torch.from_numpy(relations),
+            "truncated": torch.tensor(sum(length > self.max_length for length in uncut)),
+        }
         return batch
 
     def _queries(self, groups: Sequence[Group]) -> dict[str, int]:

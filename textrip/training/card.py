@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from textrip.training.loss import BY_STRATEGY
+from textrip.training.names import BY_STRATEGY
 
 _CARD = """---
 library_name: sentence-transformers

@@ -1,14 +1,12 @@
 """Distances between vectors: lower is closer, float32, with gradients that stay finite where it is 0."""
 
 import math
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Distance = Literal["cosine", "euclidean", "squared-euclidean", "manhattan"]
-DISTANCES: tuple[Distance, ...] = get_args(Distance)
+from textrip.training.names import Distance
 
 
 def distance_matrix(anchors: Tensor, documents: Tensor, distance: Distance) -> Tensor:

@@ -1,23 +1,20 @@
 """A loss = distances, relations, a formula: encode a batch once, hand all losses the same two matrices."""
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from textrip.training.distance import Distance, distance_matrix
+from textrip.training.distance import distance_matrix
 from textrip.training.losses.contrastive import contrastive_loss, online_contrastive_loss
 from textrip.training.losses.quadruplet import quadruplet_loss
 from textrip.training.losses.smooth import smooth_hardest_loss
-from textrip.training.losses.strategies import CHOOSE, Strategy
+from textrip.training.losses.strategies import CHOOSE
 from textrip.training.losses.triplet import hinge, soft_margin, triplet_loss
+from textrip.training.monitor import Monitor
+from textrip.training.names import Distance, Loss, Strategy
 from textrip.training.relations import Batch
-
-Loss = Literal["triplet", "soft-margin", "smooth", "contrastive", "online-contrastive", "quadruplet"]
-LOSSES: tuple[Loss, ...] = get_args(Loss)
-# The losses that choose their negatives by a strategy; the others see every pair of the batch.
-BY_STRATEGY: tuple[Loss, ...] = ("triplet", "soft-margin")
 
 
 def formula(
@@ -56,8 +53,16 @@ class GroupLoss(nn.Module):
     Called by SentenceTransformerTrainer with the collator's buckets and relations (see batch.py).
     """
 
-    def __init__(self, model: nn.Module, *, distance: Distance, of: Callable[[Batch], Tensor]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        distance: Distance,
+        of: Callable[[Batch], Tensor],
+        monitor: Monitor | None = None,
+    ) -> None:
         super().__init__()
+        self.monitor = monitor
         self.model = model
         self.distance = distance
         self.of = of
@@ -67,13 +72,23 @@ class GroupLoss(nn.Module):
 
         Args:
             features: Buckets of texts: the queries, then the documents.
-            labels: "anchors" (b,) int64, each anchor's row among the queries; "relations" (b, n) int8.
+            labels: "anchors" (b,) int64, each anchor's row among the queries; "relations" (b, n) int8;
+                "truncated" () int64, how many of the texts were cut.
 
         Returns:
             () float32.
         """
-        embeddings = torch.cat([self.model(bucket)["sentence_embedding"].float() for bucket in features])
-        return self.of(self.batch(embeddings, labels))
+        embeddings = self.encode(features)
+        batch = self.batch(embeddings, labels)
+        loss = self.of(batch)
+        if self.monitor is not None:
+            tokens = sum(int(bucket["attention_mask"].sum()) for bucket in features)
+            self.monitor.watch(batch, embeddings, labels, tokens, loss)
+        return loss
+
+    def encode(self, features: list[dict[str, Any]]) -> Tensor:
+        """The distinct texts of a batch as vectors: (q + n, d) float32."""
+        return torch.cat([self.model(bucket)["sentence_embedding"].float() for bucket in features])
 
     def batch(self, embeddings: Tensor, labels: dict[str, Tensor]) -> Batch:
         """The matrices of a batch: embeddings (q + n, d), the queries first."""

@@ -1,11 +1,21 @@
 """How an encoder is trained: one frozen record, checked once, saved beside the model."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from textrip.errors import InputError
-from textrip.training.distance import DISTANCES, Distance
-from textrip.training.loss import BY_STRATEGY, LOSSES, Loss
-from textrip.training.losses.strategies import STRATEGIES, Strategy
+from textrip.training.names import (
+    BY_STRATEGY,
+    DISTANCES,
+    LOSSES,
+    MARGINLESS,
+    ON_COLLAPSE,
+    STRATEGIES,
+    Distance,
+    Loss,
+    OnCollapse,
+    Strategy,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +33,16 @@ class TrainSettings:
             semi-hard, or mixed (every mined one and the hardest of the batch).
         hardest_positive: Compare with the farthest relevant document of the batch; else with the group's own.
         distance: cosine, euclidean, squared-euclidean or manhattan.
-        margin: In units of the distance.
+        margin: In units of the distance; auto chooses it so that half of the mined triples cost
+            something at the start (see choose.py).
         temperature: The smooth loss's, in units of the distance.
         second_margin: The quadruplet loss's second one; half of the margin where None.
         weight_decay: For matrices; biases and LayerNorm have none.
         warmup_share: Of all steps.
         max_gradient_norm: Longer gradients are clipped.
         dropout: Leave the base's dropout on. Off, a step on a CPU costs a quarter less.
+        on_collapse: When all vectors become alike: stop, rollback (to the best on dev, at half the rate) or
+            warn.
         seed: For order and dropout.
     """
 
@@ -41,13 +54,14 @@ class TrainSettings:
     strategy: Strategy = "batch-hard"
     hardest_positive: bool = False
     distance: Distance = "cosine"
-    margin: float = 0.2
+    margin: float | Literal["auto"] = "auto"
     temperature: float = 0.05
     second_margin: float | None = None
     weight_decay: float = 0.01
     warmup_share: float = 0.1
     max_gradient_norm: float = 1.0
     dropout: bool = False
+    on_collapse: OnCollapse = "stop"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,6 +80,10 @@ class TrainSettings:
             problems.append(f"strategy is {self.strategy!r}, one of {', '.join(STRATEGIES)} was expected")
         if self.distance not in DISTANCES:
             problems.append(f"distance is {self.distance!r}, one of {', '.join(DISTANCES)} was expected")
+        if self.on_collapse not in ON_COLLAPSE:
+            problems.append(
+                f"on_collapse is {self.on_collapse!r}, one of {', '.join(ON_COLLAPSE)} was expected"
+            )
         if self.batch_queries == 1 and not (self.loss in BY_STRATEGY and self.strategy == "mined"):
             what = f"strategy {self.strategy}" if self.loss in BY_STRATEGY else f"loss {self.loss}"
             problems.append(
@@ -73,13 +91,11 @@ class TrainSettings:
             )
         problems += [
             f"{name} is {value:g}, a number above 0 was expected"
-            for name, value in (
-                ("margin", self.margin),
-                ("temperature", self.temperature),
-                ("second_margin", self.second_margin),
-            )
+            for name, value in (("temperature", self.temperature), ("second_margin", self.second_margin))
             if value is not None and not value > 0
         ]
+        if self.margin != "auto" and not (self.margin > 0 or (self.margin == 0 and self.loss in MARGINLESS)):
+            problems.append(f"margin is {self.margin}, a number above 0 or auto was expected")
         if not 0 <= self.warmup_share < 1:
             problems.append(f"warmup_share is {self.warmup_share:g}, a share below 1 was expected")
         if problems:

@@ -1,113 +1,47 @@
 """Training: SentenceTransformerTrainer over grouped triples, the best step on dev is what is saved."""
 
-import math
-import tempfile
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from sentence_transformers.base.evaluation import BaseEvaluator
-from torch import nn
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import TextripError
+from textrip.errors import StorageError, TextripError
 from textrip.files import refuse_existing, replacing, write_json
 from textrip.mining.triples import Triples
-from textrip.progress import Advance, advancing, say
+from textrip.progress import advancing, say
 from textrip.provenance import provenance
 from textrip.training.batch import GroupCollator, QuerySampler
 from textrip.training.card import model_card
+from textrip.training.choose import Choice, choose
+from textrip.training.dev import BestOnDev, DevEvaluation
+from textrip.training.diagnosis import Diagnosis
+from textrip.training.log import Log
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.margin import require_possible
+from textrip.training.monitor import Monitor
+from textrip.training.names import MARGINLESS
 from textrip.training.relations import Batch
+from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
+from textrip.training.survey import survey
+from textrip.training.trainer import Bar, Checkpoints, GroupTrainer, arguments, without_dropout
+from textrip.training.watch import Watch
 
 KIND = "textrip-model"
 FORMAT = 1
-DEV_MEASURE = "nDCG@10"
-
-DevEvaluation = Callable[[Encoder], float]
-
-
-@dataclass
-class _BestOnDev(BaseEvaluator):  # type: ignore[misc]
-    """Measures the encoder when the trainer asks, and keeps the best weights; the start takes part."""
-
-    encoder: Encoder
-    evaluate: DevEvaluation
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best_step: int = 0
-    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self.primary_metric = DEV_MEASURE
-
-    def __call__(
-        self, model: Any = None, output_path: str | None = None, epoch: float = 0, steps: int = 0
-    ) -> dict[str, float]:
-        score = self.evaluate(self.encoder)
-        say(f"epoch {epoch:g}: dev {DEV_MEASURE} {score:.4f}")
-        if all(score > earlier[DEV_MEASURE] for earlier in self.history):
-            self.best_step = steps
-            self.best_weights = {
-                name: tensor.detach().cpu().clone()
-                for name, tensor in self.encoder.model.state_dict().items()
-            }
-        self.history.append({"epoch": epoch, "step": steps, DEV_MEASURE: score})
-        return {DEV_MEASURE: score}
-
-
-class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
-    """The library's trainer with our batches, and without its model card (which would ask the hub)."""
-
-    sampler: QuerySampler
-
-    def get_batch_sampler(self, *_args: Any, **_kwargs: Any) -> QuerySampler:
-        return self.sampler
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        pass
-
-
-class _Steps(TrainerCallback):  # type: ignore[misc]
-    """Moves the bar and keeps the loss curve."""
-
-    def __init__(self, advance: Advance) -> None:
-        self.advance = advance
-        self.losses: list[dict[str, float]] = []
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
-        self.advance(1)
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_kwargs: Any
-    ) -> None:
-        if logs and "loss" in logs:
-            self.losses.append({"step": state.global_step, "loss": float(logs["loss"])})
-            if not math.isfinite(float(logs["loss"])):
-                control.should_training_stop = True  # nothing comes back from there
-
-
-@contextmanager
-def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Every dropout of the model off inside the block, and as it was after it."""
-    before = [(module, module.p) for module in model.modules() if isinstance(module, nn.Dropout)]
-    try:
-        for module, _ in before:
-            module.p = 0.0
-        yield
-    finally:
-        for module, p in before:
-            module.p = p
+CHECKPOINT_MINUTES = 5.0
+# Weights, gradients' two moments and the best weights, twice over while the next checkpoint is written.
+_WEIGHTS_ON_DISK = 8
 
 
 def train(
@@ -118,9 +52,17 @@ def train(
     *,
     settings: TrainSettings | None = None,
     evaluate_dev: DevEvaluation | None = None,
+    run: RunFolder | None = None,
+    resume: bool = False,
+    request: dict[str, Any] | None = None,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     force: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune an encoder with triplet loss and save it as a sentence-transformers folder.
+
+    Until `output` is complete, checkpoints lie in the run's folder beside it. A run that was interrupted
+    or killed goes on from the newest with `resume`, and on a CPU it reaches the weights of a run that was
+    not interrupted, bit by bit.
 
     Args:
         collection: Where the triples' texts are looked up, and whose judgments mask in-batch negatives.
@@ -130,98 +72,197 @@ def train(
         settings: How to train.
         evaluate_dev: nDCG@10 of an encoder on the dev split; asked before the first step and after every
             epoch. The best of these weights are saved, the untuned ones where no step was better.
-        force: Overwrite `output`.
+        run: The run's folder; OUTPUT.unfinished where None. It is removed when `output` is complete.
+        resume: Go on with a run that was begun with the same data, triples, base and settings.
+        request: Saved in the run's folder for the caller, who may want it to resume.
+        checkpoint_minutes: So often a checkpoint is saved, besides after every epoch.
+        force: Overwrite `output`, and an unfinished run of it.
 
     Returns:
         The manifest that lies beside the model as manifest.json.
 
     Raises:
         InputError: a setting, or triples that do not belong to the collection; before any step is taken.
-        TextripError: the loss became NaN or infinite.
+        MismatchError: the run to resume was begun with something else.
+        StorageError: the disk has too little space, or refused.
+        TextripError: the loss became NaN or infinite, or the memory is too small.
     """
     settings = settings or TrainSettings()
     refuse_existing(output, force=force)
-    unit_vectors = type(encoder.model[-1]).__name__ == "Normalize"
-    require_possible(
-        settings.margin, settings.distance, dimension=encoder.dimension, unit_vectors=unit_vectors
-    )
-    base = {"name": encoder.name, "fingerprint": encoder.fingerprint}
-    if settings.max_length_tokens is not None:
-        encoder = Encoder(encoder.model, encoder.name, max_length_tokens=settings.max_length_tokens)
-    best = None if evaluate_dev is None else _BestOnDev(encoder, evaluate_dev)
-    started = time.perf_counter()
-    if best is not None:
-        best()
-    losses, steps = _run(collection, triples, encoder, settings, best)
-    if best is not None:
-        encoder.model.load_state_dict(best.best_weights)
-    manifest = {
-        "kind": KIND,
-        "format": FORMAT,
-        "base": base,
-        "fingerprint": encoder.fingerprint,
-        "data": {
-            "collection": collection.name,
-            "collection_sha256": collection.fingerprint,
-            "queries": len({group.query_id for group in triples.groups}),
-            "groups": len(triples),
-            "triples": triples.count,
-            "mining": triples.provenance.get("settings"),
-        },
-        "settings": asdict(settings),
-        "device": encoder.device,
-        "steps": steps,
-        "kept_step": steps if best is None else best.best_step,
-        "dev": [] if best is None else best.history,
-        "losses": losses,
-        "seconds": round(time.perf_counter() - started, 1),
-        **provenance(),
-    }
-    with replacing(output, force=force) as temporary:
-        encoder.model.save_pretrained(str(temporary), safe_serialization=True, create_model_card=False)
-        (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
-        write_json(temporary / "manifest.json", manifest)
+    job = _Job(collection, triples, encoder, settings, run or RunFolder.beside(output))
+    began = time.perf_counter()
+    asked = job.asked()
+    if resume:
+        job.run.require(asked)
+    else:
+        job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
+    chosen = job.choose() if settings.margin == "auto" else None
+    if not resume:
+        job.run.begin({**asked, "request": request}, force=force)
+    try:
+        manifest = job.train(evaluate_dev, checkpoint_minutes)
+        manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
+        manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
+        with replacing(output, force=force) as temporary:
+            job.encoder.model.save_pretrained(
+                str(temporary), safe_serialization=True, create_model_card=False
+            )
+            (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
+            write_json(temporary / "manifest.json", manifest)
+            shutil.copyfile(job.log.path, temporary / "log.jsonl")
+    except BaseException as stopped:
+        _leave(job.run, stopped)
+        raise
+    job.run.remove()
     return manifest
 
 
-def _run(
-    collection: Collection,
-    triples: Triples,
-    encoder: Encoder,
-    settings: TrainSettings,
-    best: _BestOnDev | None,
-) -> tuple[list[dict[str, float]], int]:
-    """The steps themselves: losses and how many steps were taken."""
-    sampler = QuerySampler(triples.groups, batch_queries=settings.batch_queries, seed=settings.seed)
-    loss = GroupLoss(encoder.model, distance=settings.distance, of=_formula(settings))
-    total = len(sampler) * settings.epochs
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        if not settings.dropout:
-            stack.enter_context(without_dropout(encoder.model))
-        callback = _Steps(stack.enter_context(advancing("training", total)))
-        trainer = _Trainer(
-            model=encoder.model,
-            args=_arguments(settings, encoder, folder, total, evaluated=best is not None),
-            train_dataset=Dataset.from_dict({"group": list(range(len(triples)))}),
-            loss=loss,
-            evaluator=best,
-            data_collator=GroupCollator(triples, collection, encoder),
-            callbacks=[callback],
+def _leave(run: RunFolder, stopped: BaseException) -> None:
+    """Say what is left of a run that stops here; remove it where it is not worth going on with."""
+    best = run.newest_best()
+    hopeless = isinstance(stopped, TextripError) and not isinstance(stopped, StorageError)
+    if best is None and (hopeless or not run.checkpoints()):
+        run.remove()
+        return
+    if not hopeless:
+        say(f"go on with: textrip train --resume {run.path}")
+    if best is not None:
+        say(f"the best weights so far on dev are kept: {best}")
+
+
+@dataclass
+class _Job:
+    """One training, and what its parts share."""
+
+    collection: Collection
+    triples: Triples
+    base: Encoder
+    settings: TrainSettings
+    run: RunFolder
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        unit_vectors = type(self.base.model[-1]).__name__ == "Normalize"
+        if settings.margin != "auto":
+            require_possible(
+                settings.margin, settings.distance, dimension=self.base.dimension,
+                unit_vectors=unit_vectors, or_none=settings.loss in MARGINLESS,
+            )  # fmt: skip
+        self.base_identity = {"name": self.base.name, "fingerprint": self.base.fingerprint}
+        self.encoder = self.base
+        if settings.max_length_tokens is not None:
+            self.encoder = Encoder(
+                self.base.model, self.base.name, max_length_tokens=settings.max_length_tokens
+            )
+        self.collator = GroupCollator(self.triples, self.collection, self.encoder)
+        self.sampler = QuerySampler(
+            self.triples.groups, batch_queries=settings.batch_queries, seed=settings.seed
         )
-        trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for data
-        trainer.sampler = sampler
-        trainer.train()
-    broken = next((entry for entry in callback.losses if not math.isfinite(entry["loss"])), None)
-    if broken is not None:
-        raise TextripError(
-            f"the loss became NaN or infinite by step {broken['step']}; "
-            "lower --learning-rate, and look at the base's vectors"
+        self.log = Log(self.run.path / "log.jsonl")
+
+    def asked(self) -> dict[str, Any]:
+        """What a resumed run must have in common with the one that was begun."""
+        return {
+            "base": self.base_identity,
+            "collection_sha256": self.collection.fingerprint,
+            "triples_sha256": self.triples.fingerprint,
+            "settings": asdict(self.settings),
+        }
+
+    def choose(self) -> Choice:
+        """Put a number in place of an auto margin."""
+        loss = GroupLoss(self.encoder.model, distance=self.settings.distance, of=_nothing)
+        found = survey(
+            loss, self.collator, batch_queries=self.settings.batch_queries, seed=self.settings.seed
         )
-    return callback.losses, int(trainer.state.global_step)
+        choice = choose(self.settings, found)
+        say(str(choice))
+        self.settings = choice.settings
+        return choice
+
+    def train(self, evaluate_dev: DevEvaluation | None, checkpoint_minutes: float) -> dict[str, Any]:
+        """Take the steps, give the encoder its best weights, and say what was done."""
+        checkpoint = self.run.newest_checkpoint()
+        memory: dict[str, Any] = {} if checkpoint is None else checkpoint[1]
+        best = None
+        if evaluate_dev is not None:
+            best = BestOnDev(self.encoder, evaluate_dev, self.run, history=memory.get("dev", []))
+        self.run.prune(best.best_step if best is not None and checkpoint is not None else None)
+        if best is not None and checkpoint is None:
+            best()
+        self.log.resume(0 if checkpoint is None else memory["step"])
+        steps, stopped = self._steps(best, checkpoint, checkpoint_minutes)
+        if best is not None:
+            best.restore_best()
+        return {
+            "kind": KIND,
+            "format": FORMAT,
+            "base": self.base_identity,
+            "fingerprint": self.encoder.fingerprint,
+            "data": {
+                "collection": self.collection.name,
+                "collection_sha256": self.collection.fingerprint,
+                "queries": len({group.query_id for group in self.triples.groups}),
+                "groups": len(self.triples),
+                "triples": self.triples.count,
+                "mining": self.triples.provenance.get("settings"),
+            },
+            "settings": asdict(self.settings),
+            "device": self.encoder.device,
+            "steps": steps,
+            "kept_step": steps if best is None else best.best_step,
+            "dev": [] if best is None else best.history,
+            "losses": [{"step": entry["step"], "loss": entry["loss"]} for entry in self.log.entries],
+            "stopped": None if stopped is None else str(stopped),
+        }
+
+    def _steps(
+        self,
+        best: BestOnDev | None,
+        checkpoint: tuple[Path, dict[str, Any]] | None,
+        checkpoint_minutes: float,
+    ) -> tuple[int, Diagnosis | None]:
+        """Take the steps: how many were taken, and why no more."""
+        settings, per_epoch = self.settings, len(self.sampler)
+        assert settings.margin != "auto"
+        monitor = Monitor(settings.margin)
+        monitor.restore([] if checkpoint is None else checkpoint[1]["window"])
+        watch = Watch(
+            monitor, self.log, settings.on_collapse, restore=None if best is None else best.restore_best
+        )
+        total = per_epoch * settings.epochs
+        with ExitStack() as stack:
+            if not settings.dropout:
+                stack.enter_context(without_dropout(self.encoder.model))
+            advance = stack.enter_context(advancing("training", total))
+            trainer = GroupTrainer(
+                model=self.encoder.model,
+                args=arguments(settings, self.encoder, str(self.run.path), total, evaluated=best is not None),
+                train_dataset=Dataset.from_dict({"group": list(range(len(self.triples)))}),
+                loss=GroupLoss(
+                    self.encoder.model, distance=settings.distance, of=_formula(settings), monitor=monitor
+                ),
+                evaluator=best,
+                data_collator=self.collator,
+                callbacks=[Bar(advance), watch, Checkpoints(checkpoint_minutes, per_epoch)],
+            )
+            trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for data
+            trainer.sampler, trainer.run = self.sampler, self.run
+            trainer.memory = lambda: {
+                "step": int(trainer.state.global_step),
+                "window": monitor.state(),
+                "dev": [] if best is None else best.history,
+                "best_step": None if best is None else best.best_step,
+            }
+            stack.enter_context(_memory_errors(settings))
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[0]))
+        if watch.stopped is not None and watch.stopped.name == "not a number":
+            raise TextripError(str(watch.stopped))
+        return int(trainer.state.global_step), watch.stopped
 
 
 def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:
+    assert settings.margin != "auto"
     second = settings.margin / 2 if settings.second_margin is None else settings.second_margin
     return formula(
         settings.loss, strategy=settings.strategy, margin=settings.margin, temperature=settings.temperature,
@@ -229,29 +270,19 @@ def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:
     )  # fmt: skip
 
 
-def _arguments(
-    settings: TrainSettings, encoder: Encoder, folder: str, total_steps: int, *, evaluated: bool
-) -> SentenceTransformerTrainingArguments:
-    device = encoder.model.device.type
-    return SentenceTransformerTrainingArguments(
-        output_dir=folder,
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch_queries,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=round(settings.warmup_share * total_steps),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_gradient_norm,
-        seed=settings.seed,
-        # float32 master weights; autocast only where the hardware has bf16 (a CPU is slower with it).
-        bf16=device == "cuda" and torch.cuda.is_bf16_supported(),
-        use_cpu=device == "cpu",
-        dataloader_pin_memory=device == "cuda",
-        remove_unused_columns=False,
-        eval_strategy="epoch" if evaluated else "no",
-        save_strategy="no",
-        logging_steps=10,
-        logging_nan_inf_filter=False,
-        report_to=[],
-        disable_tqdm=True,
-    )
+def _nothing(batch: Batch) -> torch.Tensor:
+    return batch.distances.sum() * 0
+
+
+@contextmanager
+def _memory_errors(settings: TrainSettings) -> Iterator[None]:
+    """Say which option lowers the need, in place of an allocator's words."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
+            raise
+        raise TextripError(
+            f"out of memory with {settings.batch_queries} queries a batch; lower --batch-queries, "
+            "--max-length-tokens or --negatives"
+        ) from error

@@ -6,15 +6,12 @@ negative) distances of one shape, and which of them count.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from textrip.training.names import Strategy
 from textrip.training.relations import Batch, farthest, nearest
-
-Strategy = Literal["mined", "batch-all", "batch-hard", "semi-hard", "mixed"]
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,151 @@
+"""How a command gets its options: its own, the groups that it shares with others, and the common ones.
+
+An option given wins over its environment variable (TEXTRIP_<COMMAND>_<OPTION>, shown by --help), which
+wins over --config FILE, which wins over the default.
+"""
+
+import inspect
+import os
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textrip.cli import output
+from textrip.errors import InputError
+
+COMMON = "Common options"
+
+
+@dataclass(frozen=True)
+class OptionGroup:
+    """Options that several commands share, and the one value that they make.
+
+    Attributes:
+        argument: The parameter of a command's function that gets the value.
+        options: By name the type, typer's option and the default.
+        make: The value, from the group's values and the command's own ones (a seed, say).
+    """
+
+    argument: str
+    options: dict[str, tuple[Any, Any, Any]]
+    make: Callable[[dict[str, Any], dict[str, Any]], Any]
+
+
+def command(
+    app: typer.Typer, name: str, *groups: OptionGroup
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function as a command with the common options and those of groups.
+
+    Args:
+        app: The program.
+        name: What is typed.
+        groups: The function takes one argument for each, by the group's name.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        made = {group.argument for group in groups}
+        signature = inspect.signature(function, eval_str=True)
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in signature.parameters.values()
+            if parameter.name not in made
+        ]
+        for options in (*(group.options for group in groups), _COMMON):
+            parameters += [_parameter(option, *value) for option, value in options.items()]
+
+        def run(**values: Any) -> Any:
+            common = {key: values.pop(key) for key in _COMMON}
+            shared = [(group, {key: values.pop(key) for key in group.options}) for group in groups]
+            with _in_force(**common):
+                arguments = {group.argument: group.make(own, values) for group, own in shared}
+                return function(**values, **arguments)
+
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name)(run)
+        return function
+
+    return register
+
+
+def _parameter(name: str, annotation: Any, info: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, info]
+    )
+
+
+@contextmanager
+def _in_force(*, threads: int | None, offline: bool, quiet: bool, **_: Any) -> Iterator[None]:
+    """Put the common options into force for one command."""
+    from textrip import progress
+
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded, which is later
+    with progress.reporting(bars=not quiet, say=None if quiet else output.say):
+        yield
+
+
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make a TOML file's values the defaults: its top level for every command, [train] for train."""
+    if path is None or context.resilient_parsing:
+        return path
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not TOML: {error}") from None
+    command = context.info_name or ""
+    own = values.get(command, {})
+    shared = {name: value for name, value in values.items() if not isinstance(value, dict)}
+    known = {name for name in (parameter.name for parameter in context.command.params) if name}
+    if not isinstance(own, dict):
+        raise InputError(f"{path}: {command!r} is a value, a table [{command}] was expected")
+    unknown = [name for name in own if name.replace("-", "_") not in known]
+    if unknown:
+        raise InputError(
+            f"{path}: [{command}] has {', '.join(unknown)}, which textrip {command} does not know"
+        )
+    merged = {**shared, **own}
+    context.default_map = {name.replace("-", "_"): value for name, value in merged.items()}
+    return path
+
+
+_COMMON = {
+    "threads": (
+        int | None,
+        typer.Option("--threads", min=1, help="CPU threads.", rich_help_panel=COMMON),
+        None,
+    ),
+    "offline": (bool, typer.Option("--offline", help="No network, at all.", rich_help_panel=COMMON), False),
+    "quiet": (
+        bool,
+        typer.Option("--quiet", "-q", help="No progress and no remarks.", rich_help_panel=COMMON),
+        False,
+    ),
+    "verbose": (
+        bool,
+        typer.Option("--verbose", "-v", help="Tracebacks of errors.", rich_help_panel=COMMON),
+        False,
+    ),
+    "config": (
+        Path | None,
+        typer.Option(
+            "--config",
+            help="TOML with defaults.",
+            rich_help_panel=COMMON,
+            is_eager=True,
+            callback=_read_config,
+        ),
+        None,
+    ),
+}

@@ -1,0 +1,101 @@
+"""The groups of options that commands share: columns of a table, how to mine, how to train.
+
+Their defaults are those of the records that they make.
+"""
+
+from typing import Any
+
+import typer
+
+from textrip.cli.command import OptionGroup
+from textrip.data.columns import Columns
+from textrip.errors import InputError
+from textrip.mining.settings import MineSettings
+from textrip.training.names import DISTANCES, LOSSES, ON_COLLAPSE, STRATEGIES
+from textrip.training.settings import TrainSettings
+
+_ROLES = ("id", "title", "text", "anchor", "positive", "negative", "score", "label")
+
+
+def _options(
+    record: type, panel: str, options: dict[str, tuple[Any, str]]
+) -> dict[str, tuple[Any, Any, Any]]:
+    """By field of a record: the type, typer's option with its help, and the record's default."""
+    return {
+        name: (
+            annotation,
+            typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=panel),
+            getattr(record, name),
+        )
+        for name, (annotation, text) in options.items()
+    }
+
+
+COLUMNS = OptionGroup(
+    "columns",
+    {
+        f"{role}_column": (
+            str | None,
+            typer.Option(
+                f"--{role}-column",
+                help=f"The {role}'s column.",
+                rich_help_panel="Columns (where the usual names do not tell)",
+            ),
+            None,
+        )
+        for role in _ROLES
+    },
+    lambda own, _: Columns(**{role: own[f"{role}_column"] for role in _ROLES}),
+)
+
+MINING = OptionGroup(
+    "mining",
+    _options(
+        MineSettings,
+        "Mining",
+        {
+            "negatives": (int, "Mined negatives for a positive, at most."),
+            "depth": (int, "How deep in BM25's ranking a negative may stand."),
+            "skip": (int, "Ranks passed over at the top, where unjudged relevant documents stand."),
+            "sample": (bool, "Draw the negatives from the window; else take the hardest."),
+            "positives": (int, "At most so many positives of a query."),
+        },
+    ),
+    lambda own, others: MineSettings(**own, seed=others["seed"]),
+)
+
+TRAINING = OptionGroup(
+    "settings",
+    _options(
+        TrainSettings,
+        "Training",
+        {
+            "epochs": (int, "An epoch asks every query once."),
+            "batch_queries": (int, "Queries a batch."),
+            "learning_rate": (float, "At its peak."),
+            "warmup_share": (float, "Of all steps; the rate rises over them, and falls linearly after."),
+            "max_length_tokens": (int | None, "Longer texts are cut; the model's own length if not given."),
+            "loss": (str, f"{', '.join(LOSSES)}."),
+            "strategy": (str, f"Negatives of the losses triplet and soft-margin: {', '.join(STRATEGIES)}."),
+            "hardest_positive": (bool, "Compare with the farthest relevant document of the batch."),
+            "distance": (str, f"{', '.join(DISTANCES)}."),
+            "margin": (str, "In units of the distance; auto chooses it from the mined triples."),
+            "temperature": (float, "The smooth loss's, in units of the distance."),
+            "second_margin": (float | None, "The quadruplet loss's; half of --margin where not given."),
+            "weight_decay": (float, "Of matrices; biases and LayerNorm have none."),
+            "max_gradient_norm": (float, "Longer gradients are clipped."),
+            "on_collapse": (str, f"When all vectors become alike: {', '.join(ON_COLLAPSE)}."),
+            "dropout": (bool, "Leave the base's dropout on."),
+        },
+    ),
+    lambda own, others: TrainSettings(**{**own, "margin": _margin(own["margin"])}, seed=others["seed"]),
+)
+
+
+def _margin(given: str | float) -> Any:
+    if given == "auto":
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        raise InputError(f"margin is {given!r}, a number or auto was expected") from None

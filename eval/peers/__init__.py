@@ -1,0 +1,1 @@
+"""Side by side with other packages: quality, speed and memory, as ratios out of one run."""

@@ -1,0 +1,54 @@
+"""`python -m textrip.eval.peers NAME`: run one comparison and print its table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textrip.eval.peers.rows import table, write_rows
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the rows here.")]
+
+
+@app.callback()
+def peers() -> None:
+    """Compare textrip with other packages, side by side in one run on this machine."""
+
+
+@app.command()
+def training(
+    *,
+    data: Annotated[
+        str, typer.Option("--data", help="Whose texts are trained on; what textrip reads.")
+    ] = "stdlib",
+    model: Annotated[str, typer.Option("--model", help="The encoder.")] = "all-MiniLM-L6-v2",
+    negatives: Annotated[
+        list[int] | None, typer.Option("--negatives", help="Mined negatives a query.")
+    ] = None,
+    max_length_tokens: Annotated[
+        int, typer.Option("--max-length-tokens", help="Longer texts are cut.")
+    ] = 128,
+    batch_queries: Annotated[int, typer.Option("--batch-queries", help="Queries a batch.")] = 16,
+    steps: Annotated[int, typer.Option("--steps", min=2, help="Steps measured, after one that is not.")] = 4,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Each system is measured so often, in turn.")
+    ] = 2,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    json: JsonFile = None,
+) -> None:
+    """Triples per second, peak memory and encodings per triple against sentence-transformers' losses."""
+    from textrip.eval.peers.training import Case, compare
+
+    cases = [
+        Case(data, model, k, max_length_tokens, batch_queries, steps, device) for k in negatives or [1, 4, 8]
+    ]
+    rows = compare(cases, rounds=rounds)
+    typer.echo(table(rows, baseline="TripletLoss"))
+    if json is not None:
+        write_rows(json, rows)
+
+
+if __name__ == "__main__":
+    app()

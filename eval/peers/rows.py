@@ -1,0 +1,57 @@
+"""The rows of a comparison: written as JSON, shown as a table with ratios."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from textrip.provenance import provenance
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of one system in one case."""
+
+    peer: str
+    case: str
+    measure: str
+    value: float
+    unit: str
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write the rows as a JSON list; machine, versions and date in a file beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    about = {"machine": platform.machine(), "processor_count": _cores(), **provenance()}
+    path.with_suffix(".about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def table(rows: Sequence[Row], *, baseline: str) -> str:
+    """Markdown: a table for each measure, cases across, with each system's ratio to the baseline's."""
+    parts = []
+    for measure in dict.fromkeys(row.measure for row in rows):
+        chosen = [row for row in rows if row.measure == measure]
+        values = {(row.peer, row.case): row.value for row in chosen}
+        cases = list(dict.fromkeys(row.case for row in chosen))
+        lines = [f"{measure} ({chosen[0].unit})", ""]
+        lines += [f"| | {' | '.join(cases)} |", "|---" * (len(cases) + 1) + "|"]
+        for peer in dict.fromkeys(row.peer for row in chosen):
+            cells = [_cell(values.get((peer, case)), values.get((baseline, case))) for case in cases]
+            lines.append(f"| {peer} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _cell(value: float | None, reference: float | None) -> str:
+    if value is None:
+        return "-"
+    ratio = f" ({value / reference:.2f}x)" if reference else ""
+    return f"{value:,.4g}{ratio}"

@@ -1,0 +1,246 @@
+"""One training step of textrip and of sentence-transformers' losses: same encoder, texts and precision.
+
+Every system gets the same groups: queries, positives and k mined negatives. What differs is what it makes
+of them: TripletLoss needs a row for each triple and encodes three texts a row; the others encode each
+text of a row. A triple is a (query, positive, mined negative) that a step has dealt with.
+
+Each measurement has a process of its own (spawned), so that the peak memory is that system's alone.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from textrip.eval.peers.rows import Row
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained on, and how large a step is."""
+
+    data: str
+    model: str
+    negatives: int
+    max_length_tokens: int
+    batch_queries: int
+    steps: int
+    device: str
+
+    @property
+    def name(self) -> str:
+        """What a table's column says."""
+        return f"k = {self.negatives}"
+
+
+SYSTEMS = (
+    "TripletLoss",
+    "TripletLoss, no dropout",
+    "BatchHardTripletLoss",
+    "MultipleNegativesRankingLoss",
+    "CachedMultipleNegativesRankingLoss",
+    "textrip, dropout on, one bucket",
+    "textrip, dropout on",
+    "textrip",
+)
+
+Step = Callable[[list[int]], Any]
+
+
+def compare(cases: Sequence[Case], *, rounds: int) -> list[Row]:
+    """Measure every system in every case, in turn, `rounds` times; the median of each figure."""
+    context = multiprocessing.get_context("spawn")
+    measured: dict[tuple[str, str, str], list[float]] = {}
+    for case in cases:
+        for _ in range(rounds):
+            for system in SYSTEMS:
+                with context.Pool(1) as pool:
+                    found = pool.apply(measure, (system, case))
+                for name, value in found.items():
+                    measured.setdefault((system, case.name, name), []).append(value)
+                print(f"{case.name}  {system}: {found['triples']:.1f} triples/s", file=sys.stderr)
+    units = {"triples": "per second", "memory": "MB at the peak", "encodings": "texts encoded a triple"}
+    return [
+        Row(system, case, name, statistics.median(values), units[name])
+        for (system, case, name), values in measured.items()
+    ]
+
+
+def measure(system: str, case: Case) -> dict[str, float]:
+    """Triples a second, peak memory in MB and encodings a triple of one system."""
+    import torch
+
+    from textrip.data.formats import read
+    from textrip.encoding.encoder import Encoder
+    from textrip.mining.mine import mine
+    from textrip.mining.settings import MineSettings
+
+    torch.manual_seed(0)
+    collection = read(case.data)
+    queries = case.batch_queries * (case.steps + 1)
+    settings = MineSettings(negatives=case.negatives, positives=1, queries=4 * queries)
+    triples = mine(collection, settings=settings)
+    full = [place for place, group in enumerate(triples.groups) if len(group.negatives) == case.negatives]
+    encoder = Encoder.load(case.model, device=case.device, max_length_tokens=case.max_length_tokens)
+    encoder.model.train()
+    optimiser = torch.optim.AdamW(encoder.model.parameters(), lr=2e-5)
+    counted = _Counted(encoder.model)
+    with ExitStack() as stack:
+        step = _step(system, encoder, collection, triples, stack)
+        seconds = 0.0
+        for number, places in enumerate(_batches(full, case)):
+            began = _clock(encoder.device)
+            optimiser.zero_grad()
+            loss = step(places)
+            loss.backward()
+            optimiser.step()
+            if number == 0:  # the first step warms up
+                counted.texts = 0
+            else:
+                seconds += _clock(encoder.device) - began
+    dealt = case.steps * case.batch_queries * case.negatives
+    return {
+        "triples": dealt / seconds,
+        "memory": _peak_megabytes(encoder.device),
+        "encodings": counted.texts / dealt,
+    }
+
+
+def _batches(places: list[int], case: Case) -> Iterator[list[int]]:
+    size = case.batch_queries
+    wanted = (case.steps + 1) * size
+    if len(places) < wanted:
+        raise SystemExit(
+            f"{case.data} has {len(places)} queries with {case.negatives} negatives, {wanted} needed"
+        )
+    for start in range(0, wanted, size):
+        yield places[start : start + size]
+
+
+class _Counted:
+    """Counts the texts that go through a model."""
+
+    def __init__(self, model: Any) -> None:
+        self.texts = 0
+        model.register_forward_pre_hook(self._count)
+
+    def _count(self, _module: Any, given: tuple[Any, ...]) -> None:
+        self.texts += len(given[0]["input_ids"])
+
+
+def _step(system: str, encoder: Any, collection: Any, triples: Any, stack: ExitStack) -> Step:
+    """A function from places of groups to a loss, by one system."""
+    if system.startswith("textrip"):
+        return _textrip(system, encoder, collection, triples, stack)
+    from sentence_transformers.sentence_transformer import losses
+
+    from textrip.training.trainer import without_dropout
+
+    if system.endswith("no dropout"):
+        stack.enter_context(without_dropout(encoder.model))
+    name = system.partition(",")[0]
+    options = {"mini_batch_size": 16} if name.startswith("Cached") else {}
+    loss = getattr(losses, name)(encoder.model, **options)
+    columns = {"TripletLoss": _rows_of_triples, "BatchHardTripletLoss": _labelled}.get(name, _rows_of_groups)
+
+    def step(places: list[int]) -> Any:
+        import torch
+
+        texts, labels = columns([_texts(triples.groups[place], collection) for place in places])
+        features = [
+            {
+                key: value.to(encoder.device) if isinstance(value, torch.Tensor) else value
+                for key, value in encoder.model.preprocess(column).items()
+            }
+            for column in texts
+        ]
+        return loss(features, None if labels is None else torch.tensor(labels, device=encoder.device))
+
+    return step
+
+
+def _textrip(system: str, encoder: Any, collection: Any, triples: Any, stack: ExitStack) -> Step:
+    from textrip.training import batch
+    from textrip.training.loss import GroupLoss, formula
+    from textrip.training.survey import buckets_of, on_device
+    from textrip.training.trainer import without_dropout
+
+    if "dropout on" not in system:
+        stack.enter_context(without_dropout(encoder.model))
+    if "one bucket" in system:
+        batch._MIN_BUCKET = sys.maxsize  # in this process alone
+    collator = batch.GroupCollator(triples, collection, encoder)
+    of = formula(
+        "triplet",
+        strategy="batch-hard",
+        margin=0.2,
+        temperature=0.05,
+        second_margin=0.1,
+        hardest_positive=False,
+    )
+    loss = GroupLoss(encoder.model, distance="cosine", of=of)
+
+    def step(places: list[int]) -> Any:
+        collated = collator([{"group": place} for place in places])
+        labels = on_device(encoder.model.device, collated.pop("label"))
+        return loss([on_device(encoder.model.device, bucket) for bucket in buckets_of(collated)], labels)
+
+    return step
+
+
+Texts = tuple[str, str, list[str]]
+
+
+def _texts(group: Any, collection: Any) -> Texts:
+    def text(doc_id: str) -> str:
+        return str(collection.texts[collection.doc_row[doc_id]])
+
+    return (
+        collection.query_texts[group.query_id],
+        text(group.positive_id),
+        [text(negative.doc_id) for negative in group.negatives],
+    )
+
+
+def _rows_of_triples(groups: list[Texts]) -> tuple[list[list[str]], None]:
+    """A row for each triple: anchors, positives, negatives."""
+    rows = [(query, positive, negative) for query, positive, negatives in groups for negative in negatives]
+    return [list(column) for column in zip(*rows, strict=True)], None
+
+
+def _rows_of_groups(groups: list[Texts]) -> tuple[list[list[str]], None]:
+    """A row for each query: anchor, positive, k negatives."""
+    rows = [(query, positive, *negatives) for query, positive, negatives in groups]
+    return [list(column) for column in zip(*rows, strict=True)], None
+
+
+def _labelled(groups: list[Texts]) -> tuple[list[list[str]], list[int]]:
+    """One column of texts with labels: a query and its positive have one, every negative its own."""
+    texts, labels = [], []
+    for number, (query, positive, negatives) in enumerate(groups):
+        texts += [query, positive, *negatives]
+        first = len(groups) + len(texts)
+        labels += [number, number, *range(first, first + len(negatives))]
+    return [texts], labels
+
+
+def _clock(device: str) -> float:
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _peak_megabytes(device: str) -> float:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)

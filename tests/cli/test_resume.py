@@ -1,0 +1,55 @@
+"""`textrip train --resume`: after the real signal, and what it refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running import Run
+
+
+def test_kill_9_of_the_command_and_resume(
+    beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """The real signal, to the real command, at a step that the clock chooses."""
+    words = [
+        sys.executable, "-m", "textrip", "train", str(beir_folder), "--model", str(tiny_encoder_folder),
+        "--epochs", "40", "--batch-queries", "4", "--checkpoint-minutes", "0", "--quiet",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole = tmp_path / "whole"
+    subprocess.run([*words, "-o", str(whole)], check=True, env=environment, capture_output=True)
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(
+        [*words, "-o", str(killed)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    unfinished = tmp_path / "killed.unfinished"
+    while process.poll() is None and not list(unfinished.glob("checkpoint-*")):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert unfinished.is_dir()
+    resume = [sys.executable, "-m", "textrip", "train", "--resume", str(unfinished)]
+    subprocess.run(resume, check=True, env=environment, capture_output=True)
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize(("words", "reason"), [
+    (["--resume", "{tmp}/none"], "no such folder; --resume takes MODEL.unfinished of a stopped run"),
+    (["--resume", "{tmp}"], "run.json: no such file or directory"),
+    (["{beir}", "--resume", "{tmp}"], "--resume takes data, output and settings from the run; give nothing"),
+    (["{beir}"], "-o MODEL is missing: textrip train DATA -o MODEL, or textrip train --resume FOLDER"),
+    (["-o", "{tmp}/m"], "DATA-or-TRIPLES is missing"),
+])  # fmt: skip
+def test_what_cannot_be_resumed_is_said(
+    words: list[str], reason: str, textrip: Run, beir_folder: Path, tmp_path: Path
+) -> None:
+    done = textrip("train", *(word.format(tmp=tmp_path, beir=beir_folder) for word in words))
+    assert done.code == 2
+    assert reason in done.err
+    assert len(done.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

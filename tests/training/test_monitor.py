@@ -1,0 +1,268 @@
+"""What the monitor reports is what the batches were, and each diagnosis is provoked by a real training."""
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrip import progress
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.mining.mine import mine
+from textrip.mining.triples import Group, Negative, Triples
+from textrip.records import Document
+from textrip.training.log import Log
+from textrip.training.monitor import Monitor, effective_rank, line, spread
+from textrip.training.relations import Batch, Relation
+from textrip.training.settings import TrainSettings
+from textrip.training.train import train
+
+X, R, P, M, B = Relation
+
+
+@given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 99))
+def test_the_spread_is_the_mean_cosine_distance_of_pairs(n: int, d: int, seed: int) -> None:
+    vectors = torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+    pairs = [
+        1 - float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+        for a, b in itertools.combinations(vectors, 2)
+    ]
+    assert spread(vectors) == pytest.approx(sum(pairs) / len(pairs), abs=1e-5)
+
+
+def test_the_effective_rank_counts_directions() -> None:
+    assert effective_rank(torch.ones(5, 3)) == 0.0
+    assert effective_rank(torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 4.0]])) == pytest.approx(1)
+    # Centred, the corners of a square have two equal singular values.
+    square = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    assert effective_rank(square) == pytest.approx(2)
+    assert effective_rank(torch.full((3, 3), math.nan)) == 0.0
+
+
+def watched(monitor: Monitor, loss: float = 0.5) -> None:
+    distances = torch.tensor([[0.2, 0.5, 0.9], [0.6, 0.1, 0.3]])
+    relations = torch.tensor([[P, M, B], [M, P, R]], dtype=torch.int8)
+    batch = Batch(distances, relations, lambda: torch.zeros(3, 3))
+    vectors = torch.eye(5)
+    monitor.watch(batch, vectors, {"truncated": torch.tensor(1)}, tokens=40, loss=torch.tensor(loss))
+
+
+def test_a_record_is_what_the_batches_were() -> None:
+    monitor = Monitor(margin=0.4)
+    watched(monitor, 0.5)
+    watched(monitor, 0.7)
+    record = monitor.summary()
+    assert record["loss"] == pytest.approx(0.6)
+    # Gaps: .5 - .2 and .6 - .1 mined, .9 - .2 in the batch; margin .4.
+    assert record["active_mined"] == 0.5
+    assert record["active_in_batch"] == 0.0
+    assert record["inverted_mined"] == 0.0
+    assert record["d_ap"] == pytest.approx([0.1, 0.15, 0.2])
+    assert record["d_an"] == pytest.approx([0.5, 0.55, 0.6])
+    assert record["largest_distance"] == pytest.approx(0.9)
+    assert record["spread"] == pytest.approx(1.0)
+    assert record["effective_rank"] == pytest.approx(2)
+    assert record["truncated"] == pytest.approx(0.2)
+    assert record["anchors_without_negatives"] == 0.0
+    assert record["tokens_per_second"] > 0
+    assert record["broken"] is None
+    assert monitor.steps == []
+    text = line({"step": 2, **record})
+    assert "step 2  loss 0.6000  active: mined 50%, in-batch 0%  d_ap 0.10/0.15/0.20" in text
+    assert "cut 20%" in text
+
+
+def test_a_checkpoint_carries_the_steps_since_the_last_record() -> None:
+    one, other = Monitor(margin=0.4), Monitor(margin=0.4)
+    watched(one, 0.5)
+    other.restore(json.loads(json.dumps(one.state())))
+    watched(one, 0.7)
+    watched(other, 0.7)
+    ignored = {"tokens_per_second", "triples_per_second"}
+    first, second = one.summary(), other.summary()
+    assert {k: v for k, v in first.items() if k not in ignored} == {
+        k: v for k, v in second.items() if k not in ignored
+    }
+
+
+def test_the_log_has_no_nan_and_survives_a_half_written_line(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log.jsonl")
+    log.append({"step": 10, "loss": math.nan, "d_ap": [1.0, math.inf]})
+    log.append({"step": 20, "loss": 1.0})
+    log.append({"step": 30, "loss": 1.0})
+    assert json.loads(log.path.read_text().splitlines()[0]) == {"step": 10, "loss": None, "d_ap": [1.0, None]}
+    with log.path.open("a") as stream:
+        stream.write('{"step": 40, "lo')
+    again = Log(log.path)
+    again.resume(20)
+    assert [entry["step"] for entry in again.entries] == [10, 20]
+    assert log.path.read_text().count("\n") == 2
+
+
+# Each diagnosis, provoked.
+
+Provoke = Callable[..., tuple[list[str], dict[str, Any]]]
+
+
+@pytest.fixture
+def provoke(tiny_collection: Collection, tiny_encoder: Encoder, tmp_path: Path) -> Provoke:
+    """Train, and return what was said and the manifest with the log."""
+
+    def go(
+        collection: Collection = tiny_collection,
+        triples: Triples | None = None,
+        evaluate_dev: Callable[[Encoder], float] = lambda _: 0.5,
+        **options: Any,
+    ) -> tuple[list[str], dict[str, Any]]:
+        said: list[str] = []
+        settings = TrainSettings(**{"epochs": 4, "batch_queries": 8, "margin": 0.2, **options})
+        with progress.reporting(bars=False, say=said.append):
+            manifest = train(
+                collection, triples or mine(collection), tiny_encoder, tmp_path / "m", settings=settings,
+                evaluate_dev=evaluate_dev,
+            )  # fmt: skip
+        lines = (tmp_path / "m" / "log.jsonl").read_text().splitlines()
+        return said, {**manifest, "log": [json.loads(text) for text in lines]}
+
+    return go
+
+
+def collection_of(pairs: list[tuple[str, str]], distractors: list[str]) -> Collection:
+    """Queries with one relevant document each."""
+    texts = [*(document for _, document in pairs), *distractors]
+    documents = [Document(f"d{number}", "", text) for number, text in enumerate(texts)]
+    queries = {f"q{number}": query for number, (query, _) in enumerate(pairs)}
+    return Collection.of(
+        "made", documents, queries, {"train": {f"q{n}": {f"d{n}": 1} for n in range(len(pairs))}}
+    )
+
+
+def collapse(encoder: Encoder) -> None:
+    """Give every text the same vector."""
+    with torch.no_grad():
+        for name, parameter in encoder.model.named_parameters():
+            if name.endswith("LayerNorm.weight"):
+                parameter.zero_()
+            if name.endswith("LayerNorm.bias"):
+                parameter.fill_(1.0)
+
+
+def test_collapsed_stops_and_keeps_the_start(tiny_encoder: Encoder, provoke: Provoke) -> None:
+    collapse(tiny_encoder)
+    said, manifest = provoke(epochs=20, learning_rate=1e-8)
+    assert "collapsed: the mean distance between two documents fell from" in manifest["stopped"]
+    assert "the loss is 0.2 at margin 0.2; begin with --strategy semi-hard" in manifest["stopped"]
+    assert manifest["steps"] == 10
+    assert manifest["kept_step"] == 0
+    assert len([words for words in said if words.startswith("collapsed")]) == 1
+
+
+def test_collapsed_goes_on_where_it_shall_only_warn(tiny_encoder: Encoder, provoke: Provoke) -> None:
+    collapse(tiny_encoder)
+    said, manifest = provoke(epochs=10, learning_rate=1e-8, on_collapse="warn")
+    assert manifest["stopped"] is None
+    assert manifest["steps"] == 30
+    assert len([words for words in said if words.startswith("collapsed")]) == 1
+
+
+def test_collapsed_rolls_back_at_half_the_rate_and_stops_in_the_end(
+    tiny_encoder: Encoder, provoke: Provoke
+) -> None:
+    collapse(tiny_encoder)  # what it rolls back to has collapsed too
+    said, manifest = provoke(epochs=20, learning_rate=1e-3, warmup_share=0.0, on_collapse="rollback")
+    assert [words for words in said if words.startswith("rolled back")] == [
+        f"rolled back to the best weights, at half the rate ({time} of at most 3)" for time in (1, 2, 3)
+    ]
+    assert manifest["steps"] == 40
+    assert manifest["stopped"].startswith("collapsed")
+    rates = [entry["learning_rate"] for entry in manifest["log"]]
+    assert rates[1] < 0.6 * rates[0]
+
+
+def test_a_margin_that_cannot_be_met(tiny_encoder: Encoder, provoke: Provoke) -> None:
+    del tiny_encoder.model[2]  # without Normalize a Euclidean distance has no upper limit
+    said, _ = provoke(distance="euclidean", margin=1000.0)
+    assert any(
+        words.startswith("margin cannot be met: margin is 1000, the largest distance") for words in said
+    )
+
+
+def test_one_class_per_batch(tiny_encoder: Encoder, provoke: Provoke) -> None:
+    documents = [
+        Document(f"d{number}", "", text) for number, text in enumerate(["rose", "tulip", "soil", "seed"])
+    ]
+    judged = {f"q{query}": {f"d{number}": 1 for number in range(4)} for query in range(4)}
+    queries = {f"q{query}": f"plants {query}" for query in range(4)}
+    collection = Collection.of("alike", documents, queries, {"train": judged})
+    groups = [Group(f"q{query}", f"d{query}", ()) for query in range(4)]
+    said, _ = provoke(collection, Triples(groups), epochs=10)
+    assert any(
+        words.startswith("one class per batch: no anchor of the last batches had a negative")
+        for words in said
+    )
+
+
+def test_all_easy(provoke: Provoke) -> None:
+    words = ["rose", "wave", "oven", "violin", "orbit", "tulip", "boat", "flour"]
+    collection = collection_of([(f"{word} {word}", f"{word} {word} {word}") for word in words], [])
+    groups = [
+        Group(f"q{n}", f"d{n}", (Negative(f"d{(n + 1) % 8}", 1, 1.0, "bm25"),)) for n in range(len(words))
+    ]
+    said, _ = provoke(collection, Triples(groups), epochs=10, margin=1e-4, learning_rate=1e-6)
+    assert any(
+        words.startswith("all easy: at most 0.0% of the triples cost anything; mine") for words in said
+    )
+
+
+def test_negatives_nearer_than_positives(provoke: Provoke) -> None:
+    words = ["rose", "wave", "oven", "violin", "orbit", "tulip", "boat", "flour"]
+    pairs = [(f"{word} {word}", f"{words[n - 3]} dust salt") for n, word in enumerate(words)]
+    collection = collection_of(pairs, [f"{word} {word} {word}" for word in words])
+    groups = [Group(f"q{n}", f"d{n}", (Negative(f"d{n + 8}", 1, 1.0, "bm25"),)) for n in range(len(words))]
+    said, _ = provoke(collection, Triples(groups), epochs=10, learning_rate=1e-6)
+    assert any(
+        words.startswith("negatives nearer than positives: in 100% of the mined triples") for words in said
+    )
+
+
+def test_exploding(tiny_encoder: Encoder, provoke: Provoke) -> None:
+    del tiny_encoder.model[2]
+    asked = 0
+
+    def flip_a_bit(encoder: Encoder) -> float:
+        nonlocal asked
+        asked += 1
+        if asked == 14:  # after 13 epochs of 3 steps, and 3 records
+            with torch.no_grad():
+                list(encoder.model.parameters())[-4].mul_(64)
+        return 0.5
+
+    said, _ = provoke(
+        epochs=20, learning_rate=1e-5, distance="squared-euclidean", margin=1.0, on_collapse="warn",
+        evaluate_dev=flip_a_bit,
+    )  # fmt: skip
+    assert any(words.startswith("exploding: the gradient's norm is") for words in said), said
+
+
+def test_a_healthy_run_has_no_diagnosis(provoke: Provoke) -> None:
+    said, manifest = provoke(epochs=10, learning_rate=1e-3, margin="auto")
+    assert manifest["stopped"] is None
+    names = (
+        "collapsed",
+        "margin cannot",
+        "one class",
+        "all easy",
+        "negatives nearer",
+        "exploding",
+        "not a number",
+    )
+    assert not [words for words in said if words.startswith(names)]
+    assert [words for words in said if words.startswith("step 10 ")]
+    assert [words for words in said if words.startswith("step 30 ")]

@@ -1,0 +1,210 @@
+"""A run that was killed goes on where it was, and ends with the weights of one that was not."""
+
+import contextlib
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from textrip import interrupt
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, MismatchError, StorageError
+from textrip.mining.mine import mine
+from textrip.mining.triples import Triples
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
+from textrip.training.train import train
+from textrip.training.trainer import GroupTrainer
+
+# Dropout on: its random state has to be restored too.
+SETTINGS = TrainSettings(epochs=3, batch_queries=4, learning_rate=1e-3, dropout=True, seed=5)
+STEPS_AN_EPOCH = 6
+
+
+@pytest.fixture
+def triples(tiny_collection: Collection) -> Triples:
+    return mine(tiny_collection)
+
+
+def dev(encoder: Encoder) -> float:
+    """A measure that depends on the weights, so that a wrong resume shows."""
+    return round(float(encoder.encode(["rose tulip"])[0, 0]), 6)
+
+
+class Killed(BaseException):
+    """What stops a run in the middle, as a signal would."""
+
+
+@pytest.fixture
+def run(
+    tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path
+) -> Callable[..., dict[str, object]]:
+    def go(name: str, **options: object) -> dict[str, object]:
+        encoder = Encoder.load(tiny_encoder_folder, device="cpu")
+        return train(
+            tiny_collection, triples, encoder, tmp_path / name, evaluate_dev=dev, checkpoint_minutes=0,
+            **{"settings": SETTINGS, **options},  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    return go
+
+
+def without_time(manifest: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in manifest.items() if name not in {"seconds", "created"}}
+
+
+@pytest.mark.parametrize("step", [1, 5, 6, 7, 11, 13, 17])
+def test_killed_at_a_step_and_resumed_it_ends_as_if_it_had_not_been(
+    step: int, run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("whole")
+    with monkeypatch.context() as patch:
+        training_step = GroupTrainer.training_step
+
+        def die(self: GroupTrainer, *args: object, **kwargs: object) -> object:
+            if self.state.global_step == step:
+                raise Killed
+            return training_step(self, *args, **kwargs)
+
+        patch.setattr(GroupTrainer, "training_step", die)
+        with pytest.raises(Killed):
+            run("killed")
+    assert not (tmp_path / "killed").exists()
+    resumed = run("killed", resume=True)
+    assert without_time(resumed) == without_time(whole)
+    assert not (tmp_path / "killed.unfinished").exists()
+
+
+def test_killed_inside_the_saving_of_a_checkpoint(
+    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("whole")
+    with monkeypatch.context() as patch:
+        save = GroupTrainer._save_optimizer_and_scheduler
+
+        def die(self: GroupTrainer, folder: str) -> None:
+            if self.state.global_step == 9:
+                Path(folder, "optimizer.pt").write_bytes(b"half")
+                raise Killed
+            save(self, folder)
+
+        patch.setattr(GroupTrainer, "_save_optimizer_and_scheduler", die)
+        with pytest.raises(Killed):
+            run("killed")
+    assert [path.name for path in RunFolder(tmp_path / "killed.unfinished").checkpoints()] == [
+        "checkpoint-8", "checkpoint-7",
+    ]  # fmt: skip
+    assert without_time(run("killed", resume=True)) == without_time(whole)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "model.safetensors", "checkpoint.json", "rng_state.pth"])
+def test_a_damaged_checkpoint_is_passed_over(
+    name: str, run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run("whole")
+    stop_at(monkeypatch, run, 10)
+    newest = RunFolder(tmp_path / "killed.unfinished").checkpoints()[0]
+    damaged = bytearray((newest / name).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (newest / name).write_bytes(damaged)
+    assert without_time(run("killed", resume=True)) == without_time(whole)
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, run: Callable[..., dict[str, object]], step: int) -> None:
+    with monkeypatch.context() as patch:
+        training_step = GroupTrainer.training_step
+
+        def die(self: GroupTrainer, *args: object, **kwargs: object) -> object:
+            if self.state.global_step == step:
+                raise Killed
+            return training_step(self, *args, **kwargs)
+
+        patch.setattr(GroupTrainer, "training_step", die)
+        with pytest.raises(Killed):
+            run("killed")
+
+
+def test_a_run_is_not_resumed_with_something_else_and_not_begun_over_another(
+    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, run, 10)
+    with pytest.raises(MismatchError, match=r"was begun with another settings: .*'seed': 5.*now .*'seed': 6"):
+        run("killed", resume=True, settings=TrainSettings(epochs=3, batch_queries=4, seed=6))
+    with pytest.raises(
+        InputError, match="holds a run that was not finished; go on with textrip train --resume"
+    ):
+        run("killed")
+    assert run("killed", force=True)["steps"] == 3 * STEPS_AN_EPOCH
+    with pytest.raises(
+        InputError, match=r"no such folder; --resume takes MODEL\.unfinished of a stopped run"
+    ):
+        run("other", resume=True)
+
+
+def test_what_is_left_of_a_stopped_run_is_its_newest_checkpoints_and_its_best_weights(
+    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    stop_at(monkeypatch, run, 13)
+    folder = RunFolder(tmp_path / "killed.unfinished")
+    assert [path.name for path in folder.checkpoints()] == ["checkpoint-13", "checkpoint-12"]
+    entries = [json.loads(line) for line in (folder.path / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == [10]
+    for best in folder.path.glob("best-*"):
+        assert SentenceTransformer(str(best), device="cpu").encode("rose").shape == (32,)
+
+
+def test_a_run_that_stops_before_its_first_checkpoint_leaves_nothing(
+    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, run, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_before_any_step(
+    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("usage", (), {"free": 1000})
+    monkeypatch.setattr("textrip.training.run_folder.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(StorageError, match=r"has 0 MB left; the run needs \d+ MB for checkpoints"):
+        run("m")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate")])
+def test_out_of_memory_says_which_option_lowers_it(
+    error: Exception, run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(GroupTrainer, "training_step", fail)
+    with pytest.raises(Exception, match="out of memory with 4 queries a batch; lower --batch-queries"):
+        run("m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_that_a_library_dropped_comes_back_at_the_end_of_the_step(
+    run: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training_step = GroupTrainer.training_step
+
+    def drop(self: GroupTrainer, *args: object, **kwargs: object) -> object:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        return training_step(self, *args, **kwargs)
+
+    monkeypatch.setattr(GroupTrainer, "training_step", drop)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        interrupt.listen()
+        with pytest.raises(interrupt.Terminated):
+            run("m")
+    finally:
+        interrupt.listen()  # forgets what was asked
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM that get lost on their way.
+
+Python raises KeyboardInterrupt wherever it happens to be, and where that is a finaliser or a callback out
+of a library's compiled code, the exception is dropped and the program goes on. So the handler also leaves
+a note, and long loops look at it.
+"""
+
+import contextlib
+import signal
+from types import FrameType
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which takes the way of Ctrl-C: what was begun is removed."""
+
+
+_KINDS: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+_asked: list[type[KeyboardInterrupt]] = []
+
+
+def listen() -> None:
+    """Handle both signals in this process; in another thread than the main one nothing is done."""
+    _asked.clear()
+    for number in _KINDS:
+        with contextlib.suppress(ValueError):
+            signal.signal(number, _handle)
+
+
+def _handle(number: int, _frame: FrameType | None) -> None:
+    _asked.append(_KINDS[number])
+    raise _KINDS[number]
+
+
+def raise_if_asked() -> None:
+    """Raise the interrupt that was asked for and lost, if there was one."""
+    if _asked:
+        raise _asked[0]

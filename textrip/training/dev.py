@@ -1,0 +1,53 @@
+"""The dev split decides what is saved: the encoder is measured, and its best weights are kept on disk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sentence_transformers.base.evaluation import BaseEvaluator
+
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.load import load_model
+from textrip.progress import say
+from textrip.training.run_folder import RunFolder
+
+DEV_MEASURE = "nDCG@10"
+
+DevEvaluation = Callable[[Encoder], float]
+
+
+@dataclass
+class BestOnDev(BaseEvaluator):  # type: ignore[misc]
+    """Measures the encoder when the trainer asks, and keeps the best weights; the start takes part."""
+
+    encoder: Encoder
+    evaluate: DevEvaluation
+    run: RunFolder
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.primary_metric = DEV_MEASURE
+
+    @property
+    def best_step(self) -> int:
+        """The step of the best weights: of equals the first."""
+        return int(max(self.history, key=lambda entry: (entry[DEV_MEASURE], -entry["step"]))["step"])
+
+    def __call__(
+        self, model: Any = None, output_path: str | None = None, epoch: float = 0, steps: int = 0
+    ) -> dict[str, float]:
+        """Measure now; the trainer calls this after every epoch."""
+        score = self.evaluate(self.encoder)
+        say(f"epoch {epoch:g}: dev {DEV_MEASURE} {score:.4f}")
+        self.history.append({"epoch": epoch, "step": steps, DEV_MEASURE: score})
+        if self.best_step == steps:
+            self.run.keep_best(self.encoder, steps)
+        return {DEV_MEASURE: score}
+
+    def restore_best(self) -> None:
+        """Give the encoder the weights that were best."""
+        folder = self.run.best(self.best_step)
+        trust_remote_code = self.encoder.model.trust_remote_code  # as the user chose for the base
+        kept = load_model(folder, device=self.encoder.device, trust_remote_code=trust_remote_code)
+        self.encoder.model.load_state_dict(kept.state_dict())

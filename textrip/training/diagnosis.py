@@ -1,0 +1,139 @@
+"""What is wrong with a run, in words and with a remedy, from the monitor's records."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A name, what was seen, and what to do."""
+
+    name: str
+    seen: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.seen}; {self.remedy}"
+
+
+# A spread below this share of the run's first is a collapse, and so is one below the absolute floor.
+_COLLAPSED_SHARE, _COLLAPSED_SPREAD = 0.1, 0.01
+_EXPLODING = 20.0
+_EASY = 0.02
+_INVERTED = 0.75
+
+
+def not_a_number(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+    """The loss is NaN or infinite, and where that came from."""
+    now = entries[-1]
+    if math.isfinite(now["loss"]):
+        return None
+    where = {
+        "vectors": "the encoder's own vectors are not finite",
+        "loss": "the vectors are finite and the loss is not",
+    }[now["broken"]]
+    if len(entries) == 1:
+        origin = "look at the base's weights, or lower --learning-rate"
+    else:
+        origin = f"the steps up to {entries[-2]['step']} were in order: lower --learning-rate"
+    return Diagnosis("not a number", f"by step {now['step']} {where}", origin)
+
+
+def collapsed(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+    """All vectors are alike: the loss is the margin, its gradient is nothing."""
+    first, now = entries[0], entries[-1]
+    if now["spread"] > max(_COLLAPSED_SPREAD, _COLLAPSED_SHARE * first["spread"]):
+        return None
+    return Diagnosis(
+        "collapsed",
+        f"the mean distance between two documents fell from {first['spread']:.2g} to {now['spread']:.2g}, "
+        f"the loss is {now['loss']:.3g} at margin {margin:g}",
+        "begin with --strategy semi-hard or mined, a lower --learning-rate and a longer --warmup-share",
+    )
+
+
+def impossible_margin(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+    """No two texts are as far apart as the margin asks."""
+    now = entries[-1]
+    if not now["largest_distance"] < margin:
+        return None
+    return Diagnosis(
+        "margin cannot be met",
+        f"margin is {margin:g}, the largest distance of the last batches {now['largest_distance']:.3g}",
+        "lower --margin, or leave it at auto",
+    )
+
+
+def all_easy(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+    """Nearly no triple costs anything."""
+    shares = [entries[-1][name] for name in ("active_mined", "active_in_batch")]
+    known = [share for share in shares if share is not None]
+    if not known or max(known) > _EASY:
+        return None
+    return Diagnosis(
+        "all easy",
+        f"at most {max(known):.1%} of the triples cost anything",
+        "mine again with harder negatives (--skip 0, more --negatives), or raise --margin",
+    )
+
+
+def one_class(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+    """The anchors of a batch have no negatives: everything in it is relevant for everyone."""
+    share = entries[-1]["anchors_without_negatives"]
+    if not share or share < 1 - 1e-9:
+        return None
+    return Diagnosis(
+        "one class per batch",
+        "no anchor of the last batches had a negative: all their documents are judged relevant",
+        "raise --batch-queries or --negatives, and look at the judgments",
+    )
+
+
+def inverted(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+    """The mined negatives are nearer than the positives."""
+    share = entries[-1]["inverted_mined"]
+    if share is None or share < _INVERTED:
+        return None
+    return Diagnosis(
+        "negatives nearer than positives",
+        f"in {share:.0%} of the mined triples",
+        "are positive and negative swapped? else they are relevant and were never judged: "
+        "--strategy semi-hard, or --skip the first ranks",
+    )
+
+
+def exploding(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+    """The gradient is far larger than it was."""
+    norms = [entry["grad_norm"] for entry in entries if entry.get("grad_norm") is not None]
+    if len(norms) < 3:  # with fewer there is no usual size
+        return None
+    usual = sorted(norms[:-1])[len(norms[:-1]) // 2]
+    if not norms[-1] > _EXPLODING * max(usual, 1e-3):
+        return None
+    return Diagnosis(
+        "exploding",
+        f"the gradient's norm is {norms[-1]:.3g}, usual is {usual:.3g}",
+        "lower --learning-rate or --max-gradient-norm",
+    )
+
+
+DIAGNOSES: tuple[Callable[[Sequence[Entry], float], Diagnosis | None], ...] = (
+    not_a_number, collapsed, impossible_margin, one_class, all_easy, inverted, exploding,
+)  # fmt: skip
+
+
+def diagnose(entries: Sequence[Entry], margin: float) -> list[Diagnosis]:
+    """Everything that is wrong by the newest of a run's records.
+
+    Args:
+        entries: The records so far, at least one.
+        margin: The loss's.
+    """
+    found = (examine(entries, margin) for examine in DIAGNOSES)
+    diagnoses = [diagnosis for diagnosis in found if diagnosis is not None]
+    broken = [diagnosis for diagnosis in diagnoses if diagnosis.name == "not a number"]
+    return broken or diagnoses

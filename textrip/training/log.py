@@ -1,0 +1,51 @@
+"""The log of a run: JSON lines on disk, one every few steps."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+
+class Log:
+    """Records, in memory and on disk.
+
+    Attributes:
+        entries: Every record so far, in the order of the steps.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: list[dict[str, Any]] = []
+
+    def resume(self, step: int) -> None:
+        """Read what was logged up to a step, and forget what came after: it will be logged again.
+
+        The last line may be half-written, where a process was killed.
+        """
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        for text in lines:
+            try:
+                entry = json.loads(text)
+            except ValueError:
+                break
+            if entry["step"] > step:
+                break
+            self.entries.append(entry)
+        self.path.write_text("".join(map(_line, self.entries)), encoding="utf-8")
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Add one record."""
+        self.entries.append(entry)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(_line(entry))
+
+
+def _line(entry: dict[str, Any]) -> str:
+    """JSON has no NaN and no infinity: they are null, which jq reads."""
+    return json.dumps({name: _finite(value) for name, value in entry.items()}) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

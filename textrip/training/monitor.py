@@ -1,0 +1,194 @@
+"""What a run shows of itself: every few steps one record of the losses, distances and vectors since the last.
+
+Shape letters: b anchors, n distinct documents of a batch, d the length of a vector.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from textrip.training.relations import Batch
+
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one batch showed; plain numbers, so that a checkpoint can carry it."""
+
+    loss: float
+    finite_vectors: bool
+    d_ap: list[float]
+    d_mined: list[float]
+    active_mined: int
+    active_in_batch: int
+    in_batch: int
+    inverted_mined: int
+    anchors: int
+    anchors_with_negatives: int
+    largest_distance: float
+    spread: float
+    effective_rank: float
+    texts: int
+    truncated: int
+    tokens: int
+
+
+class Monitor:
+    """Watches every batch and sums up what it saw.
+
+    Args:
+        margin: The loss's; a triple is active where d_ap - d_an + margin is above 0.
+    """
+
+    def __init__(self, margin: float) -> None:
+        self.margin = margin
+        self.steps: list[Step] = []
+        self._since = time.perf_counter()
+
+    @torch.no_grad()
+    def watch(
+        self, batch: Batch, embeddings: Tensor, labels: dict[str, Tensor], tokens: int, loss: Tensor
+    ) -> None:
+        """Take in one batch.
+
+        Args:
+            batch: Distances and relations.
+            embeddings: (q + n, d) float32, the queries first.
+            labels: The collator's; "truncated" () int64 says how many of the texts were cut.
+            tokens: Without padding.
+            loss: () float32.
+        """
+        distances, positive, mined = batch.distances, batch.positive, batch.mined
+        in_batch = batch.negative & ~mined
+        d_ap = distances.masked_fill(~positive, -torch.inf).amax(dim=1, keepdim=True)  # (b, 1)
+        has_positive = ~torch.isneginf(d_ap)
+        gaps = distances - d_ap  # (b, n)
+        active = (gaps < self.margin) & has_positive
+        documents = embeddings[embeddings.shape[0] - distances.shape[1] :]
+        self.steps.append(
+            Step(
+                loss=float(loss),
+                finite_vectors=bool(torch.isfinite(embeddings).all()),
+                d_ap=d_ap[has_positive].tolist(),
+                d_mined=distances[mined].tolist(),
+                active_mined=int((active & mined).sum()),
+                active_in_batch=int((active & in_batch).sum()),
+                in_batch=int((in_batch & has_positive).sum()),
+                inverted_mined=int(((gaps < 0) & mined & has_positive).sum()),
+                anchors=distances.shape[0],
+                anchors_with_negatives=int(batch.negative.any(dim=1).sum()),
+                largest_distance=float(distances.max()),
+                spread=spread(documents),
+                effective_rank=effective_rank(documents),
+                texts=embeddings.shape[0],
+                truncated=int(labels["truncated"]),
+                tokens=tokens,
+            )
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """One record of the steps since the last; they are forgotten.
+
+        Distances are in units of the loss's distance; quantiles are 10 %, 50 % and 90 %. The spread is the
+        mean cosine distance between two documents of a batch; the effective rank that of the last batch.
+        """
+        steps, seconds = self.steps, time.perf_counter() - self._since
+        self.steps, self._since = [], time.perf_counter()
+        mined = sum(len(step.d_mined) for step in steps)
+        broken = next((step for step in steps if not math.isfinite(step.loss)), None)
+        return {
+            "loss": _mean([step.loss for step in steps]),
+            "active_mined": _share(sum(step.active_mined for step in steps), mined),
+            "active_in_batch": _share(
+                sum(step.active_in_batch for step in steps), sum(step.in_batch for step in steps)
+            ),
+            "inverted_mined": _share(sum(step.inverted_mined for step in steps), mined),
+            "d_ap": _quantiles([value for step in steps for value in step.d_ap]),
+            "d_an": _quantiles([value for step in steps for value in step.d_mined]),
+            "largest_distance": max(step.largest_distance for step in steps),
+            "spread": _mean([step.spread for step in steps]),
+            "effective_rank": steps[-1].effective_rank,
+            "anchors_without_negatives": _share(
+                sum(step.anchors - step.anchors_with_negatives for step in steps),
+                sum(step.anchors for step in steps),
+            ),
+            "truncated": _share(
+                sum(step.truncated for step in steps), sum(step.texts for step in steps)
+            ),
+            "tokens_per_second": sum(step.tokens for step in steps) / seconds,
+            "triples_per_second": sum(len(step.d_mined) + step.in_batch for step in steps) / seconds,
+            "broken": None if broken is None else ("vectors" if not broken.finite_vectors else "loss"),
+        }  # fmt: skip
+
+    def state(self) -> list[dict[str, Any]]:
+        """The steps since the last record, for a checkpoint."""
+        return [asdict(step) for step in self.steps]
+
+    def restore(self, state: Sequence[dict[str, Any]]) -> None:
+        """Go on from a checkpoint."""
+        self.steps = [Step(**step) for step in state]
+
+
+def spread(vectors: Tensor) -> float:
+    """The mean cosine distance between two different rows of (n, d); 0 where all are equal."""
+    n = vectors.shape[0]
+    if n < 2:
+        return 0.0
+    unit = functional.normalize(vectors.float(), dim=-1)
+    # The mean over pairs out of the sum of all rows: |sum|² = n + 2 x the sum over pairs of cosines.
+    return 1 - (float(unit.sum(dim=0).square().sum()) - n) / (n * (n - 1))
+
+
+def effective_rank(vectors: Tensor) -> float:
+    """Exp of the entropy of the singular values of the centred rows of (n, d); between 0 and min(n, d).
+
+    Roy and Vetterli, "The effective rank", EUSIPCO 2007. 0 where all rows are equal or not finite.
+    """
+    if not torch.isfinite(vectors).all():
+        return 0.0
+    values = torch.linalg.svdvals(vectors.float() - vectors.float().mean(dim=0))
+    total = values.sum()
+    if total <= 1e-6:
+        return 0.0
+    shares = values / total
+    return float(torch.exp(-(shares * torch.log(shares.clamp(min=1e-12))).sum()))
+
+
+def line(entry: dict[str, Any]) -> str:
+    """A record as one line for a person."""
+    d_ap, d_an = (_words(entry[name]) for name in ("d_ap", "d_an"))
+    return (
+        f"step {entry['step']}  loss {entry['loss']:.4f}  active: mined {_percent(entry['active_mined'])}, "
+        f"in-batch {_percent(entry['active_in_batch'])}  d_ap {d_ap}  d_an {d_an}  "
+        f"spread {entry['spread']:.2f}  rank {entry['effective_rank']:.0f}  "
+        f"gradient {entry.get('grad_norm', math.nan):.2g}  {entry['tokens_per_second']:,.0f} tokens/s  "
+        f"{entry['triples_per_second']:,.0f} triples/s  cut {_percent(entry['truncated'])}"
+    )
+
+
+def _words(quantiles: list[float] | None) -> str:
+    return "-" if quantiles is None else "/".join(f"{value:.2f}" for value in quantiles)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _quantiles(values: list[float]) -> list[float] | None:
+    return [float(value) for value in np.quantile(values, QUANTILES)] if values else None

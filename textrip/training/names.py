@@ -1,0 +1,22 @@
+"""The names of losses, strategies and distances; without torch, so that a command line can show them."""
+
+from typing import Literal, get_args
+
+Distance = Literal["cosine", "euclidean", "squared-euclidean", "manhattan"]
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
+
+Loss = Literal["triplet", "soft-margin", "smooth", "contrastive", "online-contrastive", "quadruplet"]
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+# The losses that choose their negatives by a strategy; the others see every pair of the batch.
+BY_STRATEGY: tuple[Loss, ...] = ("triplet", "soft-margin")
+
+# Losses of single pairs: their margin is a distance, and not a difference of two.
+OF_PAIRS: tuple[Loss, ...] = ("contrastive", "online-contrastive")
+# Losses that pull on without a margin: 0 is allowed, and what auto stands for.
+MARGINLESS: tuple[Loss, ...] = ("soft-margin", "smooth")
+
+OnCollapse = Literal["stop", "rollback", "warn"]
+ON_COLLAPSE: tuple[OnCollapse, ...] = get_args(OnCollapse)
+
+Strategy = Literal["mined", "batch-all", "batch-hard", "semi-hard", "mixed"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)

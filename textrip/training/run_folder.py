@@ -1,0 +1,163 @@
+"""The folder of a run that is not finished: what it was asked, its checkpoints, its best weights.
+
+    MODEL.unfinished/
+      run.json            what was asked; a resumed run must ask the same
+      log.jsonl           a line every few steps
+      checkpoint-120/     weights, optimiser, schedule, random states; checkpoint.json seals their digests
+      best-80/            the best weights on dev, an ordinary sentence-transformers folder
+
+Everything is written under another name, synced and renamed: a checkpoint that was killed in the middle
+does not exist.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, MismatchError, StorageError
+from textrip.files import digests, read_json, replacing, require_digests, write_sealed_json
+from textrip.progress import say
+
+KIND = "textrip-run"
+CHECKPOINT_KIND = "textrip-checkpoint"
+FORMAT = 1
+# A checkpoint is kept until the one after it is complete.
+_KEPT = 2
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+
+class RunFolder:
+    """An unfinished run on disk."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def beside(cls, output: str | Path) -> "RunFolder":
+        """The run folder of a model that is to be written to `output`."""
+        output = Path(output)
+        return cls(output.with_name(f"{output.name}.unfinished"))
+
+    def refuse_unfinished(self, *, force: bool) -> None:
+        """Raise InputError where a run is there that could go on."""
+        if self.path.exists() and not force:
+            raise InputError(
+                f"{self.path} holds a run that was not finished; go on with "
+                f"textrip train --resume {self.path}, or begin anew with --force"
+            )
+
+    def begin(self, asked: dict[str, Any], *, force: bool) -> None:
+        """Make the folder.
+
+        Raises:
+            InputError: an unfinished run is there, and `force` is not set.
+            StorageError: the disk refused.
+        """
+        self.refuse_unfinished(force=force)
+        with replacing(self.path, force=force) as temporary:
+            temporary.mkdir()
+            write_sealed_json(temporary / "run.json", {"kind": KIND, "format": FORMAT, **asked})
+
+    def asked(self) -> dict[str, Any]:
+        """What the run was begun with.
+
+        Raises:
+            InputError: this is no run's folder, or it is damaged.
+        """
+        if not self.path.is_dir():
+            raise InputError(f"{self.path}: no such folder; --resume takes MODEL.unfinished of a stopped run")
+        return read_json(self.path / "run.json", kind=KIND, version=FORMAT, sealed=True)
+
+    def require(self, asked: dict[str, Any]) -> None:
+        """Raise MismatchError where a run was begun with something else."""
+        begun = self.asked()
+        different = [name for name in asked if begun.get(name) != asked[name]]
+        if different:
+            name = different[0]
+            raise MismatchError(
+                f"{self.path} was begun with another {name}: {begun.get(name)!r}, now {asked[name]!r}; "
+                "a run can only go on as it was begun"
+            )
+
+    def require_space(self, wanted: int) -> None:
+        """Raise StorageError where the disk has less than so many bytes left."""
+        folder = next(folder for folder in self.path.absolute().parents if folder.exists())
+        free = shutil.disk_usage(folder).free
+        if free < wanted:
+            raise StorageError(
+                f"{folder} has {free / 1e6:,.0f} MB left; the run needs {wanted / 1e6:,.0f} MB for "
+                "checkpoints and the model"
+            )
+
+    @contextmanager
+    def writing_checkpoint(self, step: int, memory: dict[str, Any]) -> Iterator[Path]:
+        """Yield a folder that becomes this step's checkpoint; the trainer writes to checkpoint-STEP in it."""
+        name = f"checkpoint-{step}"
+        with replacing(self.path / name, force=True) as temporary:
+            temporary.mkdir()
+            yield temporary
+            for path in list((temporary / name).iterdir()):
+                path.rename(temporary / path.name)
+            (temporary / name).rmdir()
+            sealed = {
+                "kind": CHECKPOINT_KIND,
+                "format": FORMAT,
+                "memory": memory,
+                "files": digests(temporary),
+            }
+            write_sealed_json(temporary / "checkpoint.json", sealed)
+        for path in self.checkpoints()[_KEPT:]:
+            shutil.rmtree(path)
+
+    def checkpoints(self) -> list[Path]:
+        """Complete checkpoints, the newest first."""
+        if not self.path.is_dir():
+            return []
+        found = [path for path in self.path.iterdir() if _CHECKPOINT.fullmatch(path.name)]
+        return sorted(found, key=lambda path: -int(path.name.rpartition("-")[2]))
+
+    def newest_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest checkpoint that is in order, and its memory; damaged ones are passed over, aloud."""
+        for path in self.checkpoints():
+            try:
+                sealed = read_json(
+                    path / "checkpoint.json", kind=CHECKPOINT_KIND, version=FORMAT, sealed=True
+                )
+                require_digests(path, sealed["files"], remedy="the checkpoint is damaged")
+            except InputError as error:
+                say(f"passed over: {error}")
+            else:
+                return path, dict(sealed["memory"])
+        return None
+
+    def best(self, step: int) -> Path:
+        """Where the best weights lie that were reached at a step."""
+        return self.path / f"best-{step}"
+
+    def keep_best(self, encoder: Encoder, step: int) -> None:
+        """Write the encoder's weights as the best so far.
+
+        Earlier ones stay until a checkpoint knows of these: see `prune`.
+        """
+        with replacing(self.best(step), force=True) as temporary:
+            encoder.model.save_pretrained(str(temporary), safe_serialization=True, create_model_card=False)
+
+    def newest_best(self) -> Path | None:
+        """The best weights on dev that are not the untuned ones."""
+        found = [path for path in self.path.glob("best-*") if path != self.best(0)]
+        return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+    def prune(self, best_step: int | None) -> None:
+        """Remove the best weights of other steps, and what a killed process left half-written."""
+        for path in self.path.iterdir():
+            stale = path.name.startswith("best-") and (best_step is None or path != self.best(best_step))
+            if stale or path.name.startswith("."):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def remove(self) -> None:
+        """The run is finished, or not worth going on with."""
+        shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,134 @@
+"""sentence-transformers' trainer with our batches, our checkpoints and our steps."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from torch import nn
+from transformers import TrainerCallback
+
+from textrip.encoding.encoder import Encoder
+from textrip.interrupt import raise_if_asked
+from textrip.progress import Advance
+from textrip.training.batch import QuerySampler
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
+
+LOG_STEPS = 10
+
+
+class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
+    """The library's trainer with our batches, and checkpoints that are complete or absent.
+
+    The library writes a checkpoint in place: one that was killed in the middle makes a resume fail.
+    """
+
+    sampler: QuerySampler
+    run: RunFolder
+    memory: Callable[[], dict[str, Any]]
+    _writing: Path | None = None
+
+    def get_batch_sampler(self, *_args: Any, **_kwargs: Any) -> QuerySampler:
+        """Our batches."""
+        return self.sampler
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """No card of the library's: it would ask the hub; ours is written with the model."""
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._writing or self.run.path)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with self.run.writing_checkpoint(int(self.state.global_step), self.memory()) as folder:
+            self._writing = folder
+            super()._save_checkpoint(model, trial)
+        self._writing = None
+        self.run.prune(self.memory()["best_step"])
+
+
+class Checkpoints(TrainerCallback):  # type: ignore[misc]
+    """Asks for a checkpoint every so many minutes and after every epoch, but for the last step's."""
+
+    def __init__(self, minutes: float, steps_per_epoch: int) -> None:
+        self.minutes = minutes
+        self.steps_per_epoch = steps_per_epoch
+        self.last = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+        """Between epochs, by the clock."""
+        # An epoch's last step waits for the measurement on dev, which comes after it: a run that is
+        # resumed from there does not measure again.
+        inside = state.global_step % self.steps_per_epoch != 0
+        if inside and time.monotonic() - self.last >= self.minutes * 60:
+            control.should_save = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+        """After every epoch but the last."""
+        if state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+        """The clock begins anew."""
+        self.last = time.monotonic()
+
+
+class Bar(TrainerCallback):  # type: ignore[misc]
+    """Moves the bar."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+        """A resumed run begins in the middle."""
+        self.advance(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+        """One step done; a Ctrl-C that was dropped somewhere in it comes back here."""
+        raise_if_asked()
+        self.advance(1)
+
+
+@contextmanager
+def without_dropout(model: nn.Module) -> Iterator[None]:
+    """Every dropout of the model off inside the block, and as it was after it."""
+    before = [(module, module.p) for module in model.modules() if isinstance(module, nn.Dropout)]
+    try:
+        for module, _ in before:
+            module.p = 0.0
+        yield
+    finally:
+        for module, p in before:
+            module.p = p
+
+
+def arguments(
+    settings: TrainSettings, encoder: Encoder, folder: str, total_steps: int, *, evaluated: bool
+) -> SentenceTransformerTrainingArguments:
+    """The library's settings for ours."""
+    device = encoder.model.device.type
+    return SentenceTransformerTrainingArguments(
+        output_dir=folder,
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_queries,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=round(settings.warmup_share * total_steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_gradient_norm,
+        seed=settings.seed,
+        # float32 master weights; autocast only where the hardware has bf16 (a CPU is slower with it).
+        bf16=device == "cuda" and torch.cuda.is_bf16_supported(),
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device == "cuda",
+        remove_unused_columns=False,
+        eval_strategy="epoch" if evaluated else "no",
+        save_strategy="no",  # our callback asks for checkpoints
+        logging_steps=LOG_STEPS,
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+    )

@@ -1,0 +1,88 @@
+"""The trainer's eye: writes the monitor's records, says what is wrong, and acts on it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from textrip.progress import say
+from textrip.training.diagnosis import Diagnosis, diagnose
+from textrip.training.log import Log
+from textrip.training.monitor import Monitor, line
+from textrip.training.names import OnCollapse
+
+_ROLLBACKS = 3
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Records every few steps and at the end; stops at a loss that is not a number, and at a collapse.
+
+    Args:
+        monitor: Sees every batch.
+        log: Where its records go.
+        on_collapse: stop: the best weights on dev are saved. rollback: go back to them, at half the rate,
+            at most three times. warn: go on.
+        restore: Gives the encoder its best weights back; None where nothing was measured, so that there is
+            nothing to roll back to.
+    """
+
+    def __init__(
+        self, monitor: Monitor, log: Log, on_collapse: OnCollapse, restore: Callable[[], None] | None
+    ) -> None:
+        self.monitor = monitor
+        self.log = log
+        self.on_collapse = on_collapse
+        self.restore = restore
+        self.stopped: Diagnosis | None = None
+        self._said: set[str] = set()
+        self._rollbacks = 0
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **things: Any
+    ) -> None:
+        """The trainer logs: so do we, with its rate and gradient."""
+        if logs and "loss" in logs:
+            self._record(
+                state, control, things, learning_rate=logs["learning_rate"], grad_norm=logs["grad_norm"]
+            )
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **things: Any) -> None:
+        """The steps since the last record."""
+        if self.monitor.steps:
+            self._record(state, control, things)
+
+    def _record(self, state: Any, control: Any, things: dict[str, Any], **trainer: float) -> None:
+        entry = {"step": int(state.global_step), "epoch": round(float(state.epoch), 4)}
+        entry |= {**self.monitor.summary(), **{name: float(value) for name, value in trainer.items()}}
+        self.log.append(entry)
+        say(line(entry))
+        found = diagnose(self.log.entries, self.monitor.margin)
+        for diagnosis in found:
+            if diagnosis.name not in self._said:
+                say(str(diagnosis))
+        # One that went away is said again when it comes back.
+        self._said = {diagnosis.name for diagnosis in found}
+        for diagnosis in found:
+            if diagnosis.name == "not a number":
+                self._stop(control, diagnosis)
+            elif diagnosis.name == "collapsed":
+                self._collapsed(control, things, diagnosis)
+
+    def _stop(self, control: Any, diagnosis: Diagnosis) -> None:
+        self.stopped = diagnosis
+        control.should_training_stop = True
+
+    def _collapsed(self, control: Any, things: dict[str, Any], diagnosis: Diagnosis) -> None:
+        if self.on_collapse == "rollback" and self.restore is not None and self._rollbacks < _ROLLBACKS:
+            self.restore()
+            self._halve_the_rate(things["optimizer"], things["lr_scheduler"])
+        elif self.on_collapse != "warn":
+            self._stop(control, diagnosis)
+
+    def _halve_the_rate(self, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
+        self._rollbacks += 1
+        optimizer.state.clear()  # the moments led here
+        scheduler.base_lrs = [rate / 2 for rate in scheduler.base_lrs]
+        self._said.discard("collapsed")
+        say(f"rolled back to the best weights, at half the rate ({self._rollbacks} of at most {_ROLLBACKS})")
