@@ -11,7 +11,7 @@ from textrip.cli.command import OptionGroup
 from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
-from textrip.training.names import DISTANCES, LOSSES, ON_COLLAPSE, STRATEGIES
+from textrip.training.names import DISTANCES, LOSSES, ON_COLLAPSE, SCHEDULES, STRATEGIES
 from textrip.training.settings import TrainSettings
 
 _ROLES = ("id", "title", "text", "anchor", "positive", "negative", "score", "label")
@@ -73,10 +73,14 @@ TRAINING = OptionGroup(
             "epochs": (int, "An epoch asks every query once."),
             "batch_queries": (int, "Queries a batch."),
             "learning_rate": (float, "At its peak."),
-            "warmup_share": (float, "Of all steps; the rate rises over them, and falls linearly after."),
+            "schedule": (str, f"Of the rate after its rise: {', '.join(SCHEDULES)}."),
+            "warmup_share": (float, "Of all steps; the rate rises over them."),
             "max_length_tokens": (int | None, "Longer texts are cut; the model's own length if not given."),
             "loss": (str, f"{', '.join(LOSSES)}."),
-            "strategy": (str, f"Negatives of the losses triplet and soft-margin: {', '.join(STRATEGIES)}."),
+            "strategy": (
+                str,
+                f"Negatives: {', '.join(STRATEGIES)}; auto chooses from what the untuned encoder sees.",
+            ),
             "hardest_positive": (bool, "Compare with the farthest relevant document of the batch."),
             "distance": (str, f"{', '.join(DISTANCES)}."),
             "margin": (str, "In units of the distance; auto chooses it from the mined triples."),
@@ -84,6 +88,10 @@ TRAINING = OptionGroup(
             "second_margin": (float | None, "The quadruplet loss's; half of --margin where not given."),
             "weight_decay": (float, "Of matrices; biases and LayerNorm have none."),
             "max_gradient_norm": (float, "Longer gradients are clipped."),
+            "cache_tokens": (
+                int | None,
+                "Gradient caching: so many tokens at once, for batches that would not fit the memory.",
+            ),
             "on_collapse": (str, f"When all vectors become alike: {', '.join(ON_COLLAPSE)}."),
             "dropout": (bool, "Leave the base's dropout on."),
         },

@@ -43,6 +43,8 @@ def triplet(
             chosen = negatives
         elif strategy == "mixed":
             chosen = mined + ([min(others)] if others else [])
+        elif strategy == "in-batch":
+            chosen = [min(others)] if others else []
         elif not negatives:
             chosen = []
         elif strategy == "batch-hard":

@@ -16,11 +16,13 @@ from textrip.training.distance import largest_distance
 from textrip.training.loss import GroupLoss
 from textrip.training.names import DISTANCES, Distance
 from textrip.training.settings import TrainSettings
-from textrip.training.survey import Survey, survey
+from textrip.training.survey import Gaps, Survey, survey
 
 
 def surveyed(d_ap: list[float], d_an: list[float]) -> Survey:
-    return Survey(np.array(d_ap, dtype=np.float32), np.array(d_an, dtype=np.float32))
+    """Mined triples of these distances, and two in-batch ones."""
+    mined = Gaps(np.array(d_ap, dtype=np.float32), np.array(d_an, dtype=np.float32))
+    return Survey(mined, Gaps(np.array([0.5, 0.5], dtype=np.float32), np.array([0.8, 0.9], dtype=np.float32)))
 
 
 def test_the_stated_share_is_active() -> None:
@@ -30,11 +32,13 @@ def test_the_stated_share_is_active() -> None:
     assert choice.active_share == pytest.approx(ACTIVE_SHARE, abs=0.02)
     assert choice.inverted_share == 0
     assert choice.sample == 101
-    assert str(choice).startswith(f"margin {choice.settings.margin:g} (cosine distance): ")
+    assert str(choice).startswith(
+        f"strategy batch-hard, margin {choice.settings.margin:g} (cosine distance): "
+    )
 
 
 def test_where_most_negatives_are_nearer_the_margin_is_small_and_not_negative() -> None:
-    choice = choose(TrainSettings(), surveyed([0.8] * 10, [0.5] * 10))
+    choice = choose(TrainSettings(strategy="batch-hard"), surveyed([0.8] * 10, [0.5] * 10))
     assert choice.settings.margin == pytest.approx(0.05)  # a tenth of the negatives' median distance
     assert choice.active_share == 1
     assert choice.inverted_share == 1
@@ -51,16 +55,29 @@ def test_what_is_chosen_could_be_met(distances: list[tuple[float, float]]) -> No
 def test_the_margin_of_a_loss_of_pairs_is_a_distance_and_some_losses_need_none() -> None:
     found = surveyed([0.1] * 5, [0.2, 0.4, 0.6, 0.8, 1.0])
     pairs = choose(TrainSettings(loss="contrastive"), found).settings.margin
-    assert pairs == pytest.approx(np.quantile(found.d_an, ACTIVE_SHARE), abs=1e-3)
+    assert pairs == pytest.approx(np.quantile(found.mined.d_an, ACTIVE_SHARE), abs=1e-3)
     assert choose(TrainSettings(loss="smooth"), found).settings.margin == 0
     assert choose(TrainSettings(loss="soft-margin"), found).settings.margin == 0
 
 
 def test_nothing_to_choose_from_is_said() -> None:
+    nothing = Gaps(np.empty(0, dtype=np.float32), np.empty(0, dtype=np.float32))
     with pytest.raises(InputError, match="no margin can be chosen: no group of the sample has"):
-        choose(TrainSettings(), surveyed([], []))
+        choose(TrainSettings(), Survey(nothing, nothing))
     with pytest.raises(InputError, match="gives vectors that are NaN or infinite"):
         choose(TrainSettings(), surveyed([0.1], [float("nan")]))
+
+
+def test_where_most_mined_negatives_are_nearer_they_are_left_out() -> None:
+    mostly = surveyed([0.5] * 10, [0.4] * 7 + [0.7] * 3)
+    choice = choose(TrainSettings(), mostly)
+    assert choice.settings.strategy == "in-batch"
+    assert choice.settings.margin == pytest.approx(0.35)  # from what other groups bring
+    assert choice.inverted_share == pytest.approx(0.7)
+    seldom = surveyed([0.5] * 10, [0.4] * 5 + [0.7] * 5)
+    assert choose(TrainSettings(), seldom).settings.strategy == "batch-hard"
+    assert choose(TrainSettings(strategy="semi-hard"), mostly).settings.strategy == "semi-hard"
+    assert choose(TrainSettings(), surveyed([], [])).settings.strategy == "in-batch"
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -71,7 +88,7 @@ def test_a_survey_measures_what_the_training_will(
     loss = GroupLoss(tiny_encoder.model, distance=distance, of=lambda batch: batch.distances.sum())
     collator = GroupCollator(triples, tiny_collection, tiny_encoder)
     found = survey(loss, collator, batch_queries=8, seed=0)
-    assert found.d_ap.shape == found.d_an.shape == (triples.count,)
+    assert found.mined.d_ap.shape == found.mined.d_an.shape == (triples.count,)
     texts, queries = tiny_collection.texts, tiny_collection.query_texts
     expected = []
     for group in triples.groups:
@@ -80,9 +97,9 @@ def test_a_survey_measures_what_the_training_will(
         documents = tiny_encoder.encode([texts[tiny_collection.doc_row[place]] for place in places])
         apart = [naive(distance, anchor, document) for document in documents]
         expected += [(apart[0], far) for far in apart[1:]]
-    measured = sorted(zip(found.d_ap.tolist(), found.d_an.tolist(), strict=True))
+    measured = sorted(zip(found.mined.d_ap.tolist(), found.mined.d_an.tolist(), strict=True))
     np.testing.assert_allclose(measured, sorted(expected), atol=1e-5)
-    assert found.d_an.max() <= largest_distance(distance, dimension=32, unit_vectors=True)
+    assert found.mined.d_an.max() <= largest_distance(distance, dimension=32, unit_vectors=True)
 
 
 def naive(distance: Distance, a: np.ndarray, b: np.ndarray) -> float:

@@ -96,6 +96,8 @@ RELATIONS_BY_HAND = [[P, M, B, B, R], [X, M, P, B, R]]
     ("semi-hard", (0.1 + 0.1) / 2),
     # mined as above, and the nearest of the others at 0.4 and at 0.2
     ("mixed", (0.3 + 0.0 + 0.1 + 0.1) / 4),
+    # the nearest of the others alone
+    ("in-batch", (0.1 + 0.1) / 2),
 ])  # fmt: skip
 def test_strategies_by_hand(strategy: Strategy, wanted: float) -> None:
     batch = batch_of(DISTANCES_BY_HAND, RELATIONS_BY_HAND)
@@ -189,7 +191,8 @@ def test_a_step_brings_the_positive_nearer_and_the_negative_farther(
 ) -> None:
     model = _Table(3)
     features = [{"input_ids": torch.tensor([0])}, {"input_ids": torch.tensor([1, 2])}]
-    labels = {"anchors": torch.tensor([0]), "relations": torch.tensor([[P, M]], dtype=torch.int8)}
+    negative = B if strategy == "in-batch" else M
+    labels = {"anchors": torch.tensor([0]), "relations": torch.tensor([[P, negative]], dtype=torch.int8)}
     # The anchor stands between the two, or a step away from one could be a step away from the other; the
     # negative is nearer, as online-contrastive wants its pairs.
     with torch.no_grad():

@@ -163,7 +163,8 @@ def test_a_loss_that_is_not_a_number_is_said_and_nothing_is_written(
         next(tiny_encoder.model.parameters())[:] = float("nan")
     # 36 steps were to be taken; the first look at the loss is after 10.
     with pytest.raises(
-        TextripError, match="the loss became NaN or infinite by step 10; lower --learning-rate"
+        TextripError,
+        match="not a number: by step 10 the encoder's own vectors are not finite; look at the base",
     ):
         train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=replace(FAST, margin=0.2))
     assert list(tmp_path.iterdir()) == []
@@ -231,3 +232,42 @@ def test_it_learns_on_cuda_in_bf16(
     train(tiny_collection, triples, encoder, tmp_path / "m", settings=FAST)
     assert {p.dtype for p in encoder.model.parameters()} == {torch.float32}
     assert train_ndcg(tiny_collection, encoder) > before + 0.15
+
+
+def test_a_strategy_without_mined_negatives_encodes_none(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    settings = TrainSettings(batch_queries=8, strategy="in-batch", margin=0.2)
+    train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings)
+    entries = [json.loads(line) for line in (tmp_path / "m" / "log.jsonl").read_text().splitlines()]
+    assert [entry["d_an"] for entry in entries] == [None]
+    assert entries[0]["active_in_batch"] > 0
+
+
+def test_what_auto_chose_is_in_the_manifest(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    manifest = train(
+        tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=TrainSettings(batch_queries=8)
+    )
+    chosen = manifest["chosen"]
+    assert chosen["margin"] == manifest["settings"]["margin"] > 0
+    assert chosen["strategy"] == manifest["settings"]["strategy"]
+    assert chosen["distance"] == "cosine"
+    assert 0 < chosen["active_share"] < 1
+    settings = TrainSettings(batch_queries=8, margin=0.2, strategy="mined")
+    given = train(tiny_collection, triples, tiny_encoder, tmp_path / "n", settings=settings)
+    assert given["chosen"] is None
+
+
+def test_gradient_caching_trains_as_without_it(
+    tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    losses = []
+    for name, tokens in (("whole", None), ("cached", 64)):
+        encoder = Encoder.load(tiny_encoder_folder, device="cpu")
+        settings = replace(FAST, margin=0.2, cache_tokens=tokens)
+        losses.append(train(tiny_collection, triples, encoder, tmp_path / name, settings=settings)["losses"])
+    assert [entry["loss"] for entry in losses[1]] == pytest.approx(
+        [entry["loss"] for entry in losses[0]], abs=1e-3
+    )

@@ -1,4 +1,4 @@
-"""What `auto` stands for: a margin, from what the untuned encoder says of the triples."""
+"""What `auto` stands for: strategy and margin, from what the untuned encoder says of the triples."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +12,9 @@ from textrip.training.survey import Survey
 
 # So many of the surveyed triples cost something at the start, with the margin that is chosen.
 ACTIVE_SHARE = 0.5
+# Where more of the mined negatives than this are nearer than their positives, they are left out: the base
+# encoder is wrong about some, but not about most, and what is relevant and was not judged pushes it astray.
+TOO_MANY_INVERTED = 0.6
 # Never below this share of the usual distance between a query and a negative: where most negatives are
 # nearer than the positives, the share asked for would give a margin of nothing or less.
 _LEAST = 0.1
@@ -22,10 +25,10 @@ class Choice:
     """Settings without an auto in them, and what they were chosen from.
 
     Attributes:
-        settings: With a number in place of every auto.
-        sample: How many triples were surveyed.
+        settings: With a name and a number in place of every auto.
+        sample: How many triples were surveyed: those of mined negatives, or else of in-batch ones.
         active_share: Of the surveyed triples: at this margin they cost something.
-        inverted_share: Of the surveyed triples: the negative is nearer than the positive.
+        inverted_share: Of the mined triples: the negative is nearer than the positive.
     """
 
     settings: TrainSettings
@@ -36,6 +39,7 @@ class Choice:
     def to_dict(self) -> dict[str, Any]:
         """For the manifest: what was chosen, in which unit, and from what."""
         return {
+            "strategy": self.settings.strategy,
             "margin": self.settings.margin,
             "distance": self.settings.distance,
             "sample": self.sample,
@@ -44,41 +48,51 @@ class Choice:
         }
 
     def __str__(self) -> str:
+        settings = self.settings
         return (
-            f"margin {self.settings.margin:g} ({self.settings.distance} distance): {self.active_share:.0%} "
-            f"of {self.sample} surveyed triples cost something at the start; in {self.inverted_share:.0%} "
-            "of them the negative is nearer than the positive"
+            f"strategy {settings.strategy}, margin {settings.margin:g} ({settings.distance} distance): "
+            f"{self.active_share:.0%} of {self.sample} surveyed triples cost something at the start; "
+            f"{self.inverted_share:.0%} of the mined negatives are nearer than the positive"
         )
 
 
 def choose(settings: TrainSettings, surveyed: Survey) -> Choice:
-    """Replace an auto margin by the one at which a stated share of the surveyed triples is active.
+    """Replace an auto strategy and an auto margin.
 
-    At least a tenth of the median distance of the negatives, to 3 digits; never impossible, as no gap
-    between two distances is larger than the largest distance. Losses that need no margin get 0.
+    The strategy is batch-hard, or in-batch where most mined negatives are nearer than their positives, or
+    where there are none. The margin is the one at which half of the triples are active: those of the mined
+    negatives, or of the in-batch ones where the strategy compares no others. It is at least a tenth of the
+    negatives' median distance, has 3 digits, and is never impossible, as no gap between two distances is
+    larger than the largest distance. Losses that need no margin get 0.
 
     Raises:
         InputError: the survey has no triples to choose from.
     """
-    if not surveyed.d_an.size:
+    mined = surveyed.mined
+    strategy = settings.strategy
+    if strategy == "auto":
+        alone = not mined.d_an.size or mined.inverted_share > TOO_MANY_INVERTED
+        strategy = "in-batch" if alone and settings.batch_queries > 1 else "batch-hard"
+    found = surveyed.in_batch if strategy == "in-batch" or not mined.d_an.size else mined
+    if not found.d_an.size:
         raise InputError(
             "no margin can be chosen: no group of the sample has a positive and a negative; "
             "give --margin a number"
         )
-    if not np.isfinite(surveyed.d_ap + surveyed.d_an).all():
+    if not np.isfinite(found.d_ap + found.d_an).all():
         raise InputError(
             "no margin can be chosen: the untuned encoder gives vectors that are NaN or infinite; "
             "look at its weights"
         )
-    gaps = surveyed.d_an if settings.loss in OF_PAIRS else surveyed.d_an - surveyed.d_ap
+    gaps = found.d_an if settings.loss in OF_PAIRS else found.d_an - found.d_ap
     margin = settings.margin
     if margin == "auto":
-        least = _LEAST * float(np.median(surveyed.d_an))
+        least = _LEAST * float(np.median(found.d_an))
         wanted = max(least, float(np.quantile(gaps, ACTIVE_SHARE)))
         margin = 0.0 if settings.loss in MARGINLESS else float(f"{wanted:.3g}")
     return Choice(
-        replace(settings, margin=margin),
-        sample=surveyed.d_an.size,
+        replace(settings, margin=margin, strategy=strategy),
+        sample=found.d_an.size,
         active_share=float((gaps < margin).mean()),
-        inverted_share=float((surveyed.d_an < surveyed.d_ap).mean()),
+        inverted_share=mined.inverted_share,
     )

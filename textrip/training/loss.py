@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from textrip.training.cache import CachedVectors
 from textrip.training.distance import distance_matrix
 from textrip.training.losses.contrastive import contrastive_loss, online_contrastive_loss
 from textrip.training.losses.quadruplet import quadruplet_loss
@@ -50,6 +51,13 @@ def formula(
 class GroupLoss(nn.Module):
     """A loss over a batch of groups, each distinct text encoded once.
 
+    Args:
+        model: Gives "sentence_embedding" for features.
+        distance: Between anchors and documents.
+        of: The formula.
+        monitor: Sees every batch.
+        cache_tokens: With gradient caching, at most so many padded tokens are encoded at once (cache.py).
+
     Called by SentenceTransformerTrainer with the collator's buckets and relations (see batch.py).
     """
 
@@ -60,8 +68,10 @@ class GroupLoss(nn.Module):
         distance: Distance,
         of: Callable[[Batch], Tensor],
         monitor: Monitor | None = None,
+        cache_tokens: int | None = None,
     ) -> None:
         super().__init__()
+        self.cache_tokens = cache_tokens
         self.monitor = monitor
         self.model = model
         self.distance = distance
@@ -78,13 +88,18 @@ class GroupLoss(nn.Module):
         Returns:
             () float32.
         """
-        embeddings = self.encode(features)
+        cached = None
+        if self.cache_tokens is None:
+            embeddings = self.encode(features)
+        else:
+            cached = CachedVectors(self.model, features, self.cache_tokens)
+            embeddings = cached.vectors
         batch = self.batch(embeddings, labels)
         loss = self.of(batch)
         if self.monitor is not None:
             tokens = sum(int(bucket["attention_mask"].sum()) for bucket in features)
             self.monitor.watch(batch, embeddings, labels, tokens, loss)
-        return loss
+        return loss if cached is None else cached.loss(loss)
 
     def encode(self, features: list[dict[str, Any]]) -> Tensor:
         """The distinct texts of a batch as vectors: (q + n, d) float32."""

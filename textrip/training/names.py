@@ -15,8 +15,11 @@ OF_PAIRS: tuple[Loss, ...] = ("contrastive", "online-contrastive")
 # Losses that pull on without a margin: 0 is allowed, and what auto stands for.
 MARGINLESS: tuple[Loss, ...] = ("soft-margin", "smooth")
 
+Schedule = Literal["constant", "linear"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+
 OnCollapse = Literal["stop", "rollback", "warn"]
 ON_COLLAPSE: tuple[OnCollapse, ...] = get_args(OnCollapse)
 
-Strategy = Literal["mined", "batch-all", "batch-hard", "semi-hard", "mixed"]
+Strategy = Literal["mined", "batch-all", "batch-hard", "semi-hard", "mixed", "in-batch"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)

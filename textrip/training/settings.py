@@ -10,10 +10,12 @@ from textrip.training.names import (
     LOSSES,
     MARGINLESS,
     ON_COLLAPSE,
+    SCHEDULES,
     STRATEGIES,
     Distance,
     Loss,
     OnCollapse,
+    Schedule,
     Strategy,
 )
 
@@ -25,12 +27,17 @@ class TrainSettings:
     Attributes:
         epochs: An epoch asks every query once.
         batch_queries: How many groups a batch holds.
-        learning_rate: At its peak; it rises over the first tenth of the steps and falls linearly.
+        learning_rate: At its peak; it rises over the first tenth of the steps.
+        schedule: After that the rate is constant, or falls linearly to 0. The best epoch on dev is saved, so
+            that a constant one needs no end that is known beforehand.
         max_length_tokens: Longer texts are cut, here and by the trained encoder; the base's own where None.
         loss: triplet (a hinge), soft-margin (softplus), smooth (log-sum-exp over all negatives),
             contrastive, online-contrastive or quadruplet.
         strategy: Which negatives the triplet and the soft-margin loss compare: mined, batch-all, batch-hard,
-            semi-hard, or mixed (every mined one and the hardest of the batch).
+            semi-hard, mixed (every mined one and the hardest of the batch) or in-batch (the hardest that
+            other groups bring; with every loss, the mined ones are then left out of the batch). auto is
+            batch-hard, or in-batch where the untuned encoder finds most mined negatives nearer than their
+            positives: those are relevant documents that nobody judged, more often than not.
         hardest_positive: Compare with the farthest relevant document of the batch; else with the group's own.
         distance: cosine, euclidean, squared-euclidean or manhattan.
         margin: In units of the distance; auto chooses it so that half of the mined triples cost
@@ -41,6 +48,8 @@ class TrainSettings:
         warmup_share: Of all steps.
         max_gradient_norm: Longer gradients are clipped.
         dropout: Leave the base's dropout on. Off, a step on a CPU costs a quarter less.
+        cache_tokens: Gradient caching: a batch is encoded in chunks of at most so many padded tokens, twice,
+            so that its memory is a chunk's, whatever the number of queries; off where None.
         on_collapse: When all vectors become alike: stop, rollback (to the best on dev, at half the rate) or
             warn.
         seed: For order and dropout.
@@ -49,9 +58,10 @@ class TrainSettings:
     epochs: int = 1
     batch_queries: int = 16
     learning_rate: float = 2e-5
+    schedule: Schedule = "constant"
     max_length_tokens: int | None = None
     loss: Loss = "triplet"
-    strategy: Strategy = "batch-hard"
+    strategy: Strategy | Literal["auto"] = "auto"
     hardest_positive: bool = False
     distance: Distance = "cosine"
     margin: float | Literal["auto"] = "auto"
@@ -61,6 +71,7 @@ class TrainSettings:
     warmup_share: float = 0.1
     max_gradient_norm: float = 1.0
     dropout: bool = False
+    cache_tokens: int | None = None
     on_collapse: OnCollapse = "stop"
     seed: int = 0
 
@@ -76,10 +87,16 @@ class TrainSettings:
             )
         if self.loss not in LOSSES:
             problems.append(f"loss is {self.loss!r}, one of {', '.join(LOSSES)} was expected")
-        if self.strategy not in STRATEGIES:
-            problems.append(f"strategy is {self.strategy!r}, one of {', '.join(STRATEGIES)} was expected")
+        if self.strategy not in {*STRATEGIES, "auto"}:
+            problems.append(
+                f"strategy is {self.strategy!r}, one of auto, {', '.join(STRATEGIES)} was expected"
+            )
+        if self.schedule not in SCHEDULES:
+            problems.append(f"schedule is {self.schedule!r}, one of {', '.join(SCHEDULES)} was expected")
         if self.distance not in DISTANCES:
             problems.append(f"distance is {self.distance!r}, one of {', '.join(DISTANCES)} was expected")
+        if self.cache_tokens is not None and self.cache_tokens < 1:
+            problems.append(f"cache_tokens is {self.cache_tokens}, at least 1 was expected")
         if self.on_collapse not in ON_COLLAPSE:
             problems.append(
                 f"on_collapse is {self.on_collapse!r}, one of {', '.join(ON_COLLAPSE)} was expected"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from textrip.training.batch import GroupCollator, QuerySampler
 from textrip.training.loss import GroupLoss
@@ -19,54 +20,70 @@ _QUERIES = 192
 
 
 @dataclass(frozen=True)
-class Survey:
-    """Distances of t sampled (query, positive, negative) triples under the untuned encoder.
+class Gaps:
+    """Distances of t (query, positive, negative) triples; lower is closer.
 
     Attributes:
         d_ap: (t,) float32, query to positive.
-        d_an: (t,) float32, query to a mined negative; where none were mined, to the nearest of the batch.
+        d_an: (t,) float32, query to negative.
     """
 
     d_ap: NDArray[np.float32]
     d_an: NDArray[np.float32]
 
+    @property
+    def inverted_share(self) -> float:
+        """The share of negatives that are nearer than their positive; 0 without triples."""
+        return float((self.d_an < self.d_ap).mean()) if self.d_an.size else 0.0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the untuned encoder sees in a sample of batches.
+
+    Attributes:
+        mined: Triples with the mined negatives.
+        in_batch: Triples with what other groups bring.
+    """
+
+    mined: Gaps
+    in_batch: Gaps
+
 
 def survey(loss: GroupLoss, collator: GroupCollator, *, batch_queries: int, seed: int) -> Survey:
     """Measure a sample of the triples, drawn by seed as the training's own batches are."""
     sampler = QuerySampler(collator.groups, batch_queries=batch_queries, seed=seed)
-    d_ap, d_an, seen = [], [], 0
+    mined, in_batch, seen = [], [], 0
     training = loss.model.training
     loss.model.eval()
     try:
         with torch.inference_mode():
             for places in sampler:
-                near, far = _triples(loss, collator([{"group": place} for place in places]))
-                d_ap.append(near)
-                d_an.append(far)
+                collated = collator([{"group": place} for place in places])
+                device = next(loss.model.parameters()).device
+                labels = on_device(device, collated.pop("label"))
+                buckets = [on_device(device, bucket) for bucket in buckets_of(collated)]
+                batch = loss.batch(loss.encode(buckets), labels)
+                d_ap = batch.distances.masked_fill(~batch.positive, -torch.inf).amax(dim=1, keepdim=True)
+                d_ap = d_ap.expand_as(batch.distances)
+                usable = batch.negative & ~torch.isneginf(d_ap)  # an anchor may have no positive
+                mined.append(_pairs(d_ap, batch.distances, usable & batch.mined))
+                in_batch.append(_pairs(d_ap, batch.distances, usable & ~batch.mined))
                 seen += len(places)
                 if seen >= _QUERIES:
                     break
     finally:
         loss.model.train(training)
-    return Survey(np.concatenate(d_ap), np.concatenate(d_an))
+    return Survey(_joined(mined), _joined(in_batch))
 
 
-def _triples(loss: GroupLoss, collated: dict[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The distances of a batch's triples: (t,), (t,)."""
-    labels = collated.pop("label")
-    device = next(loss.model.parameters()).device
-    buckets = [on_device(device, bucket) for bucket in buckets_of(collated)]
-    batch = loss.batch(loss.encode(buckets), on_device(device, labels))
-    d_ap = batch.distances.masked_fill(~batch.positive, -torch.inf).amax(dim=1, keepdim=True)
-    if batch.mined.any():
-        chosen = batch.mined
-    else:
-        nearest = batch.distances.masked_fill(~batch.negative, torch.inf).argmin(dim=1, keepdim=True)
-        chosen = torch.zeros_like(batch.negative).scatter_(1, nearest, True) & batch.negative
-    chosen &= ~torch.isneginf(d_ap)  # an anchor without a positive
-    pairs = d_ap.expand_as(batch.distances)[chosen], batch.distances[chosen]
-    near, far = (values.float().cpu().numpy() for values in pairs)
-    return near, far
+def _pairs(d_ap: Tensor, d_an: Tensor, mask: Tensor) -> Gaps:
+    near, far = (values[mask].float().cpu().numpy() for values in (d_ap, d_an))
+    return Gaps(near, far)
+
+
+def _joined(parts: list[Gaps]) -> Gaps:
+    return Gaps(np.concatenate([part.d_ap for part in parts]), np.concatenate([part.d_an for part in parts]))
 
 
 def on_device(device: torch.device, values: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def train(
         job.run.require(asked)
     else:
         job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
-    chosen = job.choose() if settings.margin == "auto" else None
+    chosen = job.choose() if "auto" in {settings.margin, settings.strategy} else None
     if not resume:
         job.run.begin({**asked, "request": request}, force=force)
     try:
@@ -180,8 +180,15 @@ class _Job:
         self.settings = choice.settings
         return choice
 
+    def leave_out_mined(self) -> None:
+        """Of a strategy that does not compare mined negatives none is encoded."""
+        groups = [replace(group, negatives=()) for group in self.triples.groups]
+        self.collator = GroupCollator(replace(self.triples, groups=groups), self.collection, self.encoder)
+
     def train(self, evaluate_dev: DevEvaluation | None, checkpoint_minutes: float) -> dict[str, Any]:
         """Take the steps, give the encoder its best weights, and say what was done."""
+        if self.settings.strategy == "in-batch":
+            self.leave_out_mined()
         checkpoint = self.run.newest_checkpoint()
         memory: dict[str, Any] = {} if checkpoint is None else checkpoint[1]
         best = None
@@ -240,7 +247,11 @@ class _Job:
                 args=arguments(settings, self.encoder, str(self.run.path), total, evaluated=best is not None),
                 train_dataset=Dataset.from_dict({"group": list(range(len(self.triples)))}),
                 loss=GroupLoss(
-                    self.encoder.model, distance=settings.distance, of=_formula(settings), monitor=monitor
+                    self.encoder.model,
+                    distance=settings.distance,
+                    of=_formula(settings),
+                    monitor=monitor,
+                    cache_tokens=settings.cache_tokens,
                 ),
                 evaluator=best,
                 data_collator=self.collator,
@@ -263,6 +274,7 @@ class _Job:
 
 def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:
     assert settings.margin != "auto"
+    assert settings.strategy != "auto"
     second = settings.margin / 2 if settings.second_margin is None else settings.second_margin
     return formula(
         settings.loss, strategy=settings.strategy, margin=settings.margin, temperature=settings.temperature,
@@ -284,5 +296,5 @@ def _memory_errors(settings: TrainSettings) -> Iterator[None]:
             raise
         raise TextripError(
             f"out of memory with {settings.batch_queries} queries a batch; lower --batch-queries, "
-            "--max-length-tokens or --negatives"
+            "--max-length-tokens or --negatives, or set --cache-tokens 4096"
         ) from error

@@ -115,7 +115,7 @@ def arguments(
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_queries,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
+        lr_scheduler_type="linear" if settings.schedule == "linear" else "constant_with_warmup",
         warmup_steps=round(settings.warmup_share * total_steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_gradient_norm,

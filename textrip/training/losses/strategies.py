@@ -88,6 +88,13 @@ def semi_hard(batch: Batch, *, hardest_positive: bool = False) -> Triplets:
     return _compared(d_ap, d_an, exists & batch.negative.any(dim=1))
 
 
+def in_batch(batch: Batch, *, hardest_positive: bool = False) -> Triplets:
+    """The nearest negative that other groups bring; the anchor's own mined ones are not compared."""
+    d_ap, exists = positives(batch, hardest=hardest_positive)
+    others = batch.negative & ~batch.mined
+    return _compared(d_ap, nearest(batch.distances, others), exists & others.any(dim=1))
+
+
 def mixed(batch: Batch, *, hardest_positive: bool = False) -> Triplets:
     """Every mined negative, and the nearest one that other groups bring: both sorts in one average."""
     d_ap, exists = positives(batch, hardest=hardest_positive)
@@ -104,4 +111,5 @@ CHOOSE: dict[Strategy, Callable[..., Triplets]] = {
     "batch-hard": batch_hard,
     "semi-hard": semi_hard,
     "mixed": mixed,
+    "in-batch": in_batch,
 }
