@@ -11,7 +11,7 @@ from textrip.cli.command import OptionGroup
 from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
-from textrip.training.names import DISTANCES, LOSSES, ON_COLLAPSE, SCHEDULES, STRATEGIES
+from textrip.training.names import DISTANCES, LOSSES, ON_COLLAPSE, PRECISIONS, SCHEDULES, STRATEGIES
 from textrip.training.settings import TrainSettings
 
 _ROLES = ("id", "title", "text", "anchor", "positive", "negative", "score", "label")
@@ -25,10 +25,15 @@ def _options(
         name: (
             annotation,
             typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=panel),
-            getattr(record, name),
+            _shown(getattr(record, name)),
         )
         for name, (annotation, text) in options.items()
     }
+
+
+def _shown(default: Any) -> Any:
+    """A default as it is typed: several dimensions are one string."""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else default
 
 
 COLUMNS = OptionGroup(
@@ -88,6 +93,11 @@ TRAINING = OptionGroup(
             "second_margin": (float | None, "The quadruplet loss's; half of --margin where not given."),
             "weight_decay": (float, "Of matrices; biases and LayerNorm have none."),
             "max_gradient_norm": (float, "Longer gradients are clipped."),
+            "matryoshka": (str, "Also train the first so many dimensions: 256,128,64."),
+            "query_prompt": (str | None, "Goes before every query, in training and ever after."),
+            "document_prompt": (str | None, "Goes before every document."),
+            "precision": (str, f"{', '.join(PRECISIONS)}; auto is bf16 autocast where CUDA has it."),
+            "gradient_checkpointing": (bool, "Less memory, more time: activations are computed twice."),
             "cache_tokens": (
                 int | None,
                 "Gradient caching: so many tokens at once, for batches that would not fit the memory.",
@@ -96,7 +106,10 @@ TRAINING = OptionGroup(
             "dropout": (bool, "Leave the base's dropout on."),
         },
     ),
-    lambda own, others: TrainSettings(**{**own, "margin": _margin(own["margin"])}, seed=others["seed"]),
+    lambda own, others: TrainSettings(
+        **{**own, "margin": _margin(own["margin"]), "matryoshka": _dimensions(own["matryoshka"])},
+        seed=others["seed"],
+    ),
 )
 
 
@@ -107,3 +120,10 @@ def _margin(given: str | float) -> Any:
         return float(given)
     except ValueError:
         raise InputError(f"margin is {given!r}, a number or auto was expected") from None
+
+
+def _dimensions(given: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in given.split(",") if part.strip())
+    except ValueError:
+        raise InputError(f"matryoshka is {given!r}, dimensions with commas were expected (256,128)") from None

@@ -1,7 +1,6 @@
 """The rows of a comparison: written as JSON, shown as a table with ratios."""
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,14 +23,8 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows as a JSON list; machine, versions and date in a file beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
-    about = {"machine": platform.machine(), "processor_count": _cores(), **provenance()}
-    path.with_suffix(".about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    about = path.with_suffix(".about.json")
+    about.write_text(json.dumps(provenance(), indent=1) + "\n", encoding="utf-8")
 
 
 def table(rows: Sequence[Row], *, baseline: str) -> str:

@@ -1,10 +1,11 @@
 """A loss = distances, relations, a formula: encode a batch once, hand all losses the same two matrices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from textrip.training.cache import CachedVectors
 from textrip.training.distance import distance_matrix
@@ -16,6 +17,9 @@ from textrip.training.losses.triplet import hinge, soft_margin, triplet_loss
 from textrip.training.monitor import Monitor
 from textrip.training.names import Distance, Loss, Strategy
 from textrip.training.relations import Batch
+
+# So near to 1 the length of a vector is 1.
+_UNIT = 1e-3
 
 
 def formula(
@@ -57,6 +61,7 @@ class GroupLoss(nn.Module):
         of: The formula.
         monitor: Sees every batch.
         cache_tokens: With gradient caching, at most so many padded tokens are encoded at once (cache.py).
+        matryoshka: Dimensions whose losses are averaged with the whole one.
 
     Called by SentenceTransformerTrainer with the collator's buckets and relations (see batch.py).
     """
@@ -69,9 +74,11 @@ class GroupLoss(nn.Module):
         of: Callable[[Batch], Tensor],
         monitor: Monitor | None = None,
         cache_tokens: int | None = None,
+        matryoshka: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.cache_tokens = cache_tokens
+        self.matryoshka = tuple(matryoshka)
         self.monitor = monitor
         self.model = model
         self.distance = distance
@@ -96,6 +103,9 @@ class GroupLoss(nn.Module):
             embeddings = cached.vectors
         batch = self.batch(embeddings, labels)
         loss = self.of(batch)
+        for dimension in self.matryoshka:
+            loss = loss + self.of(self.batch(shortened(embeddings, dimension), labels))
+        loss = loss / (1 + len(self.matryoshka))
         if self.monitor is not None:
             tokens = sum(int(bucket["attention_mask"].sum()) for bucket in features)
             self.monitor.watch(batch, embeddings, labels, tokens, loss)
@@ -115,3 +125,10 @@ class GroupLoss(nn.Module):
             relations,
             lambda: distance_matrix(documents, documents, self.distance),
         )
+
+
+def shortened(vectors: Tensor, dimension: int) -> Tensor:
+    """The first dimensions of (n, d) as vectors of their own: of length 1 where the whole ones are."""
+    short = vectors[:, :dimension]
+    unit = bool(((vectors.detach().norm(dim=1) - 1).abs() < _UNIT).all())
+    return functional.normalize(short, dim=1) if unit else short

@@ -18,6 +18,9 @@ MARGINLESS: tuple[Loss, ...] = ("soft-margin", "smooth")
 Schedule = Literal["constant", "linear"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
+Precision = Literal["auto", "float32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
 OnCollapse = Literal["stop", "rollback", "warn"]
 ON_COLLAPSE: tuple[OnCollapse, ...] = get_args(OnCollapse)
 

@@ -10,14 +10,25 @@ from textrip.training.names import (
     LOSSES,
     MARGINLESS,
     ON_COLLAPSE,
+    PRECISIONS,
     SCHEDULES,
     STRATEGIES,
     Distance,
     Loss,
     OnCollapse,
+    Precision,
     Schedule,
     Strategy,
 )
+
+_NAMES: dict[str, tuple[str, ...]] = {
+    "loss": LOSSES,
+    "strategy": ("auto", *STRATEGIES),
+    "schedule": SCHEDULES,
+    "distance": DISTANCES,
+    "precision": PRECISIONS,
+    "on_collapse": ON_COLLAPSE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +59,13 @@ class TrainSettings:
         warmup_share: Of all steps.
         max_gradient_norm: Longer gradients are clipped.
         dropout: Leave the base's dropout on. Off, a step on a CPU costs a quarter less.
+        matryoshka: Also train the first so many dimensions, each as a vector of its own (Kusupati et al.,
+            2022, arXiv 2205.13147): the loss is the mean over them and the whole. Then
+            SentenceTransformer(folder, truncate_dim=128) is a smaller encoder.
+        query_prompt: Goes before every query, in training and ever after; the base's own where None.
+        document_prompt: Goes before every document.
+        precision: bf16 is autocast over float32 weights; auto takes it on CUDA where the hardware has it.
+        gradient_checkpointing: Compute activations twice in place of keeping them.
         cache_tokens: Gradient caching: a batch is encoded in chunks of at most so many padded tokens, twice,
             so that its memory is a chunk's, whatever the number of queries; off where None.
         on_collapse: When all vectors become alike: stop, rollback (to the best on dev, at half the rate) or
@@ -71,11 +89,17 @@ class TrainSettings:
     warmup_share: float = 0.1
     max_gradient_norm: float = 1.0
     dropout: bool = False
+    matryoshka: tuple[int, ...] = ()
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    precision: Precision = "auto"
+    gradient_checkpointing: bool = False
     cache_tokens: int | None = None
     on_collapse: OnCollapse = "stop"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "matryoshka", tuple(self.matryoshka))  # JSON knows lists alone
         problems = [
             f"{name} is {getattr(self, name)}, at least 1 was expected"
             for name in ("epochs", "batch_queries")
@@ -85,22 +109,19 @@ class TrainSettings:
             problems.append(
                 f"learning_rate is {self.learning_rate:g}, a number between 0 and 1 was expected (2e-5)"
             )
-        if self.loss not in LOSSES:
-            problems.append(f"loss is {self.loss!r}, one of {', '.join(LOSSES)} was expected")
-        if self.strategy not in {*STRATEGIES, "auto"}:
-            problems.append(
-                f"strategy is {self.strategy!r}, one of auto, {', '.join(STRATEGIES)} was expected"
-            )
-        if self.schedule not in SCHEDULES:
-            problems.append(f"schedule is {self.schedule!r}, one of {', '.join(SCHEDULES)} was expected")
-        if self.distance not in DISTANCES:
-            problems.append(f"distance is {self.distance!r}, one of {', '.join(DISTANCES)} was expected")
+        problems += [
+            f"{name} is {getattr(self, name)!r}, one of {', '.join(names)} was expected"
+            for name, names in _NAMES.items()
+            if getattr(self, name) not in names
+        ]
         if self.cache_tokens is not None and self.cache_tokens < 1:
             problems.append(f"cache_tokens is {self.cache_tokens}, at least 1 was expected")
-        if self.on_collapse not in ON_COLLAPSE:
+        if self.cache_tokens is not None and self.gradient_checkpointing:
             problems.append(
-                f"on_collapse is {self.on_collapse!r}, one of {', '.join(ON_COLLAPSE)} was expected"
+                "cache_tokens and gradient_checkpointing save the same memory twice over: one was expected"
             )
+        if any(dimension < 1 for dimension in self.matryoshka):
+            problems.append(f"matryoshka is {self.matryoshka}, dimensions of at least 1 were expected")
         if self.batch_queries == 1 and not (self.loss in BY_STRATEGY and self.strategy == "mined"):
             what = f"strategy {self.strategy}" if self.loss in BY_STRATEGY else f"loss {self.loss}"
             problems.append(

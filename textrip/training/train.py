@@ -1,5 +1,6 @@
 """Training: SentenceTransformerTrainer over grouped triples, the best step on dev is what is saved."""
 
+import json
 import re
 import shutil
 import time
@@ -15,7 +16,7 @@ from transformers import PrinterCallback
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import StorageError, TextripError
+from textrip.errors import InputError, StorageError, TextripError
 from textrip.files import refuse_existing, replacing, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import advancing, say
@@ -34,7 +35,14 @@ from textrip.training.relations import Batch
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.survey import survey
-from textrip.training.trainer import Bar, Checkpoints, GroupTrainer, arguments, without_dropout
+from textrip.training.trainer import (
+    Bar,
+    Checkpoints,
+    GroupTrainer,
+    arguments,
+    checkpointed_activations,
+    without_dropout,
+)
 from textrip.training.watch import Watch
 
 KIND = "textrip-model"
@@ -154,11 +162,23 @@ class _Job:
             self.encoder = Encoder(
                 self.base.model, self.base.name, max_length_tokens=settings.max_length_tokens
             )
+        self._require_fitting()
+        prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
+        self.encoder.model.prompts |= {kind: prompt for kind, prompt in prompts.items() if prompt is not None}
         self.collator = GroupCollator(self.triples, self.collection, self.encoder)
         self.sampler = QuerySampler(
             self.triples.groups, batch_queries=settings.batch_queries, seed=settings.seed
         )
         self.log = Log(self.run.path / "log.jsonl")
+
+    def _require_fitting(self) -> None:
+        """Refuse what this encoder and this machine cannot do."""
+        settings, dimension = self.settings, self.encoder.dimension
+        if any(short >= dimension for short in settings.matryoshka):
+            raise InputError(
+                f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {self.base.name} has {dimension} "
+                "dimensions, fewer were expected"
+            )
 
     def asked(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that was begun."""
@@ -166,7 +186,7 @@ class _Job:
             "base": self.base_identity,
             "collection_sha256": self.collection.fingerprint,
             "triples_sha256": self.triples.fingerprint,
-            "settings": asdict(self.settings),
+            "settings": json.loads(json.dumps(asdict(self.settings))),  # as it is read again
         }
 
     def choose(self) -> Choice:
@@ -214,7 +234,7 @@ class _Job:
                 "triples": self.triples.count,
                 "mining": self.triples.provenance.get("settings"),
             },
-            "settings": asdict(self.settings),
+            "settings": json.loads(json.dumps(asdict(self.settings))),
             "device": self.encoder.device,
             "steps": steps,
             "kept_step": steps if best is None else best.best_step,
@@ -241,6 +261,8 @@ class _Job:
         with ExitStack() as stack:
             if not settings.dropout:
                 stack.enter_context(without_dropout(self.encoder.model))
+            if settings.gradient_checkpointing:
+                stack.enter_context(checkpointed_activations(self.encoder.model))
             advance = stack.enter_context(advancing("training", total))
             trainer = GroupTrainer(
                 model=self.encoder.model,
@@ -252,6 +274,7 @@ class _Job:
                     of=_formula(settings),
                     monitor=monitor,
                     cache_tokens=settings.cache_tokens,
+                    matryoshka=settings.matryoshka,
                 ),
                 evaluator=best,
                 data_collator=self.collator,

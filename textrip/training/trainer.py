@@ -1,6 +1,7 @@
 """sentence-transformers' trainer with our batches, our checkpoints and our steps."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from torch import nn
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 
 from textrip.encoding.encoder import Encoder
 from textrip.interrupt import raise_if_asked
@@ -105,6 +106,23 @@ def without_dropout(model: nn.Module) -> Iterator[None]:
             module.p = p
 
 
+@contextmanager
+def checkpointed_activations(model: nn.Module) -> Iterator[None]:
+    """Inside the block activations are computed again for the gradient, and not kept."""
+    inner = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
+    with warnings.catch_warnings():
+        # transformers renamed these methods to activation_checkpointing_*; the older name works in all of 5.
+        warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+        for module in inner:
+            # With use_reentrant a batch whose inputs need no gradient would get none at all.
+            module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        try:
+            yield
+        finally:
+            for module in inner:
+                module.gradient_checkpointing_disable()
+
+
 def arguments(
     settings: TrainSettings, encoder: Encoder, folder: str, total_steps: int, *, evaluated: bool
 ) -> SentenceTransformerTrainingArguments:
@@ -120,8 +138,9 @@ def arguments(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_gradient_norm,
         seed=settings.seed,
-        # float32 master weights; autocast only where the hardware has bf16 (a CPU is slower with it).
-        bf16=device == "cuda" and torch.cuda.is_bf16_supported(),
+        # float32 master weights; autocast by itself only where the hardware has bf16 (most CPUs are slower).
+        bf16=settings.precision == "bf16"
+        or (settings.precision == "auto" and device == "cuda" and torch.cuda.is_bf16_supported()),
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
         remove_unused_columns=False,
