@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +34,15 @@ class OptionGroup:
     argument: str
     options: dict[str, tuple[Any, Any, Any]]
     make: Callable[[dict[str, Any], dict[str, Any]], Any]
+
+
+def with_defaults(group: OptionGroup, **defaults: Any) -> OptionGroup:
+    """A group some of whose options have other defaults."""
+    options = {
+        name: (annotation, info, defaults.get(name, default))
+        for name, (annotation, info, default) in group.options.items()
+    }
+    return replace(group, options=options)
 
 
 def command(

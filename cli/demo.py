@@ -50,7 +50,12 @@ def demo(
     if out is not None:
         refuse_existing(out, force=force)
     settings = TrainSettings(
-        strategy="semi-hard", margin=0.2, learning_rate=4e-5, max_length_tokens=64, seed=seed
+        strategy="semi-hard",
+        margin=0.2,
+        learning_rate=4e-5,
+        schedule="linear",
+        max_length_tokens=64,
+        seed=seed,
     )
     with tempfile.TemporaryDirectory(prefix="textrip-demo-") as scratch:
         folder = out or Path(scratch) / "demo"

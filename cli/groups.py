@@ -76,6 +76,7 @@ TRAINING = OptionGroup(
         "Training",
         {
             "epochs": (int, "An epoch asks every query once."),
+            "evaluations": (int, "So often in an epoch dev is measured; the best is saved."),
             "batch_queries": (int, "Queries a batch."),
             "learning_rate": (float, "At its peak."),
             "schedule": (str, f"Of the rate after its rise: {', '.join(SCHEDULES)}."),

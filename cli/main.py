@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from textrip import interrupt
-from textrip.cli import cluster, demo, encode, evaluate, fit, index, mine, search, train
+from textrip.cli import cluster, demo, encode, evaluate, fit, index, mine, search, train, tune
 from textrip.cli.output import say
 from textrip.errors import InputError, OfflineError, StorageError, TextripError
 
@@ -123,5 +123,5 @@ def program(
 
 
 # In the order in which they are used.
-for module in (demo, fit, mine, train, evaluate, encode, index, search, cluster):
+for module in (demo, fit, mine, tune, train, evaluate, encode, index, search, cluster):
     module.register(app)

@@ -89,7 +89,8 @@ def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> st
     length = f"--max-length-tokens {settings['max_length_tokens']}"
     trained = (
         f"--strategy {settings['strategy']} --margin {settings['margin']} "
-        f"--learning-rate {settings['learning_rate']:g} {length} --seed {settings['seed']}"
+        f"--learning-rate {settings['learning_rate']:g} --schedule {settings['schedule']} "
+        f"{length} --seed {settings['seed']}"
     )
     return f"""The same, step by step:
   textrip mine stdlib -o {out}/triples.parquet --seed {settings["seed"]}

@@ -57,6 +57,9 @@ def train(
     checkpoint_minutes: Annotated[
         float, typer.Option("--checkpoint-minutes", min=0, help="So often a checkpoint is saved.")
     ] = 5.0,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Also training.png and training.html in the model's folder.")
+    ] = False,
     dev_documents: DevDocuments = 2500,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
@@ -77,7 +80,12 @@ def train(
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.lexical.analyzer import Analyzer
+    from textrip.training.log import read_log
+    from textrip.training.plots import plot_training, require_matplotlib
     from textrip.training.run_folder import RunFolder
+
+    if plot:
+        require_matplotlib()
 
     if resume is not None:
         if source is not None or output is not None or data is not None:
@@ -112,6 +120,8 @@ def train(
         dev_documents=request.dev_documents, run=run, resume=resume is not None, request=request.to_dict(),
         checkpoint_minutes=request.checkpoint_minutes, force=force,
     )  # fmt: skip
+    if plot:
+        plot_training(manifest, read_log(Path(request.output) / "log.jsonl"), Path(request.output))
     if json:
         emit_json({**manifest, "output": request.output})
     else:
@@ -138,7 +148,7 @@ def _triples(request: Request) -> "Triples | None":
 def _report(manifest: dict[str, Any], output: str) -> str:
     lines = []
     if manifest["dev"]:
-        measured = [f"{step['nDCG@10']:.4f} (epoch {step['epoch']:g})" for step in manifest["dev"]]
+        measured = [f"{step['nDCG@10']:.4f} (epoch {step['epoch']:.3g})" for step in manifest["dev"]]
         lines.append(f"dev nDCG@10: {', '.join(measured)}")
     if manifest["stopped"]:
         lines.append(f"stopped: {manifest['stopped']}")

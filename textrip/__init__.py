@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from textrip.mining.mine import mine
     from textrip.mining.settings import MineSettings
     from textrip.mining.triples import Triples
-    from textrip.pipeline import cluster, fit, train
+    from textrip.pipeline import cluster, fit, train, tune
     from textrip.records import Document, Hit, Query
     from textrip.retrieval.index import Index
     from textrip.training.settings import TrainSettings
@@ -48,6 +48,7 @@ __all__ = [
     "mine",
     "read",
     "train",
+    "tune",
 ]
 
 _HOMES = {
@@ -69,6 +70,7 @@ _HOMES = {
     "mine": "textrip.mining.mine",
     "read": "textrip.data.formats",
     "train": "textrip.pipeline",
+    "tune": "textrip.pipeline",
 }
 
 

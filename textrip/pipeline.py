@@ -27,6 +27,8 @@ from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.train import CHECKPOINT_MINUTES
 from textrip.training.train import train as train_encoder
+from textrip.training.tune import Tuning
+from textrip.training.tune import tune as search_settings
 
 Verdict = Literal["IMPROVED", "NO DIFFERENCE", "REGRESSION"]
 
@@ -132,6 +134,55 @@ def train(
         collection, triples, encoder, output, settings=settings, evaluate_dev=evaluate_dev, run=run,
         resume=resume, request=request, checkpoint_minutes=checkpoint_minutes, force=force,
     )  # fmt: skip
+
+
+def tune(
+    data: str | Path | Collection,
+    folder: str | Path,
+    *,
+    model: str | Path = DEFAULT_ENCODER,
+    settings: TrainSettings | None = None,
+    mining: MineSettings | None = None,
+    analyzer: Analyzer | None = None,
+    trials: int = 20,
+    minutes: float | None = None,
+    dev_documents: int = DEV_DOCUMENTS,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+) -> Tuning:
+    """Search for settings on the dev split; the test split is not looked at (see training/tune.py).
+
+    Args:
+        data: A collection, or what `read` takes.
+        folder: Holds the study; one that is there goes on.
+        model: The base encoder's name or folder.
+        settings: What is not searched for; `epochs` is the most of a trial.
+        mining: How to mine; `negatives` is the most of a trial.
+        analyzer: BM25's.
+        trials: How many trainings there are to be in the end.
+        minutes: No trial begins after so much time.
+        dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        device: auto, cpu, cuda or mps.
+        trust_remote_code: Run code that the model brings along. Only for models that you trust.
+
+    Raises:
+        InputError: data or settings that cannot be used, or a folder that holds something else.
+    """
+    settings = settings or TrainSettings()
+    collection = prepare(data if isinstance(data, Collection) else read(data))
+    searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+    mining = mining or MineSettings(seed=settings.seed, negatives=4)
+    evaluate_dev, _ = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    return search_settings(
+        collection,
+        mine(collection, settings=mining, searcher=searcher),
+        lambda: Encoder.load(model, device=device, trust_remote_code=trust_remote_code),
+        folder,
+        evaluate_dev=evaluate_dev,
+        settings=settings,
+        trials=trials,
+        minutes=minutes,
+    )
 
 
 def _without_dev(triples: Triples, collection: Collection) -> Triples:

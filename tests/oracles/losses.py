@@ -36,15 +36,13 @@ def triplet(
     for anchor, d_ap in anchors(distances, relations, hardest):
         row, relation = distances[anchor], relations[anchor]
         mined, others = of(row, relation, MINED), of(row, relation, IN_BATCH)
-        negatives = mined + others
+        negatives = others if strategy == "in-batch" else mined + others
         if strategy == "mined":
             chosen = mined
         elif strategy == "batch-all":
             chosen = negatives
         elif strategy == "mixed":
             chosen = mined + ([min(others)] if others else [])
-        elif strategy == "in-batch":
-            chosen = [min(others)] if others else []
         elif not negatives:
             chosen = []
         elif strategy == "batch-hard":

@@ -96,7 +96,7 @@ RELATIONS_BY_HAND = [[P, M, B, B, R], [X, M, P, B, R]]
     ("semi-hard", (0.1 + 0.1) / 2),
     # mined as above, and the nearest of the others at 0.4 and at 0.2
     ("mixed", (0.3 + 0.0 + 0.1 + 0.1) / 4),
-    # the nearest of the others alone
+    # beyond 0.3 the others have 0.4, beyond 0.1 they have 0.2
     ("in-batch", (0.1 + 0.1) / 2),
 ])  # fmt: skip
 def test_strategies_by_hand(strategy: Strategy, wanted: float) -> None:
@@ -114,6 +114,12 @@ def test_the_hardest_positive_is_the_farthest_relevant_document() -> None:
 def test_semi_hard_falls_back_to_the_farthest_negative() -> None:
     batch = batch_of([[0.9, 0.2, 0.4]], [[P, M, B]])
     assert triplet_loss(CHOOSE["semi-hard"](batch), 0.2).item() == pytest.approx(0.9 - 0.4 + 0.2)
+
+
+def test_in_batch_is_semi_hard_among_what_others_bring() -> None:
+    batch = batch_of([[0.5, 0.6, 0.3, 0.8, 0.9]], [[P, M, B, B, B]])
+    assert triplet_loss(CHOOSE["in-batch"](batch), 0.4).item() == pytest.approx(0.5 - 0.8 + 0.4)
+    assert triplet_loss(CHOOSE["semi-hard"](batch), 0.4).item() == pytest.approx(0.5 - 0.6 + 0.4)
 
 
 def test_smooth_becomes_batch_hard_as_the_temperature_falls_and_infonce_without_margin() -> None:

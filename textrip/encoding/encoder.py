@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.encoding.load import DEFAULT_ENCODER, load_model
+from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
 from textrip.errors import InputError
 from textrip.progress import advancing
 
@@ -224,7 +224,8 @@ class Encoder:
 
     def save(self, folder: str | Path) -> None:
         """Write an ordinary sentence-transformers folder (safetensors)."""
-        self.model.save_pretrained(str(folder), safe_serialization=True)
+        quieten()
+        self.model.save_pretrained(str(folder), safe_serialization=True, create_model_card=False)
 
 
 def _bytes_dtype() -> Any:

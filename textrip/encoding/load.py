@@ -69,7 +69,7 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
         OfflineError: the name is only on the hub, and the hub is out of reach or forbidden.
         MissingDependencyError: the embedded encoder is asked for, not installed, and there is no hub.
     """
-    _quieten()
+    quieten()
     device = resolve_device(device)
     path = Path(name)
     if path.is_dir():
@@ -143,8 +143,11 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _quieten() -> None:
-    """Keep the libraries' own bars and remarks off stderr; what matters is said by textrip."""
+def quieten() -> None:
+    """Keep the libraries' own bars and remarks off stderr; what matters is said by textrip.
+
+    Once is not enough: transformers' trainer switches the bars on again.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers.utils import logging as transformers_logging
 

@@ -56,7 +56,7 @@ class Choice:
         )
 
 
-def choose(settings: TrainSettings, surveyed: Survey) -> Choice:
+def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 1.0) -> Choice:
     """Replace an auto strategy and an auto margin.
 
     The strategy is batch-hard, or in-batch where most mined negatives are nearer than their positives, or
@@ -64,6 +64,11 @@ def choose(settings: TrainSettings, surveyed: Survey) -> Choice:
     negatives, or of the in-batch ones where the strategy compares no others. It is at least a tenth of the
     negatives' median distance, has 3 digits, and is never impossible, as no gap between two distances is
     larger than the largest distance. Losses that need no margin get 0.
+
+    Args:
+        settings: With auto, or without.
+        surveyed: What the untuned encoder sees.
+        margin_factor: Times the margin that auto would choose.
 
     Raises:
         InputError: the survey has no triples to choose from.
@@ -89,7 +94,7 @@ def choose(settings: TrainSettings, surveyed: Survey) -> Choice:
     if margin == "auto":
         least = _LEAST * float(np.median(found.d_an))
         wanted = max(least, float(np.quantile(gaps, ACTIVE_SHARE)))
-        margin = 0.0 if settings.loss in MARGINLESS else float(f"{wanted:.3g}")
+        margin = 0.0 if settings.loss in MARGINLESS else float(f"{margin_factor * wanted:.3g}")
     return Choice(
         replace(settings, margin=margin, strategy=strategy),
         sample=found.d_an.size,

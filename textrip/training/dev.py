@@ -39,7 +39,7 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Measure now; the trainer calls this after every epoch."""
         score = self.evaluate(self.encoder)
-        say(f"epoch {epoch:g}: dev {DEV_MEASURE} {score:.4f}")
+        say(f"epoch {epoch:.3g}: dev {DEV_MEASURE} {score:.4f}")
         self.history.append({"epoch": epoch, "step": steps, DEV_MEASURE: score})
         if self.best_step == steps:
             self.run.keep_best(self.encoder, steps)

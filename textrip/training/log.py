@@ -22,15 +22,7 @@ class Log:
 
         The last line may be half-written, where a process was killed.
         """
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        for text in lines:
-            try:
-                entry = json.loads(text)
-            except ValueError:
-                break
-            if entry["step"] > step:
-                break
-            self.entries.append(entry)
+        self.entries = [entry for entry in read_log(self.path) if entry["step"] <= step]
         self.path.write_text("".join(map(_line, self.entries)), encoding="utf-8")
 
     def append(self, entry: dict[str, Any]) -> None:
@@ -38,6 +30,17 @@ class Log:
         self.entries.append(entry)
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(_line(entry))
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a log, up to a line that is not whole."""
+    entries = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            entries.append(json.loads(text))
+        except ValueError:
+            break
+    return entries
 
 
 def _line(entry: dict[str, Any]) -> str:

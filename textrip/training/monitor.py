@@ -169,9 +169,15 @@ def line(entry: dict[str, Any]) -> str:
         f"step {entry['step']}  loss {entry['loss']:.4f}  active: mined {_percent(entry['active_mined'])}, "
         f"in-batch {_percent(entry['active_in_batch'])}  d_ap {d_ap}  d_an {d_an}  "
         f"spread {entry['spread']:.2f}  rank {entry['effective_rank']:.0f}  "
-        f"gradient {entry.get('grad_norm', math.nan):.2g}  {entry['tokens_per_second']:,.0f} tokens/s  "
+        f"gradient {_gradient(entry)}  {entry['tokens_per_second']:,.0f} tokens/s  "
         f"{entry['triples_per_second']:,.0f} triples/s  cut {_percent(entry['truncated'])}"
     )
+
+
+def _gradient(entry: dict[str, Any]) -> str:
+    """The last record of a run has none: the trainer tells it only where it logs."""
+    norm = entry.get("grad_norm")
+    return "-" if norm is None else f"{norm:.2g}"
 
 
 def _words(quantiles: list[float] | None) -> str:

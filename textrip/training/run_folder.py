@@ -144,7 +144,7 @@ class RunFolder:
         Earlier ones stay until a checkpoint knows of these: see `prune`.
         """
         with replacing(self.best(step), force=True) as temporary:
-            encoder.model.save_pretrained(str(temporary), safe_serialization=True, create_model_card=False)
+            encoder.save(temporary)
 
     def newest_best(self) -> Path | None:
         """The best weights on dev that are not the untuned ones."""

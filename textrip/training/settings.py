@@ -37,6 +37,7 @@ class TrainSettings:
 
     Attributes:
         epochs: An epoch asks every query once.
+        evaluations: So often in an epoch dev is measured; the best of them is what is saved.
         batch_queries: How many groups a batch holds.
         learning_rate: At its peak; it rises over the first tenth of the steps.
         schedule: After that the rate is constant, or falls linearly to 0. The best epoch on dev is saved, so
@@ -45,8 +46,8 @@ class TrainSettings:
         loss: triplet (a hinge), soft-margin (softplus), smooth (log-sum-exp over all negatives),
             contrastive, online-contrastive or quadruplet.
         strategy: Which negatives the triplet and the soft-margin loss compare: mined, batch-all, batch-hard,
-            semi-hard, mixed (every mined one and the hardest of the batch) or in-batch (the hardest that
-            other groups bring; with every loss, the mined ones are then left out of the batch). auto is
+            semi-hard, mixed (every mined one and the hardest of the batch) or in-batch (semi-hard among what
+            other groups bring; with every loss the mined ones are then left out of the batch). auto is
             batch-hard, or in-batch where the untuned encoder finds most mined negatives nearer than their
             positives: those are relevant documents that nobody judged, more often than not.
         hardest_positive: Compare with the farthest relevant document of the batch; else with the group's own.
@@ -74,6 +75,7 @@ class TrainSettings:
     """
 
     epochs: int = 1
+    evaluations: int = 1
     batch_queries: int = 16
     learning_rate: float = 2e-5
     schedule: Schedule = "constant"
@@ -102,7 +104,7 @@ class TrainSettings:
         object.__setattr__(self, "matryoshka", tuple(self.matryoshka))  # JSON knows lists alone
         problems = [
             f"{name} is {getattr(self, name)}, at least 1 was expected"
-            for name in ("epochs", "batch_queries")
+            for name in ("epochs", "evaluations", "batch_queries")
             if getattr(self, name) < 1
         ]
         if not 0 < self.learning_rate < 1:

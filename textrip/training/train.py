@@ -37,8 +37,8 @@ from textrip.training.settings import TrainSettings
 from textrip.training.survey import survey
 from textrip.training.trainer import (
     Bar,
-    Checkpoints,
     GroupTrainer,
+    Milestones,
     arguments,
     checkpointed_activations,
     without_dropout,
@@ -64,6 +64,7 @@ def train(
     resume: bool = False,
     request: dict[str, Any] | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    margin_factor: float = 1.0,
     force: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune an encoder with triplet loss and save it as a sentence-transformers folder.
@@ -84,6 +85,7 @@ def train(
         resume: Go on with a run that was begun with the same data, triples, base and settings.
         request: Saved in the run's folder for the caller, who may want it to resume.
         checkpoint_minutes: So often a checkpoint is saved, besides after every epoch.
+        margin_factor: Times the margin that auto chooses.
         force: Overwrite `output`, and an unfinished run of it.
 
     Returns:
@@ -104,7 +106,7 @@ def train(
         job.run.require(asked)
     else:
         job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
-    chosen = job.choose() if "auto" in {settings.margin, settings.strategy} else None
+    chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
     if not resume:
         job.run.begin({**asked, "request": request}, force=force)
     try:
@@ -112,9 +114,7 @@ def train(
         manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
         manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
         with replacing(output, force=force) as temporary:
-            job.encoder.model.save_pretrained(
-                str(temporary), safe_serialization=True, create_model_card=False
-            )
+            job.encoder.save(temporary)
             (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
             write_json(temporary / "manifest.json", manifest)
             shutil.copyfile(job.log.path, temporary / "log.jsonl")
@@ -189,13 +189,13 @@ class _Job:
             "settings": json.loads(json.dumps(asdict(self.settings))),  # as it is read again
         }
 
-    def choose(self) -> Choice:
-        """Put a number in place of an auto margin."""
+    def choose(self, margin_factor: float) -> Choice:
+        """Put a name and a number in place of every auto."""
         loss = GroupLoss(self.encoder.model, distance=self.settings.distance, of=_nothing)
         found = survey(
             loss, self.collator, batch_queries=self.settings.batch_queries, seed=self.settings.seed
         )
-        choice = choose(self.settings, found)
+        choice = choose(self.settings, found, margin_factor=margin_factor)
         say(str(choice))
         self.settings = choice.settings
         return choice
@@ -264,6 +264,9 @@ class _Job:
             if settings.gradient_checkpointing:
                 stack.enter_context(checkpointed_activations(self.encoder.model))
             advance = stack.enter_context(advancing("training", total))
+            milestones = Milestones(
+                settings, per_epoch, evaluated=best is not None, minutes=checkpoint_minutes
+            )
             trainer = GroupTrainer(
                 model=self.encoder.model,
                 args=arguments(settings, self.encoder, str(self.run.path), total, evaluated=best is not None),
@@ -278,7 +281,7 @@ class _Job:
                 ),
                 evaluator=best,
                 data_collator=self.collator,
-                callbacks=[Bar(advance), watch, Checkpoints(checkpoint_minutes, per_epoch)],
+                callbacks=[Bar(advance), watch, milestones],
             )
             trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for data
             trainer.sampler, trainer.run = self.sampler, self.run

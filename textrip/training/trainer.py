@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel, TrainerCallback
 
 from textrip.encoding.encoder import Encoder
+from textrip.encoding.load import quieten
 from textrip.interrupt import raise_if_asked
 from textrip.progress import Advance
 from textrip.training.batch import QuerySampler
@@ -46,25 +47,37 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with self.run.writing_checkpoint(int(self.state.global_step), self.memory()) as folder:
             self._writing = folder
+            quieten()
             super()._save_checkpoint(model, trial)
         self._writing = None
         self.run.prune(self.memory()["best_step"])
 
 
-class Checkpoints(TrainerCallback):  # type: ignore[misc]
-    """Asks for a checkpoint every so many minutes and after every epoch, but for the last step's."""
+class Milestones(TrainerCallback):  # type: ignore[misc]
+    """When dev is measured inside an epoch, and when a checkpoint is saved.
 
-    def __init__(self, minutes: float, steps_per_epoch: int) -> None:
-        self.minutes = minutes
+    Dev is measured after every epoch, and `evaluations - 1` times inside it. A checkpoint follows every
+    measurement but the last, and comes by the clock.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, steps_per_epoch: int, *, evaluated: bool, minutes: float
+    ) -> None:
         self.steps_per_epoch = steps_per_epoch
+        self.minutes = minutes
+        parts = settings.evaluations if evaluated else 1
+        self.inside = {round(steps_per_epoch * part / parts) for part in range(1, parts)} - {0}
         self.last = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
-        """Between epochs, by the clock."""
-        # An epoch's last step waits for the measurement on dev, which comes after it: a run that is
-        # resumed from there does not measure again.
-        inside = state.global_step % self.steps_per_epoch != 0
-        if inside and time.monotonic() - self.last >= self.minutes * 60:
+        """Inside an epoch; its last step waits for the measurement that comes after it.
+
+        A run that was resumed from a checkpoint between the two would never measure.
+        """
+        place = state.global_step % self.steps_per_epoch
+        if place in self.inside:
+            control.should_evaluate = control.should_save = True
+        elif place != 0 and time.monotonic() - self.last >= self.minutes * 60:
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:

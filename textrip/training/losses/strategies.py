@@ -80,19 +80,25 @@ def semi_hard(batch: Batch, *, hardest_positive: bool = False) -> Triplets:
     FaceNet, Schroff et al., CVPR 2015, arXiv 1503.03832, with its implementation's fallback. The very
     hardest negatives, which are often unjudged relevant documents, do not pull.
     """
+    return _semi_hard(batch, batch.negative, hardest_positive=hardest_positive)
+
+
+def _semi_hard(batch: Batch, negative: Tensor, *, hardest_positive: bool) -> Triplets:
     d_ap, exists = positives(batch, hardest=hardest_positive)
-    beyond = batch.negative & (batch.distances > d_ap[:, None])
+    beyond = negative & (batch.distances > d_ap[:, None])
     d_an = torch.where(
-        beyond.any(dim=1), nearest(batch.distances, beyond), farthest(batch.distances, batch.negative)
+        beyond.any(dim=1), nearest(batch.distances, beyond), farthest(batch.distances, negative)
     )
-    return _compared(d_ap, d_an, exists & batch.negative.any(dim=1))
+    return _compared(d_ap, d_an, exists & negative.any(dim=1))
 
 
 def in_batch(batch: Batch, *, hardest_positive: bool = False) -> Triplets:
-    """The nearest negative that other groups bring; the anchor's own mined ones are not compared."""
-    d_ap, exists = positives(batch, hardest=hardest_positive)
-    others = batch.negative & ~batch.mined
-    return _compared(d_ap, nearest(batch.distances, others), exists & others.any(dim=1))
+    """Semi-hard among what other groups bring; the anchor's own mined negatives are not compared.
+
+    For data where the mined ones are mostly relevant and unjudged. The hardest of the others would
+    collapse there: the positives are far, and pulling them in pulls everything together.
+    """
+    return _semi_hard(batch, batch.negative & ~batch.mined, hardest_positive=hardest_positive)
 
 
 def mixed(batch: Batch, *, hardest_positive: bool = False) -> Triplets:

@@ -1,0 +1,114 @@
+"""`textrip tune`."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textrip.cli.command import command, with_defaults
+from textrip.cli.groups import COLUMNS, MINING, TRAINING
+from textrip.cli.options import DevDocuments, Device, Json, Output, Seed, Stemmer, TrustRemoteCode
+from textrip.data.columns import Columns
+from textrip.mining.settings import MineSettings
+from textrip.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from textrip.training.tune import Tuning
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "tune", TRAINING, with_defaults(MINING, negatives=4), COLUMNS)(tune)
+
+
+def tune(
+    data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
+    output: Output,
+    columns: Columns,
+    mining: MineSettings,
+    settings: TrainSettings,
+    model: Annotated[str, typer.Option("--model", help="The base encoder.")] = "all-MiniLM-L6-v2",
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Trainings in all, earlier ones too.")] = 20,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0, help="No trial begins after so much time.")
+    ] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Also study.png and study.html.")] = False,
+    dev_documents: DevDocuments = 2500,
+    stemmer: Stemmer = "english",
+    trust_remote_code: TrustRemoteCode = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Search for rate, margin, strategy and negatives on the dev split; the test split is not looked at.
+
+    OUTPUT holds the study, and the same command goes on with it; best.toml in it is for --config of train
+    and fit.
+
+    Example: textrip tune my-corpus/ -o study --minutes 60
+    """
+    from textrip import pipeline
+    from textrip.cli.output import emit, emit_json
+    from textrip.data.formats import read
+    from textrip.lexical.analyzer import Analyzer
+    from textrip.training.plots import plot_study, require_matplotlib
+
+    if plot:
+        require_matplotlib()
+    tuning = pipeline.tune(
+        read(data, columns=columns), output, model=model, settings=settings, mining=mining,
+        analyzer=Analyzer.for_language(stemmer), trials=trials, minutes=minutes,
+        dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code,
+    )  # fmt: skip
+    _write_config(Path(output) / "best.toml", tuning)
+    if plot:
+        plot_study(tuning, Path(output))
+    if json:
+        for trial in tuning.trials:
+            emit_json(trial.to_dict())
+        return
+    emit(_table([trial.to_dict() for trial in tuning.trials]))
+    emit()
+    if tuning.importance:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in tuning.importance.items())
+        emit(f"What mattered: {shares}")
+    emit(f"dev nDCG@10: untuned {tuning.start:.4f}, best {tuning.trials[0].score:.4f}")
+    emit(f"Train with it: textrip train {data} -o model --config {output}/best.toml")
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    cells = [list(rows[0])] + [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _write_config(path: Path, tuning: "Tuning") -> None:
+    """TOML for --config: what the best trial had and is not the default."""
+    from textrip.files import replacing
+
+    lines = [f"negatives = {tuning.negatives}"]
+    for field in fields(TrainSettings):
+        value = getattr(tuning.settings, field.name)
+        if value is None or (value == field.default and field.name not in {"margin", "strategy"}):
+            continue
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        lines.append(f"{field.name} = {_toml(str(shown) if field.name == 'margin' else shown)}")
+    with replacing(path, force=True) as temporary:
+        tables = [f"[{name}]\n" + "\n".join(lines) for name in ("train", "fit")]
+        temporary.write_text("\n\n".join(tables) + "\n", encoding="utf-8")
+
+
+def _toml(value: Any) -> str:
+    import json
+
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value) if isinstance(value, str) else repr(value)

@@ -1,0 +1,271 @@
+"""Tuning: a search over rate, margin, strategy and negatives, judged by the dev split alone.
+
+Optuna's tree-structured Parzen estimator (Akiba et al., KDD 2019, arXiv 1907.10902) proposes; a trial that is
+worse than the median of the others after the same epoch is pruned. The study lies on disk after every trial:
+the same command goes on with it.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from textrip import progress
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, MismatchError, TextripError
+from textrip.files import refuse_existing
+from textrip.mining.triples import Triples
+from textrip.progress import say
+from textrip.training.dev import DevEvaluation
+from textrip.training.names import STRATEGIES, Strategy
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
+from textrip.training.train import train
+
+_STUDY = "textrip-tune"
+_RATES = (5e-6, 1e-4)
+# Times the margin that auto would choose: its unit and size depend on distance and data.
+_MARGIN_FACTORS = (0.35, 2.8)
+_STRATEGIES: tuple[Strategy, ...] = ("batch-hard", "semi-hard", "in-batch", "mixed")
+assert set(_STRATEGIES) <= set(STRATEGIES)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of the search."""
+
+    number: int
+    state: str
+    score: float | None
+    epoch: float | None
+    parameters: dict[str, Any]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """A row for a table or for JSON."""
+        shown = {"trial": self.number, "state": self.state, "dev nDCG@10": self.score, "epoch": self.epoch}
+        return {**shown, **self.parameters, "seconds": round(self.seconds, 1)}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a search found.
+
+    Attributes:
+        trials: Every one, the best first; pruned and failed ones last.
+        start: Dev nDCG@10 of the untuned encoder.
+        settings: The best trial's, without an auto.
+        negatives: The best trial's number of mined negatives.
+        importance: By parameter the share of the variance that it explains; empty with too few trials.
+    """
+
+    trials: list[Trial]
+    start: float
+    settings: TrainSettings
+    negatives: int
+    importance: dict[str, float]
+
+
+def tune(
+    collection: Collection,
+    triples: Triples,
+    load_encoder: Callable[[], Encoder],
+    folder: str | Path,
+    *,
+    evaluate_dev: DevEvaluation,
+    settings: TrainSettings | None = None,
+    trials: int = 20,
+    minutes: float | None = None,
+) -> Tuning:
+    """Search for settings; nothing but the dev split is looked at.
+
+    The first trial is the settings as they are given. An interruption loses the trial that was running.
+
+    Args:
+        collection: What is trained on.
+        triples: With as many negatives as a trial may use.
+        load_encoder: Gives the base encoder anew.
+        folder: Holds the study; one that is there goes on.
+        evaluate_dev: nDCG@10 of an encoder on the dev split.
+        settings: What is not searched for, and how many epochs a trial has at most. Its seed is the search's.
+        trials: How many trainings there are to be in the end, those of earlier calls included.
+        minutes: No trial begins after so much time, and one that runs then ends at its next measurement.
+
+    Raises:
+        InputError: the folder holds something else; the settings cannot be used.
+        MismatchError: the study was begun with other data, another base or other settings.
+    """
+    search = _Search(collection, triples, load_encoder, evaluate_dev, settings or TrainSettings(), minutes)
+    study = _open(Path(folder), search)
+    done = [trial for trial in study.trials if trial.state.is_finished()]
+    if not study.trials:
+        study.enqueue_trial(search.given())
+    if len(done) < trials:
+        study.optimize(
+            search.trial,
+            n_trials=trials - len(done),
+            timeout=None if minutes is None else minutes * 60,
+            catch=(TextripError,),  # a diverged training is a bad trial, and no end of the search
+        )
+    return _result(study, search)
+
+
+@dataclass
+class _Search:
+    """What a trial needs."""
+
+    collection: Collection
+    triples: Triples
+    load_encoder: Callable[[], Encoder]
+    evaluate_dev: DevEvaluation
+    settings: TrainSettings
+    minutes: float | None
+
+    def __post_init__(self) -> None:
+        self.until = None if self.minutes is None else time.monotonic() + 60 * self.minutes
+        self.most_negatives = max((len(group.negatives) for group in self.triples.groups), default=0)
+        if not self.most_negatives:
+            raise InputError("the triples have no negatives: there is nothing to search for")
+
+    def identity(self) -> dict[str, Any]:
+        """What a study that goes on must have in common with the one that was begun."""
+        return {
+            "collection_sha256": self.collection.fingerprint,
+            "triples_sha256": self.triples.fingerprint,
+            "base": self.load_encoder().fingerprint,
+            "settings": repr(self.settings),
+        }
+
+    def given(self) -> dict[str, Any]:
+        """The settings as they were given, as a point of the search."""
+        point: dict[str, Any] = {
+            "learning_rate": min(max(self.settings.learning_rate, _RATES[0]), _RATES[1]),
+            "negatives": 1,
+            "margin_factor": 1.0,
+        }
+        if self.settings.strategy in _STRATEGIES:
+            point["strategy"] = self.settings.strategy
+        return point
+
+    def trial(self, trial: optuna.Trial) -> float:
+        """Train once: the best dev nDCG@10 of its epochs."""
+        learning_rate = trial.suggest_float("learning_rate", *_RATES, log=True)
+        factor = trial.suggest_float("margin_factor", *_MARGIN_FACTORS, log=True)
+        strategy: Strategy = trial.suggest_categorical("strategy", _STRATEGIES)  # type: ignore[assignment]
+        negatives = trial.suggest_int("negatives", 1, self.most_negatives)
+        groups = [replace(group, negatives=group.negatives[:negatives]) for group in self.triples.groups]
+        settings = replace(self.settings, learning_rate=learning_rate, strategy=strategy)
+        measured = 0
+
+        def evaluate(encoder: Encoder) -> float:
+            nonlocal measured
+            score = self.evaluate_dev(encoder)
+            if measured:
+                trial.report(score, measured)
+                late = self.until is not None and time.monotonic() > self.until
+                if late or trial.should_prune():
+                    raise optuna.TrialPruned
+            measured += 1
+            return score
+
+        # A run of its own, with nothing of it to be kept but the figures.
+        with tempfile.TemporaryDirectory() as scratch, progress.reporting(bars=True, say=None):
+            manifest = train(
+                self.collection, replace(self.triples, groups=groups), self.load_encoder(),
+                Path(scratch) / "model", settings=settings, margin_factor=factor, evaluate_dev=evaluate,
+                run=RunFolder(Path(scratch) / "run"), checkpoint_minutes=float("inf"),
+            )  # fmt: skip
+        best = max(manifest["dev"][1:], key=lambda entry: entry["nDCG@10"])
+        trial.set_user_attr("margin", manifest["settings"]["margin"])
+        trial.set_user_attr("epoch", best["epoch"])
+        trial.set_user_attr("start", manifest["dev"][0]["nDCG@10"])
+        return float(best["nDCG@10"])
+
+
+def _open(folder: Path, search: _Search) -> optuna.Study:
+    if folder.exists() and not (folder / "study.jsonl").is_file():
+        raise InputError(f"{folder} exists and holds no study; name another place")
+    if not folder.exists():
+        refuse_existing(folder, force=False)
+        folder.mkdir(parents=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=_STUDY,
+        storage=JournalStorage(JournalFileBackend(str(folder / "study.jsonl"))),
+        sampler=optuna.samplers.TPESampler(seed=search.settings.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    identity = search.identity()
+    begun = study.user_attrs.get("identity")
+    if begun is None:
+        study.set_user_attr("identity", identity)
+    elif begun != identity:
+        different = next(name for name in identity if begun.get(name) != identity[name])
+        raise MismatchError(
+            f"{folder} was begun with another {different}; a study can only go on as it was begun"
+        )
+    say(f"{len(study.trials)} trials are in {folder}" if study.trials else f"a new study in {folder}")
+    return study
+
+
+def _result(study: optuna.Study, search: _Search) -> Tuning:
+    complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    if not complete:
+        raise TextripError("no trial was finished: give more --minutes, or fewer --epochs")
+    best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
+    ended = [trial for trial in study.trials if trial.state.is_finished()]
+    ended.sort(key=lambda trial: (trial.state != TrialState.COMPLETE, -(trial.value or 0.0), trial.number))
+    settings = replace(
+        search.settings,
+        learning_rate=best.params["learning_rate"],
+        strategy=best.params["strategy"],
+        margin=best.user_attrs["margin"],
+        epochs=max(1, round(best.user_attrs["epoch"])),
+    )
+    return Tuning(
+        [_row(trial) for trial in ended],
+        best.user_attrs["start"],
+        settings,
+        best.params["negatives"],
+        _importance(study, complete),
+    )
+
+
+def _row(trial: FrozenTrial) -> Trial:
+    seconds = trial.duration.total_seconds() if trial.duration is not None else 0.0
+    parameters = {
+        "learning_rate": trial.params.get("learning_rate"),
+        "margin": trial.user_attrs.get("margin"),
+        "strategy": trial.params.get("strategy"),
+        "negatives": trial.params.get("negatives"),
+    }
+    finished = trial.state == TrialState.COMPLETE
+    return Trial(
+        trial.number,
+        trial.state.name.lower(),
+        trial.value if finished else None,
+        trial.user_attrs.get("epoch"),
+        parameters,
+        seconds,
+    )
+
+
+def _importance(study: optuna.Study, complete: list[FrozenTrial]) -> dict[str, float]:
+    """PED-ANOVA's shares (Watanabe et al., IJCAI 2023); none where the trials are too few to say."""
+    if len(complete) < 8:  # twice the number of parameters
+        return {}
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    return {
+        name: float(share)
+        for name, share in optuna.importance.get_param_importances(study, evaluator=evaluator).items()
+    }
