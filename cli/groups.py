@@ -64,6 +64,7 @@ MINING = OptionGroup(
             "skip": (int, "Ranks passed over at the top, where unjudged relevant documents stand."),
             "sample": (bool, "Draw the negatives from the window; else take the hardest."),
             "positives": (int, "At most so many positives of a query."),
+            "per_document": (int | None, "A document is the positive of at most so many groups."),
         },
     ),
     lambda own, others: MineSettings(**own, seed=others["seed"]),

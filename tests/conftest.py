@@ -5,6 +5,11 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test is timed: a busy machine makes nothing wrong.
+settings.register_profile("textrip", deadline=None)
+settings.load_profile("textrip")
 
 # A tiny model gains nothing by threads, and loses much to their waiting for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

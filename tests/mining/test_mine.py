@@ -130,3 +130,20 @@ def test_no_judged_positive_among_real_negatives(name: str, real_data: Path) -> 
         if judged[group.query_id].get(negative.doc_id, 0) > 0 or negative.score <= 0
     ]
     assert describe(triples)["queries"] <= 300
+
+
+def test_a_document_is_the_positive_of_at_most_so_many_groups() -> None:
+    documents = {"all": "rose one", "own": "rose two", "n": "rose three"} | FILLER
+    queries = {f"q{number}": f"rose {number}" for number in range(9)}
+    judged = {query: {"all": 1} for query in queries} | {"q8": {"all": 1, "own": 1}}
+    collection = collection_of(documents, queries, train=judged)
+    mined = mine(collection, settings=MineSettings(per_document=3, seed=1))
+    positives = [group.positive_id for group in mined.groups]
+    assert positives.count("all") == 3
+    assert positives.count("own") == 1
+    assert mined.provenance["counts"]["groups over the cap of a document"] == 6
+    assert mined.groups == mine(collection, settings=MineSettings(per_document=3, seed=1)).groups
+    assert mined.groups != mine(collection, settings=MineSettings(per_document=3, seed=2)).groups
+    about = describe(mined)
+    assert about["groups per positive document"] == "1 to 3, median 2"
+    assert about["triples per query"].endswith("median 1")

@@ -6,6 +6,8 @@ no term with the query, whose score of 0 is no rank; and a text that is already 
 """
 
 import random
+import statistics
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -67,6 +69,10 @@ def mine(
             else:
                 groups.extend(found)
             advance(1)
+    if settings.per_document is not None:
+        before = len(groups)
+        groups = _capped(groups, settings.per_document, settings.seed)
+        counts["groups over the cap of a document"] = before - len(groups)
     if not groups:
         raise InputError(f"{collection.name}: no triple came out of {counts['queries']} queries: {counts}")
     about = {
@@ -78,6 +84,19 @@ def mine(
         **provenance(),
     }
     return Triples(groups, about)
+
+
+def _capped(groups: list[Group], most: int, seed: int) -> list[Group]:
+    """At most so many groups for a positive document, drawn by seed, in the order they had."""
+    by_document: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        by_document[group.positive_id].append(group)
+    kept: set[tuple[str, str]] = set()
+    for doc_id, members in by_document.items():
+        draw = random.Random(f"{seed}:{doc_id}")  # noqa: S311  # a seed, no secret
+        chosen = draw.sample(members, most) if len(members) > most else members
+        kept |= {(group.query_id, group.positive_id) for group in chosen}
+    return [group for group in groups if (group.query_id, group.positive_id) in kept]
 
 
 def _chosen(queries: dict[str, str], settings: MineSettings) -> list[str]:
@@ -169,11 +188,24 @@ class _Miner:
 
 
 def describe(triples: Triples) -> dict[str, Any]:
-    """Counts for a person: groups, triples, queries, negatives a group."""
-    queries = {group.query_id for group in triples.groups}
+    """Counts for a person: groups, triples, queries, negatives a group, and how evenly they are spread."""
+    by_query: Counter[str] = Counter()
+    for group in triples.groups:
+        by_query[group.query_id] += len(group.negatives)
+    by_document = Counter(group.positive_id for group in triples.groups)
     return {
-        "queries": len(queries),
+        "queries": len(by_query),
         "groups": len(triples),
         "triples": triples.count,
         "negatives per group": round(triples.count / max(1, len(triples)), 2),
+        "triples per query": _spread(by_query),
+        "groups per positive document": _spread(by_document),
     }
+
+
+def _spread(counts: Counter[str]) -> str:
+    """Smallest, median and largest count."""
+    values = counts.values()
+    if not values:
+        return "none"
+    return f"{min(values)} to {max(values)}, median {statistics.median(values):g}"

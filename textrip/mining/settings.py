@@ -17,6 +17,8 @@ class MineSettings:
         sample: Draw the negatives from the window at random; else the hardest are taken.
         positives: How many groups a query gives at most, one for each positive, drawn at random: else the
             queries with a hundred positives own the loss.
+        per_document: A document is the positive of at most so many groups, drawn at random; all where None.
+            Else the documents that answer everything own the loss.
         queries: How many queries are used at most, drawn at random; all where None.
         seed: For every draw.
     """
@@ -27,6 +29,7 @@ class MineSettings:
     skip: int = 0
     sample: bool = False
     positives: int = 4
+    per_document: int | None = None
     queries: int | None = None
     seed: int = 0
 
@@ -36,8 +39,11 @@ class MineSettings:
             for name, least in (("negatives", 1), ("depth", 1), ("skip", 0), ("positives", 1))
             if getattr(self, name) < least
         ]
-        if self.queries is not None and self.queries < 1:
-            problems.append(f"queries is {self.queries}, at least 1 was expected")
+        problems += [
+            f"{name} is {value}, at least 1 was expected"
+            for name, value in (("queries", self.queries), ("per_document", self.per_document))
+            if value is not None and value < 1
+        ]
         if self.skip >= self.depth:
             problems.append(f"skip is {self.skip} and depth {self.depth}: no rank is left between them")
         if problems:

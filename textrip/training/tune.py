@@ -24,13 +24,14 @@ from textrip.errors import InputError, MismatchError, TextripError
 from textrip.files import refuse_existing
 from textrip.mining.triples import Triples
 from textrip.progress import say
-from textrip.training.dev import DevEvaluation
+from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.names import STRATEGIES, Strategy
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
 
 _STUDY = "textrip-tune"
+_ERROR = "error"
 _RATES = (5e-6, 1e-4)
 # Times the margin that auto would choose: its unit and size depend on distance and data.
 _MARGIN_FACTORS = (0.35, 2.8)
@@ -105,7 +106,7 @@ def tune(
     """
     search = _Search(collection, triples, load_encoder, evaluate_dev, settings or TrainSettings(), minutes)
     study = _open(Path(folder), search)
-    done = [trial for trial in study.trials if trial.state.is_finished()]
+    done = _ended(study)
     if not study.trials:
         study.enqueue_trial(search.given())
     if len(done) < trials:
@@ -156,7 +157,20 @@ class _Search:
         return point
 
     def trial(self, trial: optuna.Trial) -> float:
-        """Train once: the best dev nDCG@10 of its epochs."""
+        """Train once, and say how it went: the best dev nDCG@10 of its epochs."""
+        try:
+            score = self._train(trial)
+        except TextripError as error:
+            trial.set_user_attr(_ERROR, str(error))
+            say(f"trial {trial.number} failed: {error}")
+            raise
+        except optuna.TrialPruned:
+            say(f"trial {trial.number}: pruned, {_point(trial)}")
+            raise
+        say(f"trial {trial.number}: dev {DEV_MEASURE} {score:.4f}, {_point(trial)}")
+        return score
+
+    def _train(self, trial: optuna.Trial) -> float:
         learning_rate = trial.suggest_float("learning_rate", *_RATES, log=True)
         factor = trial.suggest_float("margin_factor", *_MARGIN_FACTORS, log=True)
         strategy: Strategy = trial.suggest_categorical("strategy", _STRATEGIES)  # type: ignore[assignment]
@@ -183,11 +197,18 @@ class _Search:
                 Path(scratch) / "model", settings=settings, margin_factor=factor, evaluate_dev=evaluate,
                 run=RunFolder(Path(scratch) / "run"), checkpoint_minutes=float("inf"),
             )  # fmt: skip
-        best = max(manifest["dev"][1:], key=lambda entry: entry["nDCG@10"])
+        best = max(manifest["dev"][1:], key=lambda entry: entry[DEV_MEASURE])
         trial.set_user_attr("margin", manifest["settings"]["margin"])
         trial.set_user_attr("epoch", best["epoch"])
-        trial.set_user_attr("start", manifest["dev"][0]["nDCG@10"])
-        return float(best["nDCG@10"])
+        trial.set_user_attr("start", manifest["dev"][0][DEV_MEASURE])
+        return float(best[DEV_MEASURE])
+
+
+def _point(trial: optuna.Trial) -> str:
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in trial.params.items()
+    )
 
 
 def _open(folder: Path, search: _Search) -> optuna.Study:
@@ -196,7 +217,7 @@ def _open(folder: Path, search: _Search) -> optuna.Study:
     if not folder.exists():
         refuse_existing(folder, force=False)
         folder.mkdir(parents=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what matters is said by textrip
     study = optuna.create_study(
         study_name=_STUDY,
         storage=JournalStorage(JournalFileBackend(str(folder / "study.jsonl"))),
@@ -218,13 +239,24 @@ def _open(folder: Path, search: _Search) -> optuna.Study:
     return study
 
 
+def _ended(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that came to an end of their own: not those that an interruption cut off."""
+    return [
+        trial
+        for trial in study.trials
+        if trial.state in {TrialState.COMPLETE, TrialState.PRUNED} or _ERROR in trial.user_attrs
+    ]
+
+
 def _result(study: optuna.Study, search: _Search) -> Tuning:
     complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not complete:
         raise TextripError("no trial was finished: give more --minutes, or fewer --epochs")
     best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
-    ended = [trial for trial in study.trials if trial.state.is_finished()]
-    ended.sort(key=lambda trial: (trial.state != TrialState.COMPLETE, -(trial.value or 0.0), trial.number))
+    ended = sorted(
+        _ended(study),
+        key=lambda trial: (trial.state != TrialState.COMPLETE, -(trial.value or 0.0), trial.number),
+    )
     settings = replace(
         search.settings,
         learning_rate=best.params["learning_rate"],

@@ -1,0 +1,169 @@
+"""Tuning: the given settings come first, a study goes on, and a bad trial ends nothing."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from tests.running import Run
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, MismatchError, MissingDependencyError
+from textrip.eval.evaluate import dev_evaluation
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
+from textrip.mining.triples import Triples
+from textrip.training import plots
+from textrip.training.settings import TrainSettings
+from textrip.training.tune import Tuning, tune
+
+SETTINGS = TrainSettings(epochs=2, batch_queries=8, seed=3)
+
+
+@pytest.fixture
+def triples(tiny_collection: Collection) -> Triples:
+    return mine(tiny_collection, settings=MineSettings(negatives=3))
+
+
+@pytest.fixture
+def search(
+    tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path
+) -> Callable[..., Tuning]:
+    evaluate_dev, _ = dev_evaluation(tiny_collection, max_documents=0)
+
+    def go(**options: object) -> Tuning:
+        given = {"settings": SETTINGS, "evaluate_dev": evaluate_dev, "trials": 3, **options}
+        return tune(
+            tiny_collection, triples, lambda: Encoder.load(tiny_encoder_folder, device="cpu"),
+            tmp_path / "study", **given,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    return go
+
+
+def test_the_settings_as_given_come_first_and_the_best_is_found(search: Callable[..., Tuning]) -> None:
+    found = search()
+    assert sorted(trial.number for trial in found.trials) == [0, 1, 2]
+    first = next(trial for trial in found.trials if trial.number == 0)
+    assert first.parameters["learning_rate"] == SETTINGS.learning_rate
+    assert first.parameters["negatives"] == 1
+    scores = [trial.score for trial in found.trials if trial.score is not None]
+    assert scores == sorted(scores, reverse=True)
+    best = found.trials[0]
+    assert found.settings.learning_rate == best.parameters["learning_rate"]
+    assert found.settings.margin == best.parameters["margin"]
+    assert found.settings.strategy == best.parameters["strategy"]
+    assert found.negatives == best.parameters["negatives"]
+    assert 1 <= found.settings.epochs <= 2
+
+
+def test_a_study_goes_on_where_it_was_and_only_as_it_was_begun(
+    search: Callable[..., Tuning], tmp_path: Path
+) -> None:
+    begun = search(trials=1)
+    assert [trial.number for trial in begun.trials] == [0]
+    gone_on = search(trials=2)
+    assert sorted(trial.number for trial in gone_on.trials) == [0, 1]
+    assert begun.trials[0] in gone_on.trials
+    assert search(trials=2) == gone_on  # nothing more to do
+    with pytest.raises(MismatchError, match="was begun with another settings; a study can only go on"):
+        search(settings=TrainSettings(epochs=5))
+    (tmp_path / "study" / "study.jsonl").unlink()
+    with pytest.raises(InputError, match="exists and holds no study; name another place"):
+        search()
+
+
+def test_an_interruption_costs_the_trial_that_was_running(search: Callable[..., Tuning]) -> None:
+    measured = 0
+
+    def interrupted(_: Encoder) -> float:
+        nonlocal measured
+        measured += 1
+        if measured == 5:  # three measurements a trial: in the second one
+            raise KeyboardInterrupt
+        return 0.1 * measured
+
+    with pytest.raises(KeyboardInterrupt):
+        search(evaluate_dev=interrupted)
+    finished = [trial for trial in search(evaluate_dev=lambda _: 0.2, trials=3).trials if trial.score]
+    assert len(finished) == 3
+
+
+def test_a_trial_that_fails_ends_no_search(search: Callable[..., Tuning]) -> None:
+    measured = 0
+
+    def broken_once(_: Encoder) -> float:
+        nonlocal measured
+        measured += 1
+        if measured == 5:
+            raise InputError("broken")
+        return 0.3
+
+    found = search(evaluate_dev=broken_once)
+    assert sorted(trial.state for trial in found.trials) == ["complete", "complete", "fail"]
+
+
+def test_the_time_is_a_limit(search: Callable[..., Tuning]) -> None:
+    with pytest.raises(Exception, match="no trial was finished: give more --minutes"):
+        search(minutes=0.0)
+
+
+def test_triples_without_negatives_are_refused(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    bare = replace(triples, groups=[replace(group, negatives=()) for group in triples.groups])
+    with pytest.raises(InputError, match="the triples have no negatives"):
+        tune(tiny_collection, bare, lambda: tiny_encoder, tmp_path / "s", evaluate_dev=lambda _: 0.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
+    textrip: Run, tmp_path: Path, tiny_encoder_folder: Path, tiny_collection: Collection,
+    write_beir: Callable[[Collection, Path], Path],
+) -> None:  # fmt: skip
+    data = write_beir(tiny_collection, tmp_path / "tiny")
+    common = ["--model", tiny_encoder_folder, "--epochs", 1, "--batch-queries", 8, "--trials", 2, "--plot"]
+    done = textrip("tune", data, "-o", tmp_path / "study", *common)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0].split()[:2] == ["trial", "state"]
+    assert "Train with it: textrip train" in done.out
+    config = tmp_path / "study" / "best.toml"
+    assert tomllib.loads(config.read_text())["train"]["learning_rate"] > 0
+    for name in ("study.png", "study.html"):
+        assert (tmp_path / "study" / name).stat().st_size > 1000
+    again = textrip("tune", data, "-o", tmp_path / "study", *common, "--json")
+    assert [row["trial"] for row in sorted(again.json_lines(), key=lambda row: row["trial"])] == [0, 1]
+    given = ["--model", tiny_encoder_folder, "--config", config, "--plot", "--json"]
+    trained = textrip("train", data, "-o", tmp_path / "m", *given)
+    (manifest,) = trained.json_lines()
+    best = max((row for row in again.json_lines() if row["dev nDCG@10"]), key=lambda row: row["dev nDCG@10"])
+    assert manifest["settings"]["learning_rate"] == pytest.approx(best["learning_rate"])
+    assert manifest["settings"]["margin"] == pytest.approx(best["margin"])
+    page = (tmp_path / "m" / "training.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert (tmp_path / "m" / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_stands_in_a_page_is_text(tmp_path: Path) -> None:
+    attack = "<script>alert(1)</script>"
+    manifest = {
+        "base": {"name": attack}, "data": {"collection": attack}, "stopped": attack, "dev": [],
+        "kept_step": 0, "settings": asdict(TrainSettings(margin=0.1)),
+    }  # fmt: skip
+    plots.plot_training(manifest, [], tmp_path)
+    assert "<script" not in (tmp_path / "training.html").read_text()
+
+
+def test_a_plot_without_matplotlib_is_refused_before_any_work(
+    textrip: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(
+        MissingDependencyError, match=r"a plot needs the package matplotlib; .*textrip\[plot\]"
+    ):
+        plots.require_matplotlib()
+    done = textrip("train", "nowhere", "-o", tmp_path / "m", "--plot")
+    assert done.code == 2
+    assert "a plot needs the package matplotlib" in done.err
