@@ -7,10 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# No test is timed: a busy machine makes nothing wrong.
-settings.register_profile("textrip", deadline=None)
-settings.load_profile("textrip")
-
 # A tiny model gains nothing by threads, and loses much to their waiting for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -20,6 +16,10 @@ from tests.running import textrip  # noqa: F401  # a fixture, for every folder b
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.records import Document
+
+# No test is timed: a busy machine makes nothing wrong.
+settings.register_profile("textrip", deadline=None)
+settings.load_profile("textrip")
 
 TOPICS = {
     "garden": ["rose", "tulip", "soil", "seed", "rain", "bloom", "petal", "root", "spade", "compost"],
