@@ -72,6 +72,6 @@ def demo(
         answers = {question: index.search(question, k=3) for question in QUESTIONS}
         clusters = cluster(index, k=12, seed=seed)
         print_report(done, answers, clusters, index.lexical.analyzer, kept=out, as_json=json)
-        index.store.close()
+        index.close()
     say(f"done in {time.perf_counter() - started:.0f} s")
     return 3 if done.verdict == "REGRESSION" else 0

@@ -277,7 +277,7 @@ def fit(
             encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
             vectors = untuned
         stage("indexing")
-        Index.build(collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors).store.close()
+        Index.build(collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors).close()
         done = Fit(Path(output), evaluation, difference, verdict, manifest)
         write_json(folder / "report.json", {"kind": KIND, "format": FORMAT, **done.to_dict()})
     return done

@@ -41,7 +41,6 @@ FILES = [
     "documents.sqlite",
     "encoder/1_Pooling/config.json",
     "encoder/2_Normalize/config.json",
-    "encoder/README.md",
     "encoder/config.json",
     "encoder/config_sentence_transformers.json",
     "encoder/model.safetensors",
@@ -632,3 +631,10 @@ def test_one_document_and_the_analyzer_that_was_given(encoder: Encoder, tmp_path
         assert index.search("rose", mode="bm25") == []
         assert index.lexical.analyzer == exact
         assert [hit.doc_id for hit in index.search("ROSES", mode="bm25")] == ["a"]
+
+
+def test_an_index_closes_its_file(built: Path) -> None:
+    with Index.open(built, device="cpu") as index:
+        assert len(index) == 60
+    with pytest.raises(sqlite3.ProgrammingError):
+        list(index.store)

@@ -132,3 +132,12 @@ def test_spans_are_words_of_the_query_inside_the_text(
         assert end_before <= start < end <= len(found.text)
         assert wanted.intersection(analyzer(found.text[start:end]))
         end_before = end
+
+
+def test_a_word_as_long_as_a_book_is_cut() -> None:
+    text = f"{'a' * 5000} {'b' * 300_000}"
+    found = snippet(text, "b" * 300_000, Analyzer())
+    assert len(found.text) < 900
+    near = snippet(f"{'a' * 5000} rose {'b' * 5000}", "rose", Analyzer())
+    assert len(near.text) < 900
+    assert [near.text[start:end] for start, end in near.marks] == ["rose"]

@@ -131,6 +131,16 @@ class Index:
             _require_same(folder, about, encoder)
         return cls(folder, about, encoder=encoder, device=device)
 
+    def close(self) -> None:
+        """Let go of the store's file; an index is also a context manager that does."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __len__(self) -> int:
         return int(self.about["documents"])
 

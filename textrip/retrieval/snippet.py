@@ -9,6 +9,8 @@ from textrip.lexical.analyzer import Analyzer
 _WORD = re.compile(r"(?:\w[\u0300-\u036f]*)+")
 # Looking for the best window of a very long document is not worth a wait.
 _MAX_CHARACTERS = 200_000
+# No window is wider than so many characters.
+_WIDEST = 800
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,15 @@ def snippet(text: str, query: str, analyzer: Analyzer, *, words: int = 36) -> Sn
     last = min(first + words, len(spans)) - 1
     begin = 0 if first == 0 else spans[first][0]
     end = len(text) if last == len(spans) - 1 else spans[last][1]
+    if end - begin > _WIDEST:  # a "word" may be a megabyte of base64
+        match = next((spans[place][0] for place in range(first, last + 1) if terms[place]), begin)
+        begin = max(begin, match - _WIDEST // 4)
+        end = min(end, begin + _WIDEST)
     lead, tail = "… " if begin else "", " …" if cut or end < len(text) else ""
     marks = tuple(
-        (spans[place][0] - begin + len(lead), spans[place][1] - begin + len(lead))
+        (spans[place][0] - begin + len(lead), min(spans[place][1], end) - begin + len(lead))
         for place in range(first, last + 1)
-        if terms[place]
+        if terms[place] and begin <= spans[place][0] < end
     )
     return Snippet(f"{lead}{text[begin:end]}{tail}", marks)
 
