@@ -78,7 +78,7 @@ def _report(error: Exception) -> int:
         case _ if hasattr(error, "format_message"):  # typer's errors of usage
             context = getattr(error, "ctx", None)
             ask = f" (see {context.command_path} --help)" if context is not None else ""
-            message, code = error.format_message() + ask, BAD_INPUT
+            message, code = error.format_message() + _typed(error) + ask, BAD_INPUT
             if not error.format_message():  # no arguments at all: the help was shown
                 return code
         case MemoryError():
@@ -91,6 +91,18 @@ def _report(error: Exception) -> int:
             code = FAILED
     say("Error: " + " ".join(message.split()))
     return code
+
+
+def _typed(error: Exception) -> str:
+    """What was typed for an option whose value is refused; typer's message leaves it out."""
+    names = getattr(getattr(error, "param", None), "opts", [])
+    words = sys.argv[1:]
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in names and (equals or place + 1 < len(words)):
+            value = value if equals else words[place + 1]
+            return "" if repr(value) in str(error) else f", found {value!r}"
+    return ""
 
 
 app = typer.Typer(
