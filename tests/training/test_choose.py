@@ -61,9 +61,12 @@ def test_the_margin_of_a_loss_of_pairs_is_a_distance_and_some_losses_need_none()
 
 
 def test_nothing_to_choose_from_is_said() -> None:
+    given = choose(TrainSettings(margin=0.2), surveyed([], []))
+    assert (given.settings.strategy, given.settings.margin) == ("in-batch", 0.2)
     nothing = Gaps(np.empty(0, dtype=np.float32), np.empty(0, dtype=np.float32))
     with pytest.raises(InputError, match="no margin can be chosen: no group of the sample has"):
         choose(TrainSettings(), Survey(nothing, nothing))
+    assert choose(TrainSettings(margin=0.2), Survey(nothing, nothing)).sample == 0
     with pytest.raises(InputError, match="gives vectors that are NaN or infinite"):
         choose(TrainSettings(), surveyed([0.1], [float("nan")]))
 

@@ -226,7 +226,9 @@ def test_negatives_nearer_than_positives(provoke: Provoke) -> None:
     pairs = [(f"{word} {word}", f"{words[n - 3]} dust salt") for n, word in enumerate(words)]
     collection = collection_of(pairs, [f"{word} {word} {word}" for word in words])
     groups = [Group(f"q{n}", f"d{n}", (Negative(f"d{n + 8}", 1, 1.0, "bm25"),)) for n in range(len(words))]
-    said, _ = provoke(collection, Triples(groups), epochs=10, learning_rate=1e-6)
+    said, _ = provoke(
+        collection, Triples(groups), epochs=10, learning_rate=1e-6, strategy="batch-hard"
+    )  # fmt: skip
     assert any(
         words.startswith("negatives nearer than positives: in 100% of the mined triples") for words in said
     )

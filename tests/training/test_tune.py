@@ -130,7 +130,7 @@ def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
     assert done.out.splitlines()[0].split()[:2] == ["trial", "state"]
     assert "Train with it: textrip train" in done.out
     config = tmp_path / "study" / "best.toml"
-    assert tomllib.loads(config.read_text())["train"]["learning_rate"] > 0
+    assert float(tomllib.loads(config.read_text())["train"]["margin"]) > 0
     for name in ("study.png", "study.html"):
         assert (tmp_path / "study" / name).stat().st_size > 1000
     again = textrip("tune", data, "-o", tmp_path / "study", *common, "--json")

@@ -53,6 +53,7 @@ class Choice:
             f"strategy {settings.strategy}, margin {settings.margin:g} ({settings.distance} distance): "
             f"{self.active_share:.0%} of {self.sample} surveyed triples cost something at the start; "
             f"{self.inverted_share:.0%} of the mined negatives are nearer than the positive"
+            f"{', and are left out' if settings.strategy == 'in-batch' and self.inverted_share else ''}"
         )
 
 
@@ -79,7 +80,7 @@ def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 
         alone = not mined.d_an.size or mined.inverted_share > TOO_MANY_INVERTED
         strategy = "in-batch" if alone and settings.batch_queries > 1 else "batch-hard"
     found = surveyed.in_batch if strategy == "in-batch" or not mined.d_an.size else mined
-    if not found.d_an.size:
+    if not found.d_an.size and settings.margin == "auto":
         raise InputError(
             "no margin can be chosen: no group of the sample has a positive and a negative; "
             "give --margin a number"
@@ -98,6 +99,6 @@ def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 
     return Choice(
         replace(settings, margin=margin, strategy=strategy),
         sample=found.d_an.size,
-        active_share=float((gaps < margin).mean()),
+        active_share=float((gaps < margin).mean()) if gaps.size else 0.0,
         inverted_share=mined.inverted_share,
     )

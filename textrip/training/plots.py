@@ -55,7 +55,8 @@ def plot_training(manifest: dict[str, Any], entries: Sequence[dict[str, Any]], f
     for name, color in (("d_ap", "tab:blue"), ("d_an", "tab:red")):
         _band(axes[0, 2], steps, [entry[name] for entry in entries], name, color)
     axes[0, 2].set_title(f"{manifest['settings']['distance']} distance (10, 50, 90 %)")
-    axes[0, 2].legend()
+    if axes[0, 2].get_legend_handles_labels()[0]:
+        axes[0, 2].legend()
     _lines(axes[1, 0], "mean distance between documents", steps, _series(entries, {"spread": "spread"}))
     axes[1, 0].set_ylim(bottom=0)
     dev = manifest["dev"]
@@ -128,7 +129,7 @@ def _lines(
         if known:
             axis.plot(*zip(*known, strict=True), style, label=label)
     axis.set_title(title)
-    if len(series) > 1:
+    if len(series) > 1 and axis.lines:
         axis.legend()
 
 
