@@ -76,7 +76,7 @@ TRAINING = OptionGroup(
         TrainSettings,
         "Training",
         {
-            "epochs": (int, "An epoch asks every query once."),
+            "epochs": (float, "An epoch asks every query once; 0.5 is half of one."),
             "evaluations": (int, "So often in an epoch dev is measured; the best is saved."),
             "batch_queries": (int, "Queries a batch."),
             "learning_rate": (float, "At its peak."),

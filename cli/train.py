@@ -1,5 +1,6 @@
 """`textrip train`."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -161,12 +162,12 @@ def _report(manifest: dict[str, Any], output: str) -> str:
 def _plan(collection: Any, request: Request) -> dict[str, Any]:
     settings, mining = request.settings, request.mining
     queries = len(collection.judged("train"))
-    texts = queries * (2 + mining.negatives) * settings.epochs
+    texts = round(queries * (2 + mining.negatives) * settings.epochs)
     tokens = queries * (20 + (1 + mining.negatives) * (settings.max_length_tokens or 256)) * settings.epochs
     return {
         "documents": len(collection.corpus),
         "queries": queries,
-        "steps": -(-queries // settings.batch_queries) * settings.epochs,
+        "steps": math.ceil(-(-queries // settings.batch_queries) * settings.epochs),
         "texts encoded": texts,
         # Measured on 2 CPU cores with MiniLM-L6: 2,000 tokens a second forward and backward.
         "seconds about (2 CPU cores, MiniLM-L6)": round(tokens / 2000),

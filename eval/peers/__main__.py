@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from textrip.eval.peers.rows import table, write_rows
+from textrip.eval.peers import rows as tables
+from textrip.eval.peers.rows import write_rows
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -45,7 +46,50 @@ def training(
         Case(data, model, k, max_length_tokens, batch_queries, steps, device) for k in negatives or [1, 4, 8]
     ]
     rows = compare(cases, rounds=rounds)
-    typer.echo(table(rows, baseline="TripletLoss"))
+    typer.echo(tables.table(rows, baseline="TripletLoss"))
+    if json is not None:
+        write_rows(json, rows)
+
+
+@app.command()
+def strategies(
+    *,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", help="Collections with train and test judgments.")
+    ] = None,
+    system: Annotated[
+        list[str] | None, typer.Option("--system", help="Only these; all where none is given.")
+    ] = None,
+    seeds: Annotated[list[int] | None, typer.Option("--seed", help="0, 1 and 2 where none is given.")] = None,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Keeps what was measured; a comparison that was stopped goes on.")
+    ] = Path("strategies"),
+    model: Annotated[str, typer.Option("--model", help="The encoder.")] = "all-MiniLM-L6-v2",
+    epochs: Annotated[
+        float, typer.Option("--epochs", help="The budget: epochs of three texts a query.")
+    ] = 1.0,
+    queries: Annotated[
+        int | None, typer.Option("--queries", help="So many queries of train, drawn at random.")
+    ] = None,
+    max_length_tokens: Annotated[
+        int, typer.Option("--max-length-tokens", help="Longer texts are cut.")
+    ] = 128,
+    batch_queries: Annotated[int, typer.Option("--batch-queries", help="Queries a batch.")] = 16,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its peak.")] = 2e-5,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    json: JsonFile = None,
+) -> None:
+    """Test nDCG@10 of every strategy after the same budget, against multiple negatives ranking."""
+    from textrip.eval.peers.strategies import SYSTEMS, Case, compare, table
+
+    unknown = [name for name in system or () if name not in SYSTEMS]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
+    rows = []
+    for source in data or ["stdlib"]:
+        case = Case(source, model, epochs, queries, max_length_tokens, batch_queries, learning_rate, device)
+        rows += compare(case, systems=system or SYSTEMS, seeds=seeds or [0, 1, 2], folder=folder)
+    typer.echo(table(rows))
     if json is not None:
         write_rows(json, rows)
 

@@ -1,5 +1,6 @@
 """How an encoder is trained: one frozen record, checked once, saved beside the model."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,7 +37,7 @@ class TrainSettings:
     """Settings of one training run.
 
     Attributes:
-        epochs: An epoch asks every query once.
+        epochs: An epoch asks every query once; 0.5 is half of one.
         evaluations: So often in an epoch dev is measured; the best of them is what is saved.
         batch_queries: How many groups a batch holds.
         learning_rate: At its peak; it rises over the first tenth of the steps.
@@ -74,7 +75,7 @@ class TrainSettings:
         seed: For order and dropout.
     """
 
-    epochs: int = 1
+    epochs: float = 1
     evaluations: int = 1
     batch_queries: int = 16
     learning_rate: float = 2e-5
@@ -104,9 +105,11 @@ class TrainSettings:
         object.__setattr__(self, "matryoshka", tuple(self.matryoshka))  # JSON knows lists alone
         problems = [
             f"{name} is {getattr(self, name)}, at least 1 was expected"
-            for name in ("epochs", "evaluations", "batch_queries")
+            for name in ("evaluations", "batch_queries")
             if getattr(self, name) < 1
         ]
+        if not 0 < self.epochs < math.inf:
+            problems.append(f"epochs is {self.epochs:g}, a number above 0 was expected")
         if not 0 < self.learning_rate < 1:
             problems.append(
                 f"learning_rate is {self.learning_rate:g}, a number between 0 and 1 was expected (2e-5)"

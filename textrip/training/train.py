@@ -1,6 +1,7 @@
 """Training: SentenceTransformerTrainer over grouped triples, the best step on dev is what is saved."""
 
 import json
+import math
 import re
 import shutil
 import time
@@ -257,7 +258,7 @@ class _Job:
         watch = Watch(
             monitor, self.log, settings.on_collapse, restore=None if best is None else best.restore_best
         )
-        total = per_epoch * settings.epochs
+        total = math.ceil(per_epoch * settings.epochs)
         with ExitStack() as stack:
             if not settings.dropout:
                 stack.enter_context(without_dropout(self.encoder.model))

@@ -1,0 +1,103 @@
+"""The comparison of strategies: every system really trains, on the same budget, and a stopped one goes on."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from textrip import progress
+from textrip.data.collection import Collection
+from textrip.eval.peers.strategies import (
+    AS_IT_COMES,
+    LIBRARY,
+    OURS,
+    RANKING,
+    SYSTEMS,
+    UNTUNED,
+    Case,
+    compare,
+    epochs_of,
+    measure,
+    read_results,
+    rows,
+    table,
+)
+from textrip.training.names import LOSSES, STRATEGIES
+
+
+@pytest.fixture
+def case(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path,
+    write_beir: Callable[[Collection, Path], Path],
+) -> Case:  # fmt: skip
+    data = write_beir(tiny_collection, tmp_path / "tiny")
+    return Case(str(data), str(tiny_encoder_folder), 2.0, None, 24, 4, 1e-3, "cpu")
+
+
+def test_every_loss_and_every_strategy_is_compared() -> None:
+    settings = [options for _, options in OURS.values()]
+    assert {options.get("strategy") for options in settings} >= set(STRATEGIES)
+    assert {options.get("loss", "triplet") for options in settings} >= set(LOSSES)
+    assert set(SYSTEMS) == {UNTUNED, *OURS, *LIBRARY}
+
+
+@pytest.mark.parametrize("system", [
+    RANKING, f"{RANKING}, without mined", "TripletLoss at its defaults", "batch-hard", "in-batch",
+])  # fmt: skip
+def test_every_system_trains_and_keeps_to_the_budget(system: str, case: Case) -> None:
+    found = measure(system, 0, case)
+    queries = 24  # of the tiny collection's train
+    budget = 3 * queries * case.epochs
+    # A text that two queries of a batch share is encoded once by ours, and avoided by NO_DUPLICATES.
+    assert 0.6 * budget <= found["encodings"] <= budget
+    assert found["queries"].keys() == {f"q{number}" for number in range(32, 40)}
+    assert found["nDCG@10"] != measure(UNTUNED, 0, case)["nDCG@10"]
+
+
+def test_as_it_comes_looks_at_dev_and_the_others_do_not(case: Case) -> None:
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append):
+        measure("batch-hard", 0, case)
+        assert not any("dev nDCG@10" in remark for remark in said)
+        measure(AS_IT_COMES, 0, case)
+    assert any("dev nDCG@10" in remark for remark in said)
+
+
+def test_a_budget_of_encodings_gives_more_steps_to_who_encodes_less() -> None:
+    assert epochs_of(1, 3) == 1
+    assert epochs_of(1, 2) == 1.5
+
+
+def test_a_comparison_that_was_stopped_goes_on(case: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    compare(case, systems=[UNTUNED, RANKING], seeds=[0], folder=folder)
+    path = folder / "tiny.jsonl"
+    before = path.read_text()
+    found = compare(case, systems=[UNTUNED, RANKING], seeds=[0], folder=folder)
+    assert path.read_text() == before  # nothing was measured twice
+    assert len(before.splitlines()) == 2
+    assert {row.peer for row in found} == {UNTUNED, RANKING}
+    assert read_results(path, replace(case, epochs=1.0)) == {}  # another budget is another comparison
+
+
+def test_the_table_has_means_seeds_and_the_difference_to_the_baseline(case: Case) -> None:
+    def result(value: float) -> dict[str, object]:
+        queries = {f"q{number}": value for number in range(20)}
+        return {"nDCG@10": value, "encodings": 10, "queries": queries}
+
+    found = {
+        (RANKING, 0): result(0.5),
+        (RANKING, 1): result(0.6),
+        ("mined", 0): result(0.6),
+        ("mined", 1): result(0.8),
+    }
+    made = list(rows(case, found, systems=SYSTEMS, seeds=[0, 1]))
+    assert table(made).splitlines() == [
+        "| test nDCG@10 | tiny |",
+        "|---|---|",
+        f"| {RANKING} | 0.550 (0.500, 0.600) |",
+        "| mined | 0.700 (0.600, 0.800); +0.150, p 0.0001 |",
+    ]
+    json.dumps([vars(row) for row in made])
