@@ -6,7 +6,7 @@ import typer
 
 from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS
-from textrip.cli.options import Device, Json, MaxLength, Stemmer, TrustRemoteCode
+from textrip.cli.options import ByLabel, Device, Json, MaxLength, Stemmer, TrustRemoteCode
 from textrip.data.columns import Columns
 
 
@@ -29,6 +29,7 @@ def evaluate(
     hybrid: Annotated[
         bool, typer.Option("--hybrid", help="Measure the fusion of BM25 and --model, too.")
     ] = False,
+    by_label: ByLabel = False,
     max_length_tokens: MaxLength = None,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
@@ -48,7 +49,11 @@ def evaluate(
     from textrip.lexical.analyzer import Analyzer
 
     collection = read(data, columns=columns)
-    if not collection.qrels.get(split):
+    if by_label:
+        from textrip.pipeline import prepare_labels
+
+        collection = prepare_labels(collection)
+    elif not collection.qrels.get(split):
         from textrip.pipeline import prepare
 
         collection = prepare(collection)

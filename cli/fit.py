@@ -58,7 +58,8 @@ def fit(
     refuse_existing(output, force=force)
     request = Request(
         source=data, data=None, output=f"{output}.model", columns=columns, mining=mining, settings=settings,
-        model=model, dev_documents=dev_documents, stemmer=stemmer, device=device, checkpoint_minutes=5.0,
+        model=model, dev_documents=dev_documents, by_label=False, stemmer=stemmer, device=device,
+        checkpoint_minutes=5.0,
     )  # fmt: skip
     done = pipeline.fit(
         read(data, columns=columns),

@@ -28,3 +28,7 @@ TrustRemoteCode = Annotated[
         "--trust-remote-code", help="Run code that a model brings along. Only for models you trust."
     ),
 ]
+ByLabel = Annotated[
+    bool,
+    typer.Option("--by-label", help="Labelled texts: what is relevant for a text is what has its label."),
+]

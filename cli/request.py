@@ -25,6 +25,7 @@ class Request:
     settings: TrainSettings
     model: str
     dev_documents: int
+    by_label: bool
     stemmer: str
     device: str
     checkpoint_minutes: float

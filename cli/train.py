@@ -9,6 +9,7 @@ import typer
 from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
+    ByLabel,
     DevDocuments,
     Device,
     DryRun,
@@ -62,6 +63,7 @@ def train(
         bool, typer.Option("--plot", help="Also training.png and training.html in the model's folder.")
     ] = False,
     dev_documents: DevDocuments = 2500,
+    by_label: ByLabel = False,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     seed: Seed = 0,
@@ -75,6 +77,8 @@ def train(
     The result is an ordinary sentence-transformers folder with a model card and a manifest.
 
     Example: textrip train my-corpus/ -o model --epochs 3 --strategy batch-hard
+
+    Labelled texts: textrip train tickets.csv -o model --by-label --label-column queue
     """
     from textrip import pipeline
     from textrip.cli.output import emit, emit_json
@@ -100,7 +104,7 @@ def train(
     else:
         request = Request(
             source=source, data=data, output=str(output), columns=columns, mining=mining, settings=settings,
-            model=model, dev_documents=dev_documents, stemmer=stemmer, device=device,
+            model=model, dev_documents=dev_documents, by_label=by_label, stemmer=stemmer, device=device,
             checkpoint_minutes=checkpoint_minutes,
         )  # fmt: skip
     run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
@@ -111,14 +115,16 @@ def train(
     triples = _triples(request)
     collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
-        plan = _plan(pipeline.prepare(collection), request)
+        prepare = pipeline.prepare_labels if request.by_label else pipeline.prepare
+        plan = _plan(prepare(collection), request)
         emit_json(plan) if json else emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
     manifest = pipeline.train(
         collection, request.output, triples=triples,
         model=Encoder.load(request.model, device=request.device, trust_remote_code=trust_remote_code),
         settings=request.settings, mining=request.mining, analyzer=Analyzer.for_language(request.stemmer),
-        dev_documents=request.dev_documents, run=run, resume=resume is not None, request=request.to_dict(),
+        dev_documents=request.dev_documents, by_label=request.by_label, run=run,
+        resume=resume is not None, request=request.to_dict(),
         checkpoint_minutes=request.checkpoint_minutes, force=force,
     )  # fmt: skip
     if plot:
@@ -133,7 +139,11 @@ def _triples(request: Request) -> "Triples | None":
     """The triples of a file; None where data is to be mined."""
     from textrip.mining.triples import Triples, is_triples_file
 
+    if request.by_label and request.mining != MineSettings(seed=request.mining.seed):
+        raise InputError("--by-label mines nothing: the options of mining have nothing to do")
     if is_triples_file(request.source):
+        if request.by_label:
+            raise InputError(f"{request.source} holds triples, and --by-label trains on labels")
         if request.data is None:
             raise InputError(
                 f"{request.source} holds triples by id: name what they were mined from with --data"
@@ -161,6 +171,16 @@ def _report(manifest: dict[str, Any], output: str) -> str:
 
 def _plan(collection: Any, request: Request) -> dict[str, Any]:
     settings, mining = request.settings, request.mining
+    if request.by_label:
+        texts, labels = len(collection.corpus), len(set(collection.labels))
+        batch = min(settings.batch_queries, labels) * settings.texts_per_label
+        return {
+            "documents": texts,
+            "labels": labels,
+            "steps": math.ceil(math.ceil(texts / batch) * settings.epochs),
+            "texts encoded": round(texts * settings.epochs),
+            "writes": request.output,
+        }
     queries = len(collection.judged("train"))
     texts = round(queries * (2 + mining.negatives) * settings.epochs)
     tokens = queries * (20 + (1 + mining.negatives) * (settings.max_length_tokens or 256)) * settings.epochs

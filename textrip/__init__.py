@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from textrip.data.collection import Collection
     from textrip.data.columns import Columns
     from textrip.data.formats import read
+    from textrip.data.labels import by_label
     from textrip.encoding.encoder import Encoder
     from textrip.errors import TextripError
     from textrip.eval.evaluate import evaluate
@@ -42,6 +43,7 @@ __all__ = [
     "TextripError",
     "TrainSettings",
     "Triples",
+    "by_label",
     "cluster",
     "evaluate",
     "fit",
@@ -64,6 +66,7 @@ _HOMES = {
     "TextripError": "textrip.errors",
     "TrainSettings": "textrip.training.settings",
     "Triples": "textrip.mining.triples",
+    "by_label": "textrip.data.labels",
     "cluster": "textrip.pipeline",
     "evaluate": "textrip.eval.evaluate",
     "fit": "textrip.pipeline",

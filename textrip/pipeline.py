@@ -9,10 +9,13 @@ from typing import Any, Literal
 from textrip.clustering.cluster import Cluster, cluster_vectors
 from textrip.data.collection import Collection
 from textrip.data.formats import read
+from textrip.data.labels import by_label as by_label_of
+from textrip.data.labels import thinned
 from textrip.data.pairs import with_queries
 from textrip.data.split import with_splits
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.errors import InputError
 from textrip.eval.evaluate import Evaluation, Evaluator, dev_evaluation
 from textrip.eval.significance import Difference, paired_difference
 from textrip.files import refuse_existing, replacing, write_json
@@ -72,6 +75,17 @@ def prepare(collection: Collection) -> Collection:
     return collection
 
 
+def prepare_labels(collection: Collection) -> Collection:
+    """Labelled texts with the splits that they lack, as a collection that is searched by label."""
+    prepared = by_label_of(collection)
+    asked = ", ".join(f"{name} {len(qrels):,}" for name, qrels in prepared.qrels.items())
+    say(
+        f"by label: {len(prepared.corpus):,} texts of {len(set(prepared.labels)):,} labels to train on and "
+        f"to find, asked by {asked}"
+    )
+    return prepared
+
+
 def train(
     data: str | Path | Collection,
     output: str | Path,
@@ -82,6 +96,7 @@ def train(
     mining: MineSettings | None = None,
     analyzer: Analyzer | None = None,
     dev_documents: int = DEV_DOCUMENTS,
+    by_label: bool = False,
     device: str = "auto",
     run: RunFolder | None = None,
     resume: bool = False,
@@ -103,6 +118,8 @@ def train(
         mining: How to mine, where no triples are given.
         analyzer: BM25's.
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        by_label: Train on the labels of the texts, in batches of some labels with some texts each; nothing
+            is mined. Dev and test are texts that are to find those of their label (see data/labels.py).
         device: auto, cpu, cuda or mps.
         run: The folder of the unfinished run; OUTPUT.unfinished where None.
         resume: Go on with a run that was stopped, with the same arguments.
@@ -118,18 +135,26 @@ def train(
     """
     refuse_existing(output, force=force)
     settings = settings or TrainSettings()
-    collection = prepare(data if isinstance(data, Collection) else read(data))
+    collection = data if isinstance(data, Collection) else read(data)
+    collection = prepare_labels(collection) if by_label else prepare(collection)
     searcher = None
-    if triples is None:
+    if by_label:
+        if triples is not None:
+            raise InputError("by_label trains on labels, and triples were given: one of them was expected")
+    elif triples is None:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         triples = mine(collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher)
         say(f"mined {triples.count:,} triples in {len(triples):,} groups")
     else:
         triples = _without_dev(triples, collection)
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
-    evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    if by_label:
+        evaluate_dev, searched = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
+    else:
+        evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
     if searched < len(collection.corpus):
-        say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: judged ones and BM25's best")
+        which = "evenly drawn" if by_label else "judged ones and BM25's best"
+        say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: {which}")
     return train_encoder(
         collection, triples, encoder, output, settings=settings, evaluate_dev=evaluate_dev, run=run,
         resume=resume, request=request, checkpoint_minutes=checkpoint_minutes, force=force,

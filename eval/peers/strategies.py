@@ -172,13 +172,13 @@ def _cell(
 def measure(system: str, seed: int, case: Case) -> dict[str, Any]:
     """Train one system with one seed: nDCG@10 on test, by query too, and how many texts were encoded."""
     from textrip.data.formats import read
+    from textrip.data.split import with_splits
     from textrip.encoding.encoder import Encoder
     from textrip.eval.evaluate import Evaluator
     from textrip.mining.mine import mine
     from textrip.mining.settings import MineSettings
-    from textrip.pipeline import prepare
 
-    collection = prepare(read(case.data))
+    collection = with_splits(read(case.data))
     # The queries and negatives are the same with every seed: what a seed changes is the training.
     triples = mine(collection, settings=MineSettings(queries=case.queries, seed=0))
     encoder = Encoder.load(case.model, device=case.device, max_length_tokens=case.max_length_tokens)

@@ -87,6 +87,31 @@ def test_mine_then_train_then_index(
     assert person.out.endswith(f"written: {tmp_path / 'again'}\n")
 
 
+def test_train_and_eval_by_label(textrip: Run, tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tickets"
+    folder.mkdir()
+    topics = {"garden": "rose tulip soil", "sea": "wave boat tide", "music": "drum choir opera"}
+    for split, count in (("train", 60), ("test", 9)):
+        rows = ["body,queue"]
+        for place in range(count):
+            topic = list(topics)[place % 3]
+            rows.append(f"{split} {place} {topics[topic].split()[place % 2]},{topic}")
+        (folder / f"{split}.csv").write_text("\n".join(rows) + "\n")
+    model = tmp_path / "model"
+    arguments = ["--by-label", "--label-column", "queue", "--batch-queries", 3, "--json"]
+    options = ["--model", tiny_encoder_folder, "--loss", "proxy-anchor", "--epochs", 2, "-o", model]
+    planned = textrip("train", folder, *options, *arguments, "--dry-run").json_lines()[0]
+    assert (planned["documents"], planned["labels"]) == (54, 3)  # a tenth of train becomes dev
+    (manifest,) = textrip("train", folder, *options, *arguments).json_lines()
+    assert planned["steps"] == manifest["steps"]
+    assert manifest["data"]["labels"] == 3
+    assert not model.with_name("model.unfinished").exists()
+    measured = ["--by-label", "--label-column", "queue", "--model", model, "--json"]
+    (report,) = textrip("eval", folder, *measured).json_lines()
+    assert report["queries"] == 9
+    assert report["rows"][0]["nDCG@10"] > 0.3
+
+
 def test_fit_prints_the_report_and_leaves_what_it_says(
     textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:

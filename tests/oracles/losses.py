@@ -81,6 +81,30 @@ def contrastive(distances: Matrix, relations: Relations, margin: float, *, onlin
     return mean(pulls) + mean(pushes)
 
 
+def proxy_nca(distances: Matrix, relations: Relations, temperature: float) -> float:
+    """-T log(exp(-d own / T) / sum over other proxies of exp(-d / T))."""
+    costs = []
+    for row, relation in zip(distances, relations, strict=True):
+        (own,) = of(row, relation, POSITIVE)
+        others = sum(math.exp(-d / temperature) for d in of(row, relation, IN_BATCH))
+        costs.append(-temperature * math.log(math.exp(-own / temperature) / others))
+    return mean(costs)
+
+
+def proxy_anchor(distances: Matrix, relations: Relations, margin: float, temperature: float) -> float:
+    """Equation 4 of the paper, with s = 1 - d."""
+    pulls, pushes = [], []
+    for proxy in range(len(distances[0])):
+        column = [
+            (1 - row[proxy], relation[proxy]) for row, relation in zip(distances, relations, strict=True)
+        ]
+        own = [math.exp(-(s - margin) / temperature) for s, relation in column if relation == POSITIVE]
+        others = [math.exp((s + margin) / temperature) for s, relation in column if relation == IN_BATCH]
+        pulls += [math.log(1 + sum(own))] if own else []
+        pushes.append(math.log(1 + sum(others)))
+    return mean(pulls) + mean(pushes)
+
+
 def quadruplet(
     distances: Matrix, relations: Relations, documents: Matrix, margin: float, second_margin: float
 ) -> float:

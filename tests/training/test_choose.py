@@ -10,7 +10,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
-from textrip.training.batch import GroupCollator
+from textrip.training.batch import GroupCollator, QuerySampler
 from textrip.training.choose import ACTIVE_SHARE, choose
 from textrip.training.distance import largest_distance
 from textrip.training.loss import GroupLoss
@@ -90,7 +90,7 @@ def test_a_survey_measures_what_the_training_will(
     triples = mine(tiny_collection, settings=MineSettings(negatives=2))
     loss = GroupLoss(tiny_encoder.model, distance=distance, of=lambda batch: batch.distances.sum())
     collator = GroupCollator(triples, tiny_collection, tiny_encoder)
-    found = survey(loss, collator, batch_queries=8, seed=0)
+    found = survey(loss, collator, QuerySampler(triples.groups, batch_queries=8, seed=0))
     assert found.mined.d_ap.shape == found.mined.d_an.shape == (triples.count,)
     texts, queries = tiny_collection.texts, tiny_collection.query_texts
     expected = []

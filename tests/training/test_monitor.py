@@ -50,8 +50,8 @@ def watched(monitor: Monitor, loss: float = 0.5) -> None:
     distances = torch.tensor([[0.2, 0.5, 0.9], [0.6, 0.1, 0.3]])
     relations = torch.tensor([[P, M, B], [M, P, R]], dtype=torch.int8)
     batch = Batch(distances, relations, lambda: torch.zeros(3, 3))
-    vectors = torch.eye(5)
-    monitor.watch(batch, vectors, {"truncated": torch.tensor(1)}, tokens=40, loss=torch.tensor(loss))
+    seen = {"truncated": torch.tensor(1)}
+    monitor.watch(batch, torch.eye(3), seen, texts=5, tokens=40, loss=torch.tensor(loss))
 
 
 def test_a_record_is_what_the_batches_were() -> None:

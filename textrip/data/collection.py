@@ -55,7 +55,7 @@ class Collection:
 
     Attributes:
         name: For reports; the folder's or file's name.
-        corpus: Columns doc_id, title, text and, for labelled texts, label.
+        corpus: Columns doc_id, title, text and, for labelled texts, label and perhaps split.
         queries: Columns query_id, text.
         qrels: By split (train, dev, test): query_id to doc_id to relevance; 0 is judged not relevant.
         groups: By query_id, what must not be torn apart by a split (the module of a docstring, say).
@@ -108,6 +108,21 @@ class Collection:
     def doc_row(self) -> dict[str, int]:
         """From doc_id to its row in the corpus."""
         return {doc_id: row for row, doc_id in enumerate(self.doc_ids)}
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Every document's label, in the order of the corpus.
+
+        Raises:
+            InputError: the texts have no labels.
+        """
+        if "label" not in self.corpus.column_names:
+            columns = ", ".join(self.corpus.column_names)
+            raise InputError(
+                f"{self.name}: its documents have no labels (columns: {columns}); "
+                "name their column with --label-column"
+            )
+        return _column(self.corpus, "label")
 
     @cached_property
     def doc_order(self) -> NDArray[np.int64]:

@@ -45,22 +45,55 @@ class QuerySampler(DefaultBatchSampler):  # type: ignore[misc]
             yield [places[self.epoch % len(places)] for places in chosen]
 
 
-class GroupCollator:
+class Bucketed:
+    """Texts as padded buckets of like length; the trainer splits a batch by the prefixes of its keys."""
+
+    valid_label_columns = ("label",)  # the trainer asks for it
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.preprocess: Callable[..., dict[str, Any]] = encoder.model.preprocess
+        self.count_tokens, self.max_length = encoder.count_tokens, encoder.max_length_tokens
+        self.prompts = {"query": encoder.prompt("query"), "document": encoder.prompt("document")}
+
+    def in_buckets(
+        self, texts: Sequence[str], uncut: Sequence[int], kind: str, *, first: int
+    ) -> tuple[list[int], dict[str, Any]]:
+        """Texts, the longest first, in buckets that are numbered from `first`.
+
+        Args:
+            texts: n of them.
+            uncut: By text its tokens, before it is cut.
+            kind: query or document.
+            first: The first bucket's number.
+
+        Returns:
+            The places of the texts in the order that they have now, and the batch.
+        """
+        lengths = [min(length, self.max_length) for length in uncut]
+        order = sorted(range(len(texts)), key=lambda place: (-lengths[place], place))
+        batch: dict[str, Any] = {}
+        for number, bucket in enumerate(_buckets([lengths[place] for place in order]), start=first):
+            batch |= self.bucket(number, [texts[place] for place in order[bucket]], kind)
+        return order, batch
+
+    def bucket(self, number: int, texts: list[str], kind: str) -> dict[str, Any]:
+        """One padded bucket."""
+        features = self.preprocess(texts, prompt=self.prompts[kind] or None)
+        return {f"bucket{number}_{key}": value for key, value in features.items()}
+
+
+class GroupCollator(Bucketed):
     """A batch of groups as distinct texts in buckets of like length, and their relations.
 
     The buckets' keys are `bucket0_input_ids` and so on: the trainer splits features by that prefix. The
     first bucket holds the queries, the others the documents.
     """
 
-    valid_label_columns = ("label",)  # the trainer asks for it
-
     def __init__(self, triples: Triples, collection: Collection, encoder: Encoder) -> None:
+        super().__init__(encoder)
         triples.require(collection)
         self.groups = triples.groups
         self.collection = collection
-        self.preprocess: Callable[..., dict[str, Any]] = encoder.model.preprocess
-        self.count_tokens, self.max_length = encoder.count_tokens, encoder.max_length_tokens
-        self.prompts = {"query": encoder.prompt("query"), "document": encoder.prompt("document")}
         self.text_of = self._text_numbers()
         self.relevant = self._relevant_texts()
 
@@ -92,12 +125,10 @@ class GroupCollator:
         rows = self._distinct_documents(groups)
         texts = [self.collection.texts[row] for row in rows]
         uncut = self.count_tokens([*queries, *texts], cut=False)
-        lengths = [min(length, self.max_length) for length in uncut[len(queries) :]]
-        order = sorted(range(len(rows)), key=lambda place: (-lengths[place], place))
-        rows, texts = [rows[place] for place in order], [texts[place] for place in order]
-        batch = self._bucket(0, list(queries), "query")
-        for number, bucket in enumerate(_buckets([lengths[place] for place in order]), start=1):
-            batch |= self._bucket(number, texts[bucket], "document")
+        batch = self.bucket(0, list(queries), "query")  # first: the trainer keeps the order of the keys
+        order, documents = self.in_buckets(texts, uncut[len(queries) :], "document", first=1)
+        batch |= documents
+        rows = [rows[place] for place in order]
         anchors = [queries[self.collection.query_texts[group.query_id]] for group in groups]
         relations = self._relations(groups, rows)
         batch["label"] = {
@@ -140,10 +171,6 @@ class GroupCollator:
             positive = self.text_of[self.collection.doc_row[group.positive_id]]
             relations[anchor, numbers == positive] = Relation.POSITIVE
         return relations
-
-    def _bucket(self, number: int, texts: list[str], kind: str) -> dict[str, Any]:
-        features = self.preprocess(texts, prompt=self.prompts[kind] or None)
-        return {f"bucket{number}_{key}": value for key, value in features.items()}
 
 
 def _buckets(lengths: Sequence[int]) -> Iterator[slice]:

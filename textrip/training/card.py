@@ -17,7 +17,7 @@ tags:
 # An encoder tuned by textrip
 
 Tuned from `{base}` on the collection `{collection}` with the {loss} loss{negatives}, {distance}
-distance and margin {margin:g} over {groups:,} groups of {queries:,} queries.
+distance and margin {margin:g} over {rows}.
 
 | dev nDCG@10 | |
 |---|---|
@@ -49,8 +49,7 @@ def model_card(manifest: dict[str, Any]) -> str:
     return _CARD.format(
         base=manifest["base"]["name"],
         collection=manifest["data"]["collection"],
-        groups=manifest["data"]["groups"],
-        queries=manifest["data"]["queries"],
+        rows=_rows(manifest["data"]),
         before="not measured" if not dev else f"{dev[0]['nDCG@10']:.4f}",
         after="not measured" if after is None else f"{after:.4f}",
         kept=kept,
@@ -59,3 +58,9 @@ def model_card(manifest: dict[str, Any]) -> str:
         distance=settings["distance"],
         margin=settings["margin"],
     )
+
+
+def _rows(data: dict[str, Any]) -> str:
+    if "labels" in data:
+        return f"{data['texts']:,} texts of {data['labels']:,} labels"
+    return f"{data['groups']:,} groups of {data['queries']:,} queries"

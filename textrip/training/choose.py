@@ -15,6 +15,8 @@ ACTIVE_SHARE = 0.5
 # Where more of the mined negatives than this are nearer than their positives, they are left out: the base
 # encoder is wrong about some, but not about most, and what is relevant and was not judged pushes it astray.
 TOO_MANY_INVERTED = 0.6
+# The paper's delta: a text is measured against proxies, which no survey of the texts knows.
+PROXY_ANCHOR_MARGIN = 0.1
 # Never below this share of the usual distance between a query and a negative: where most negatives are
 # nearer than the positives, the share asked for would give a margin of nothing or less.
 _LEAST = 0.1
@@ -29,12 +31,14 @@ class Choice:
         sample: How many triples were surveyed: those of mined negatives, or else of in-batch ones.
         active_share: Of the surveyed triples: at this margin they cost something.
         inverted_share: Of the mined triples: the negative is nearer than the positive.
+        mined: How many mined triples were surveyed.
     """
 
     settings: TrainSettings
     sample: int
     active_share: float
     inverted_share: float
+    mined: int
 
     def to_dict(self) -> dict[str, Any]:
         """For the manifest: what was chosen, in which unit, and from what."""
@@ -49,12 +53,14 @@ class Choice:
 
     def __str__(self) -> str:
         settings = self.settings
-        return (
+        line = (
             f"strategy {settings.strategy}, margin {settings.margin:g} ({settings.distance} distance): "
-            f"{self.active_share:.0%} of {self.sample} surveyed triples cost something at the start; "
-            f"{self.inverted_share:.0%} of the mined negatives are nearer than the positive"
-            f"{', and are left out' if settings.strategy == 'in-batch' and self.inverted_share else ''}"
+            f"{self.active_share:.0%} of {self.sample} surveyed triples cost something at the start"
         )
+        if self.mined:
+            line += f"; {self.inverted_share:.0%} of the mined negatives are nearer than the positive"
+            line += ", and are left out" if settings.strategy == "in-batch" else ""
+        return line
 
 
 def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 1.0) -> Choice:
@@ -64,7 +70,7 @@ def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 
     where there are none. The margin is the one at which half of the triples are active: those of the mined
     negatives, or of the in-batch ones where the strategy compares no others. It is at least a tenth of the
     negatives' median distance, has 3 digits, and is never impossible, as no gap between two distances is
-    larger than the largest distance. Losses that need no margin get 0.
+    larger than the largest distance. Losses that need no margin get 0, proxy-anchor its paper's.
 
     Args:
         settings: With auto, or without.
@@ -95,10 +101,13 @@ def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 
     if margin == "auto":
         least = _LEAST * float(np.median(found.d_an))
         wanted = max(least, float(np.quantile(gaps, ACTIVE_SHARE)))
+        if settings.loss == "proxy-anchor":
+            wanted = PROXY_ANCHOR_MARGIN
         margin = 0.0 if settings.loss in MARGINLESS else float(f"{margin_factor * wanted:.3g}")
     return Choice(
         replace(settings, margin=margin, strategy=strategy),
         sample=found.d_an.size,
         active_share=float((gaps < margin).mean()) if gaps.size else 0.0,
         inverted_share=mined.inverted_share,
+        mined=mined.d_an.size,
     )

@@ -1,6 +1,7 @@
 """A loss = distances, relations, a formula: encode a batch once, hand all losses the same two matrices."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 from textrip.training.cache import CachedVectors
 from textrip.training.distance import distance_matrix
 from textrip.training.losses.contrastive import contrastive_loss, online_contrastive_loss
+from textrip.training.losses.proxy import proxy_anchor_loss, proxy_nca_loss
 from textrip.training.losses.quadruplet import quadruplet_loss
 from textrip.training.losses.smooth import smooth_hardest_loss
 from textrip.training.losses.strategies import CHOOSE
@@ -35,21 +37,23 @@ def formula(
     match loss:
         case "triplet" | "soft-margin":
             cost = hinge if loss == "triplet" else soft_margin
-            return lambda batch: triplet_loss(
-                CHOOSE[strategy](batch, hardest_positive=hardest_positive), margin, cost
-            )
+            choose = partial(CHOOSE[strategy], hardest_positive=hardest_positive)
+            return lambda batch: triplet_loss(choose(batch), margin, cost)
         case "smooth":
-            return lambda batch: smooth_hardest_loss(
-                batch, margin, temperature=temperature, hardest_positive=hardest_positive
+            return partial(
+                smooth_hardest_loss, margin=margin, temperature=temperature, hardest_positive=hardest_positive
             )
-        case "contrastive":
-            return lambda batch: contrastive_loss(batch, margin)
-        case "online-contrastive":
-            return lambda batch: online_contrastive_loss(batch, margin)
         case "quadruplet":
-            return lambda batch: quadruplet_loss(
-                batch, margin, second_margin=second_margin, hardest_positive=hardest_positive
+            return partial(
+                quadruplet_loss, margin=margin, second_margin=second_margin, hardest_positive=hardest_positive
             )
+        case "proxy-nca":
+            return partial(proxy_nca_loss, temperature=temperature)
+        case "proxy-anchor":
+            return partial(proxy_anchor_loss, margin=margin, temperature=temperature)
+        case "contrastive" | "online-contrastive":
+            of_pairs = contrastive_loss if loss == "contrastive" else online_contrastive_loss
+            return partial(of_pairs, margin=margin)
 
 
 class GroupLoss(nn.Module):
@@ -89,7 +93,7 @@ class GroupLoss(nn.Module):
 
         Args:
             features: Buckets of texts: the queries, then the documents.
-            labels: "anchors" (b,) int64, each anchor's row among the queries; "relations" (b, n) int8;
+            labels: "anchors" (b,) int64, each anchor's row among all texts; "relations" (b, n) int8;
                 "truncated" () int64, how many of the texts were cut.
 
         Returns:
@@ -108,7 +112,8 @@ class GroupLoss(nn.Module):
         loss = loss / (1 + len(self.matryoshka))
         if self.monitor is not None:
             tokens = sum(int(bucket["attention_mask"].sum()) for bucket in features)
-            self.monitor.watch(batch, embeddings, labels, tokens, loss)
+            documents = embeddings[embeddings.shape[0] - labels["relations"].shape[1] :]
+            self.monitor.watch(batch, documents, labels, texts=embeddings.shape[0], tokens=tokens, loss=loss)
         return loss if cached is None else cached.loss(loss)
 
     def encode(self, features: list[dict[str, Any]]) -> Tensor:
@@ -130,5 +135,9 @@ class GroupLoss(nn.Module):
 def shortened(vectors: Tensor, dimension: int) -> Tensor:
     """The first dimensions of (n, d) as vectors of their own: of length 1 where the whole ones are."""
     short = vectors[:, :dimension]
-    unit = bool(((vectors.detach().norm(dim=1) - 1).abs() < _UNIT).all())
-    return functional.normalize(short, dim=1) if unit else short
+    return functional.normalize(short, dim=1) if of_unit_length(vectors) else short
+
+
+def of_unit_length(vectors: Tensor) -> bool:
+    """Whether every row of (n, d) has length 1, give or take a rounding."""
+    return bool(((vectors.detach().norm(dim=1) - 1).abs() < _UNIT).all())

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from textrip.training.relations import Batch
+from textrip.training.relations import Batch, nearest
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -27,6 +27,7 @@ class Step:
     finite_vectors: bool
     d_ap: list[float]
     d_mined: list[float]
+    d_nearest: list[float]
     active_mined: int
     active_in_batch: int
     in_batch: int
@@ -55,14 +56,22 @@ class Monitor:
 
     @torch.no_grad()
     def watch(
-        self, batch: Batch, embeddings: Tensor, labels: dict[str, Tensor], tokens: int, loss: Tensor
+        self,
+        batch: Batch,
+        documents: Tensor,
+        labels: dict[str, Tensor],
+        *,
+        texts: int,
+        tokens: int,
+        loss: Tensor,
     ) -> None:
         """Take in one batch.
 
         Args:
             batch: Distances and relations.
-            embeddings: (q + n, d) float32, the queries first.
+            documents: (n, d) float32, the vectors of the batch's documents.
             labels: The collator's; "truncated" () int64 says how many of the texts were cut.
+            texts: How many were encoded.
             tokens: Without padding.
             loss: () float32.
         """
@@ -72,13 +81,13 @@ class Monitor:
         has_positive = ~torch.isneginf(d_ap)
         gaps = distances - d_ap  # (b, n)
         active = (gaps < self.margin) & has_positive
-        documents = embeddings[embeddings.shape[0] - distances.shape[1] :]
         self.steps.append(
             Step(
                 loss=float(loss),
-                finite_vectors=bool(torch.isfinite(embeddings).all()),
+                finite_vectors=bool(torch.isfinite(documents).all() and torch.isfinite(distances).all()),
                 d_ap=d_ap[has_positive].tolist(),
                 d_mined=distances[mined].tolist(),
+                d_nearest=nearest(distances, in_batch)[in_batch.any(dim=1)].tolist(),
                 active_mined=int((active & mined).sum()),
                 active_in_batch=int((active & in_batch).sum()),
                 in_batch=int((in_batch & has_positive).sum()),
@@ -88,7 +97,7 @@ class Monitor:
                 largest_distance=float(distances.max()),
                 spread=spread(documents),
                 effective_rank=effective_rank(documents),
-                texts=embeddings.shape[0],
+                texts=texts,
                 truncated=int(labels["truncated"]),
                 tokens=tokens,
             )
@@ -97,8 +106,9 @@ class Monitor:
     def summary(self) -> dict[str, Any]:
         """One record of the steps since the last; they are forgotten.
 
-        Distances are in units of the loss's distance; quantiles are 10 %, 50 % and 90 %. The spread is the
-        mean cosine distance between two documents of a batch; the effective rank that of the last batch.
+        Distances are in units of the loss's distance; quantiles are 10 %, 50 % and 90 %. d_an is of the
+        mined negatives, or where there are none, of the nearest in-batch one of every anchor. The spread
+        is the mean cosine distance between two documents of a batch; the effective rank that of the last.
         """
         steps, seconds = self.steps, time.perf_counter() - self._since
         self.steps, self._since = [], time.perf_counter()
@@ -112,7 +122,9 @@ class Monitor:
             ),
             "inverted_mined": _share(sum(step.inverted_mined for step in steps), mined),
             "d_ap": _quantiles([value for step in steps for value in step.d_ap]),
-            "d_an": _quantiles([value for step in steps for value in step.d_mined]),
+            "d_an": _quantiles(
+                [value for step in steps for value in (step.d_mined if mined else step.d_nearest)]
+            ),
             "largest_distance": max(step.largest_distance for step in steps),
             "spread": _mean([step.spread for step in steps]),
             "effective_rank": steps[-1].effective_rank,

@@ -5,7 +5,16 @@ from typing import Literal, get_args
 Distance = Literal["cosine", "euclidean", "squared-euclidean", "manhattan"]
 DISTANCES: tuple[Distance, ...] = get_args(Distance)
 
-Loss = Literal["triplet", "soft-margin", "smooth", "contrastive", "online-contrastive", "quadruplet"]
+Loss = Literal[
+    "triplet",
+    "soft-margin",
+    "smooth",
+    "contrastive",
+    "online-contrastive",
+    "quadruplet",
+    "proxy-nca",
+    "proxy-anchor",
+]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 # The losses that choose their negatives by a strategy; the others see every pair of the batch.
 BY_STRATEGY: tuple[Loss, ...] = ("triplet", "soft-margin")
@@ -13,7 +22,9 @@ BY_STRATEGY: tuple[Loss, ...] = ("triplet", "soft-margin")
 # Losses of single pairs: their margin is a distance, and not a difference of two.
 OF_PAIRS: tuple[Loss, ...] = ("contrastive", "online-contrastive")
 # Losses that pull on without a margin: 0 is allowed, and what auto stands for.
-MARGINLESS: tuple[Loss, ...] = ("soft-margin", "smooth")
+MARGINLESS: tuple[Loss, ...] = ("soft-margin", "smooth", "proxy-nca")
+# Losses that compare texts with a learned vector for each label.
+OF_PROXIES: tuple[Loss, ...] = ("proxy-nca", "proxy-anchor")
 
 Schedule = Literal["constant", "linear"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)

@@ -10,6 +10,7 @@ from textrip.training.names import (
     DISTANCES,
     LOSSES,
     MARGINLESS,
+    OF_PROXIES,
     ON_COLLAPSE,
     PRECISIONS,
     SCHEDULES,
@@ -39,13 +40,15 @@ class TrainSettings:
     Attributes:
         epochs: An epoch asks every query once; 0.5 is half of one.
         evaluations: So often in an epoch dev is measured; the best of them is what is saved.
-        batch_queries: How many groups a batch holds.
+        batch_queries: How many groups a batch holds: queries with documents, or labels with texts.
+        texts_per_label: How many texts a label brings to a batch, where labelled texts are trained on.
         learning_rate: At its peak; it rises over the first tenth of the steps.
         schedule: After that the rate is constant, or falls linearly to 0. The best epoch on dev is saved, so
             that a constant one needs no end that is known beforehand.
         max_length_tokens: Longer texts are cut, here and by the trained encoder; the base's own where None.
         loss: triplet (a hinge), soft-margin (softplus), smooth (log-sum-exp over all negatives),
-            contrastive, online-contrastive or quadruplet.
+            contrastive, online-contrastive or quadruplet; for labelled texts also proxy-nca and
+            proxy-anchor.
         strategy: Which negatives the triplet and the soft-margin loss compare: mined, batch-all, batch-hard,
             semi-hard, mixed (every mined one and the hardest of the batch) or in-batch (semi-hard among what
             other groups bring; with every loss the mined ones are then left out of the batch). auto is
@@ -55,8 +58,9 @@ class TrainSettings:
         distance: cosine, euclidean, squared-euclidean or manhattan.
         margin: In units of the distance; auto chooses it so that half of the mined triples cost
             something at the start (see choose.py).
-        temperature: The smooth loss's, in units of the distance.
+        temperature: The smooth and the proxy losses', in units of the distance.
         second_margin: The quadruplet loss's second one; half of the margin where None.
+        proxy_learning_rate: The labels' vectors learn at a rate of their own, as both papers have it.
         weight_decay: For matrices; biases and LayerNorm have none.
         warmup_share: Of all steps.
         max_gradient_norm: Longer gradients are clipped.
@@ -78,6 +82,7 @@ class TrainSettings:
     epochs: float = 1
     evaluations: int = 1
     batch_queries: int = 16
+    texts_per_label: int = 4
     learning_rate: float = 2e-5
     schedule: Schedule = "constant"
     max_length_tokens: int | None = None
@@ -88,6 +93,7 @@ class TrainSettings:
     margin: float | Literal["auto"] = "auto"
     temperature: float = 0.05
     second_margin: float | None = None
+    proxy_learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup_share: float = 0.1
     max_gradient_norm: float = 1.0
@@ -110,10 +116,18 @@ class TrainSettings:
         ]
         if not 0 < self.epochs < math.inf:
             problems.append(f"epochs is {self.epochs:g}, a number above 0 was expected")
-        if not 0 < self.learning_rate < 1:
-            problems.append(
-                f"learning_rate is {self.learning_rate:g}, a number between 0 and 1 was expected (2e-5)"
+        problems += [
+            f"{name} is {value:g}, a number between 0 and 1 was expected ({usual:g})"
+            for name, value, usual in (
+                ("learning_rate", self.learning_rate, 2e-5),
+                ("proxy_learning_rate", self.proxy_learning_rate, 2e-3),
             )
+            if not 0 < value < 1
+        ]
+        if self.texts_per_label < 2:
+            problems.append(f"texts_per_label is {self.texts_per_label}, at least 2 were expected")
+        if self.cache_tokens is not None and self.loss in OF_PROXIES:
+            problems.append(f"cache_tokens is set, and {self.loss} needs no large batch: leave one out")
         problems += [
             f"{name} is {getattr(self, name)!r}, one of {', '.join(names)} was expected"
             for name, names in _NAMES.items()

@@ -3,7 +3,7 @@
 It runs the way of the training itself (collator, prompts, length, distance and masks), without a gradient.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textrip.training.batch import GroupCollator, QuerySampler
 from textrip.training.loss import GroupLoss
+from textrip.training.material import Collator
 
 # A share measured on so many queries has a standard error of at most 0.036.
 _QUERIES = 192
@@ -50,9 +50,8 @@ class Survey:
     in_batch: Gaps
 
 
-def survey(loss: GroupLoss, collator: GroupCollator, *, batch_queries: int, seed: int) -> Survey:
-    """Measure a sample of the triples, drawn by seed as the training's own batches are."""
-    sampler = QuerySampler(collator.groups, batch_queries=batch_queries, seed=seed)
+def survey(loss: GroupLoss, collator: Collator, sampler: Iterable[list[int]]) -> Survey:
+    """Measure a sample of the triples, drawn as the training's own batches are."""
     mined, in_batch, seen = [], [], 0
     training = loss.model.training
     loss.model.eval()

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from textrip.files import refuse_existing, replacing, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
-from textrip.training.batch import GroupCollator, QuerySampler
 from textrip.training.card import model_card
 from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
@@ -30,8 +29,10 @@ from textrip.training.diagnosis import Diagnosis
 from textrip.training.log import Log
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.margin import require_possible
+from textrip.training.material import GroupedTriples, LabelledTexts, Material
 from textrip.training.monitor import Monitor
-from textrip.training.names import MARGINLESS
+from textrip.training.names import MARGINLESS, OF_PROXIES
+from textrip.training.proxies import ProxyLoss, first_proxies, read_proxies
 from textrip.training.relations import Batch
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
@@ -55,7 +56,7 @@ _WEIGHTS_ON_DISK = 8
 
 def train(
     collection: Collection,
-    triples: Triples,
+    triples: Triples | None,
     encoder: Encoder,
     output: str | Path,
     *,
@@ -76,7 +77,7 @@ def train(
 
     Args:
         collection: Where the triples' texts are looked up, and whose judgments mask in-batch negatives.
-        triples: The groups to train on.
+        triples: The groups to train on; where None, the collection's labelled texts are (see label_batch.py).
         encoder: The base. Its weights are changed in place, to what is saved.
         output: The folder to write; complete or absent.
         settings: How to train.
@@ -100,7 +101,8 @@ def train(
     """
     settings = settings or TrainSettings()
     refuse_existing(output, force=force)
-    job = _Job(collection, triples, encoder, settings, run or RunFolder.beside(output))
+    material = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
+    job = _Job(material, encoder, settings, run or RunFolder.beside(output))
     began = time.perf_counter()
     asked = job.asked()
     if resume:
@@ -143,8 +145,7 @@ def _leave(run: RunFolder, stopped: BaseException) -> None:
 class _Job:
     """One training, and what its parts share."""
 
-    collection: Collection
-    triples: Triples
+    material: Material
     base: Encoder
     settings: TrainSettings
     run: RunFolder
@@ -166,10 +167,8 @@ class _Job:
         self._require_fitting()
         prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
         self.encoder.model.prompts |= {kind: prompt for kind, prompt in prompts.items() if prompt is not None}
-        self.collator = GroupCollator(self.triples, self.collection, self.encoder)
-        self.sampler = QuerySampler(
-            self.triples.groups, batch_queries=settings.batch_queries, seed=settings.seed
-        )
+        self.collator = self.material.collator(self.encoder)
+        self.sampler = self.material.sampler(settings)
         self.log = Log(self.run.path / "log.jsonl")
 
     def _require_fitting(self) -> None:
@@ -180,36 +179,30 @@ class _Job:
                 f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {self.base.name} has {dimension} "
                 "dimensions, fewer were expected"
             )
+        if settings.loss in OF_PROXIES and not self.material.labels:
+            raise InputError(f"loss is {settings.loss}, which compares labels: train with --by-label")
 
     def asked(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that was begun."""
         return {
             "base": self.base_identity,
-            "collection_sha256": self.collection.fingerprint,
-            "triples_sha256": self.triples.fingerprint,
+            **self.material.identity(),
             "settings": json.loads(json.dumps(asdict(self.settings))),  # as it is read again
         }
 
     def choose(self, margin_factor: float) -> Choice:
         """Put a name and a number in place of every auto."""
         loss = GroupLoss(self.encoder.model, distance=self.settings.distance, of=_nothing)
-        found = survey(
-            loss, self.collator, batch_queries=self.settings.batch_queries, seed=self.settings.seed
-        )
+        found = survey(loss, self.collator, self.material.sampler(self.settings))
         choice = choose(self.settings, found, margin_factor=margin_factor)
         say(str(choice))
         self.settings = choice.settings
         return choice
 
-    def leave_out_mined(self) -> None:
-        """Of a strategy that does not compare mined negatives none is encoded."""
-        groups = [replace(group, negatives=()) for group in self.triples.groups]
-        self.collator = GroupCollator(replace(self.triples, groups=groups), self.collection, self.encoder)
-
     def train(self, evaluate_dev: DevEvaluation | None, checkpoint_minutes: float) -> dict[str, Any]:
         """Take the steps, give the encoder its best weights, and say what was done."""
         if self.settings.strategy == "in-batch":
-            self.leave_out_mined()
+            self.collator = self.material.collator(self.encoder, mined=False)
         checkpoint = self.run.newest_checkpoint()
         memory: dict[str, Any] = {} if checkpoint is None else checkpoint[1]
         best = None
@@ -227,14 +220,7 @@ class _Job:
             "format": FORMAT,
             "base": self.base_identity,
             "fingerprint": self.encoder.fingerprint,
-            "data": {
-                "collection": self.collection.name,
-                "collection_sha256": self.collection.fingerprint,
-                "queries": len({group.query_id for group in self.triples.groups}),
-                "groups": len(self.triples),
-                "triples": self.triples.count,
-                "mining": self.triples.provenance.get("settings"),
-            },
+            "data": self.material.about(),
             "settings": json.loads(json.dumps(asdict(self.settings))),
             "device": self.encoder.device,
             "steps": steps,
@@ -271,15 +257,8 @@ class _Job:
             trainer = GroupTrainer(
                 model=self.encoder.model,
                 args=arguments(settings, self.encoder, str(self.run.path), total, evaluated=best is not None),
-                train_dataset=Dataset.from_dict({"group": list(range(len(self.triples)))}),
-                loss=GroupLoss(
-                    self.encoder.model,
-                    distance=settings.distance,
-                    of=_formula(settings),
-                    monitor=monitor,
-                    cache_tokens=settings.cache_tokens,
-                    matryoshka=settings.matryoshka,
-                ),
+                train_dataset=Dataset.from_dict({"group": list(range(self.material.size))}),
+                loss=self._loss(monitor, checkpoint),
                 evaluator=best,
                 data_collator=self.collator,
                 callbacks=[Bar(advance), watch, milestones],
@@ -297,6 +276,27 @@ class _Job:
         if watch.stopped is not None and watch.stopped.name == "not a number":
             raise TextripError(str(watch.stopped))
         return int(trainer.state.global_step), watch.stopped
+
+    def _loss(self, monitor: Monitor, checkpoint: tuple[Path, dict[str, Any]] | None) -> GroupLoss:
+        """The loss; what it learned itself comes from the checkpoint where there is one."""
+        settings = self.settings
+        options: dict[str, Any] = {
+            "distance": settings.distance,
+            "of": _formula(settings),
+            "monitor": monitor,
+            "cache_tokens": settings.cache_tokens,
+            "matryoshka": settings.matryoshka,
+        }
+        if settings.loss not in OF_PROXIES:
+            return GroupLoss(self.encoder.model, **options)
+        assert isinstance(self.material, LabelledTexts)
+        if checkpoint is not None:
+            proxies = read_proxies(checkpoint[0])
+        else:
+            proxies = first_proxies(
+                self.material.collection, self.material.labels, self.encoder, seed=settings.seed
+            )
+        return ProxyLoss(self.encoder.model, proxies, **options)
 
 
 def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback
 
@@ -16,7 +17,8 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import quieten
 from textrip.interrupt import raise_if_asked
 from textrip.progress import Advance
-from textrip.training.batch import QuerySampler
+from textrip.training.names import OF_PROXIES
+from textrip.training.proxies import write_proxies
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 
@@ -29,12 +31,12 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
     The library writes a checkpoint in place: one that was killed in the middle makes a resume fail.
     """
 
-    sampler: QuerySampler
+    sampler: DefaultBatchSampler
     run: RunFolder
     memory: Callable[[], dict[str, Any]]
     _writing: Path | None = None
 
-    def get_batch_sampler(self, *_args: Any, **_kwargs: Any) -> QuerySampler:
+    def get_batch_sampler(self, *_args: Any, **_kwargs: Any) -> DefaultBatchSampler:
         """Our batches."""
         return self.sampler
 
@@ -49,6 +51,7 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
             self._writing = folder
             quieten()
             super()._save_checkpoint(model, trial)
+            write_proxies(self.loss, folder / f"checkpoint-{self.state.global_step}")
         self._writing = None
         self.run.prune(self.memory()["best_step"])
 
@@ -141,11 +144,13 @@ def arguments(
 ) -> SentenceTransformerTrainingArguments:
     """The library's settings for ours."""
     device = encoder.model.device.type
+    of_proxies = settings.loss in OF_PROXIES
     return SentenceTransformerTrainingArguments(
         output_dir=folder,
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_queries,
         learning_rate=settings.learning_rate,
+        learning_rate_mapping={"^proxies$": settings.proxy_learning_rate} if of_proxies else {},
         lr_scheduler_type="linear" if settings.schedule == "linear" else "constant_with_warmup",
         warmup_steps=round(settings.warmup_share * total_steps),
         weight_decay=settings.weight_decay,

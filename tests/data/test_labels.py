@@ -1,0 +1,91 @@
+"""Labelled texts: reading a folder of splits, cutting what is missing, and what a text is to find."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from textrip.data.columns import Columns
+from textrip.data.formats import read
+from textrip.data.labels import by_label, thinned
+from textrip.data.split import near_duplicate_key
+from textrip.errors import InputError
+
+
+def write(path: Path, texts: list[tuple[str, str]]) -> Path:
+    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in texts))
+    return path
+
+
+def texts(count: int, word: str = "text") -> list[tuple[str, str]]:
+    return [(f"{word} number {place}", "abc"[place % 3]) for place in range(count)]
+
+
+def test_a_folder_of_splits_is_read_as_it_was_cut(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", texts(30))
+    write(tmp_path / "test.jsonl", texts(9, "other"))
+    found = read(tmp_path)
+    assert found.corpus.column_names == ["doc_id", "title", "text", "label", "split"]
+    assert found.corpus[0] == {
+        "doc_id": "train-1", "title": "", "text": "text number 0", "label": "a", "split": "train",
+    }  # fmt: skip
+    asked = by_label(found)
+    assert set(asked.qrels) == {"dev", "test"}
+    assert set(asked.qrels["test"]) == {f"test-{number}" for number in range(1, 10)}
+    assert len(asked.qrels["dev"]) == 3  # a tenth of train
+    assert len(asked.corpus) == 27
+    label_of = dict(zip(found.doc_ids, found.labels, strict=True))
+    for judged in asked.qrels.values():
+        for query_id, relevant in judged.items():
+            assert {label_of[doc_id] for doc_id in relevant} == {label_of[query_id]}
+            assert len(relevant) == sum(label == label_of[query_id] for label in asked.labels)
+
+
+def test_near_copies_stay_on_one_side_and_given_test_texts_leave_train(tmp_path: Path) -> None:
+    twice = [*texts(60), *((f"Number {place}, TEXT!", "abc"[place % 3]) for place in range(60))]
+    asked = by_label(read(write(tmp_path / "one.jsonl", twice)))
+    train = {near_duplicate_key(text) for text in asked.texts}
+    held_out = {near_duplicate_key(text) for text in asked.query_texts.values()}
+    assert not train & held_out
+    assert len(asked.corpus) + len(asked.queries) == 120
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder / "train.jsonl", texts(30))
+    write(folder / "dev.jsonl", texts(6, "dev"))
+    write(folder / "test.jsonl", [("text NUMBER 4", "b"), *texts(3, "other")])
+    left = by_label(read(folder))
+    assert "text number 4" not in list(left.texts)
+    assert len(left.corpus) == 29
+
+
+def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"text": "a"}\n')
+    with pytest.raises(InputError, match=r"train.jsonl: has no labels.*--label-column"):
+        read(tmp_path)
+    with pytest.raises(InputError, match=r"have no labels \(columns: doc_id, title, text\)"):
+        by_label(read(path))
+    write(path, [(f"text {place}", "same") for place in range(20)])
+    with pytest.raises(InputError, match="train has 1 labels, at least 2 were expected"):
+        by_label(read(path))
+
+
+def test_other_columns_and_other_formats(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("body,queue\nIt smokes,hardware\nI forgot it,password\n")
+    (tmp_path / "validation.csv").write_text("body,queue\nIt burns,hardware\n")
+    found = read(tmp_path, columns=Columns(label="queue"))
+    assert found.labels == ["hardware", "password", "hardware"]
+    assert found.corpus["split"][:] == ["train", "train", "dev"]
+
+
+def test_thinning_keeps_judgments_of_what_is_left(tmp_path: Path) -> None:
+    asked = by_label(read(write(tmp_path / "one.jsonl", texts(90))))
+    few = thinned(asked, 10)
+    assert len(few.corpus) == 10
+    assert few.doc_ids[0] == asked.doc_ids[0]
+    assert few.doc_ids[-1] == asked.doc_ids[-1]
+    for query_id, relevant in few.qrels["dev"].items():
+        assert set(relevant) == set(asked.qrels["dev"][query_id]) & set(few.doc_ids)
+    assert thinned(asked, 0) is asked
+    assert thinned(asked, 1000) is asked

@@ -1,0 +1,58 @@
+"""A folder of labelled texts in one file for each split: train.jsonl, test.jsonl, dev.jsonl."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from textrip.data.collection import Collection, dataset_of
+from textrip.data.columns import Columns
+from textrip.data.labels import SPLIT
+from textrip.data.rows import read_rows
+from textrip.data.tables import collection_from_rows, corpus_of
+from textrip.errors import InputError
+
+_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".jsonl.zst")
+_FILES = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """From split to its file, for a folder that has one for train."""
+    found = {
+        split: folder / f"{stem}{suffix}"
+        for split, stems in _FILES.items()
+        for stem in stems
+        for suffix in _SUFFIXES
+        if (folder / f"{stem}{suffix}").is_file()
+    }
+    return found if "train" in found else {}
+
+
+def read_labelled_folder(folder: Path, columns: Columns) -> Collection:
+    """Read the files of a folder's splits; ids are numbered across them where there are none.
+
+    Raises:
+        InputError: with `file:line: reason`; or a file without labels.
+    """
+    parts = {
+        split: collection_from_rows(read_rows(path), columns, source=str(path), name=folder.resolve().name)
+        for split, path in split_files(folder).items()
+    }
+    for split, part in parts.items():
+        if "label" not in part.corpus.column_names:
+            raise InputError(
+                f"{split_files(folder)[split]}: has no labels; a folder with a file for each split holds "
+                "labelled texts (name the column with --label-column)"
+            )
+
+    def records() -> Iterator[tuple[int, dict[str, str]]]:
+        line = 0
+        for split, part in parts.items():
+            for row in part.corpus:
+                line += 1
+                # The same id may stand in two files.
+                yield line, {**row, "doc_id": f"{split}-{row['doc_id']}", SPLIT: split}
+
+    return Collection(
+        name=folder.resolve().name,
+        corpus=corpus_of(records(), str(folder)),
+        queries=dataset_of({"query_id": [], "text": []}),
+    )

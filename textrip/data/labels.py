@@ -1,0 +1,94 @@
+"""Labelled texts: which are trained on, and what dev and test ask: a text finds those of its label."""
+
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+
+from textrip.data.collection import Collection, dataset_of
+from textrip.data.split import assign_groups, near_duplicate_key
+from textrip.errors import InputError
+
+# The column of a corpus that was read from a file for each split (see labelled_folder.py).
+SPLIT = "split"
+
+
+def by_label(collection: Collection, *, seed: int = 0, dev: float = 0.1, test: float = 0.2) -> Collection:
+    """Labelled texts as a collection: the corpus is train's texts, dev's and test's are the queries.
+
+    What is relevant for a query is every document of its label. A split that is missing is cut from
+    train; copies and near-copies stay on one side, and those of given dev and test texts leave train.
+    Training reads the labels, so that there are no judgments for train.
+
+    Args:
+        collection: Its corpus has a label column, and a split column where files gave one.
+        seed: Another seed draws other splits.
+        dev: The share of dev, where it is cut.
+        test: The share of test, where it is cut.
+
+    Raises:
+        InputError: there are no labels, or too few texts or labels.
+    """
+    labels = collection.labels
+    keys = [near_duplicate_key(text) for text in collection.texts]
+    given = collection.corpus[:][SPLIT] if SPLIT in collection.corpus.column_names else None
+    splits = _splits(keys, given, {"dev": dev, "test": test}, seed)
+    held_out = {key for key, split in zip(keys, splits, strict=True) if split != "train"}
+    train = [
+        row
+        for row, (key, split) in enumerate(zip(keys, splits, strict=True))
+        if split == "train" and key not in held_out
+    ]
+    found = {labels[row] for row in train}
+    if len(found) < 2:
+        raise InputError(f"{collection.name}: train has {len(found)} labels, at least 2 were expected")
+    relevant: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in train:
+        relevant[labels[row]][collection.doc_ids[row]] = 1
+    asked = [row for row, split in enumerate(splits) if split != "train" and labels[row] in relevant]
+    texts = collection.texts
+    return replace(
+        collection,
+        corpus=collection.corpus.select(train),
+        queries=dataset_of(
+            {"query_id": [collection.doc_ids[row] for row in asked], "text": [texts[row] for row in asked]}
+        ),
+        # A label's judgments are one mapping, however many texts ask for it.
+        qrels={
+            split: {collection.doc_ids[row]: relevant[labels[row]] for row in asked if splits[row] == split}
+            for split in ("dev", "test")
+        },
+    )
+
+
+def thinned(collection: Collection, max_documents: int) -> Collection:
+    """The collection with at most so many documents, evenly drawn in their order (0: all of them).
+
+    Judgments go with their documents; a query that has none left is not asked.
+    """
+    size = len(collection.corpus)
+    if not 0 < max_documents < size:
+        return collection
+    rows = np.linspace(0, size - 1, max_documents).round().astype(np.int64)
+    kept = {collection.doc_ids[row] for row in rows}
+    cut: dict[int, dict[str, int]] = {}  # by identity: a label's judgments are one mapping
+
+    def judged(whole: dict[str, int]) -> dict[str, int]:
+        return cut.setdefault(id(whole), {doc_id: grade for doc_id, grade in whole.items() if doc_id in kept})
+
+    qrels = {
+        split: {query: judged(whole) for query, whole in asked.items() if judged(whole)}  # type: ignore[arg-type]
+        for split, asked in collection.qrels.items()
+    }
+    return replace(collection, corpus=collection.corpus.select(rows), qrels=qrels)
+
+
+def _splits(keys: list[str], given: list[str] | None, shares: dict[str, float], seed: int) -> list[str]:
+    """The split of every text; missing ones are cut from train, near-copies together."""
+    splits = given or ["train"] * len(keys)
+    wanted = {name: share for name, share in shares.items() if name not in splits and share > 0}
+    if not wanted:
+        return splits
+    train = {str(row): keys[row] for row, split in enumerate(splits) if split == "train"}
+    assigned = assign_groups(train, {"train": 1 - sum(wanted.values()), **wanted}, seed=seed)
+    return [assigned.get(str(row), split) for row, split in enumerate(splits)]

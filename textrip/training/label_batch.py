@@ -1,0 +1,129 @@
+"""From labelled texts to batches: P labels with K texts each, and what the texts are to one another.
+
+"In Defense of the Triplet Loss for Person Re-Identification", Hermans et al., 2017, arXiv 1703.07737.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers.base.sampler import DefaultBatchSampler
+
+from textrip.data.collection import Collection
+from textrip.data.split import normalised
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
+from textrip.training.batch import Bucketed
+from textrip.training.relations import Relation
+
+
+class LabelSampler(DefaultBatchSampler):  # type: ignore[misc]
+    """Batches of P labels and K texts of each, so that no batch is of one class.
+
+    An epoch has as many batches as it takes to show every text once, and its draws follow the labels'
+    sizes: a label of many texts comes often, and what it shows is what it has not shown for longest. A
+    label of fewer than K texts shows them all; one of a single distinct text is left out.
+
+    Args:
+        collection: Labelled texts.
+        batch_labels: P; all labels where there are fewer.
+        texts_per_label: K.
+        seed: The order is a function of seed and epoch alone.
+
+    Raises:
+        InputError: fewer than two labels have two distinct texts.
+    """
+
+    def __init__(self, collection: Collection, *, batch_labels: int, texts_per_label: int, seed: int) -> None:
+        size = batch_labels * texts_per_label
+        super().__init__(range(len(collection.corpus)), batch_size=size, drop_last=False, seed=seed)
+        texts: dict[str, dict[str, int]] = defaultdict(dict)
+        for row, (label, text) in enumerate(zip(collection.labels, collection.texts, strict=True)):
+            texts[label].setdefault(normalised(text), row)  # copies within a label are one text
+        rows = {label: list(found.values()) for label, found in sorted(texts.items()) if len(found) > 1}
+        if len(rows) < 2:
+            raise InputError(
+                f"{collection.name}: {len(rows)} of {len(texts)} labels have two distinct texts or more, "
+                "at least 2 such labels were expected"
+            )
+        self.labels, self.rows = list(rows), list(rows.values())
+        self.texts_per_label = texts_per_label
+        self.batch_labels = min(batch_labels, len(rows))
+
+    def __len__(self) -> int:
+        texts = sum(len(rows) for rows in self.rows)
+        return math.ceil(texts / (self.batch_labels * self.texts_per_label))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        draw = np.random.default_rng((self.seed, self.epoch))
+        sizes = np.asarray([len(rows) for rows in self.rows], dtype=np.float64)
+        decks: list[list[int]] = [[] for _ in self.rows]
+        for _ in range(len(self)):
+            chosen = draw.choice(len(sizes), self.batch_labels, replace=False, p=sizes / sizes.sum())
+            yield [row for label in chosen for row in self._take(decks[label], self.rows[label], draw)]
+
+    def _take(self, deck: list[int], rows: list[int], draw: np.random.Generator) -> list[int]:
+        """The next K texts of a label; its deck is shuffled anew when it is used up."""
+        wanted = min(self.texts_per_label, len(rows))
+        taken = [deck.pop() for _ in range(min(wanted, len(deck)))]
+        if len(taken) < wanted:
+            deck.extend(row for row in draw.permutation(rows).tolist() if row not in taken)
+            taken += [deck.pop() for _ in range(wanted - len(taken))]
+        return taken
+
+
+class LabelCollator(Bucketed):
+    """A batch of labelled texts in buckets of like length, each the anchor of its label's others.
+
+    A row of the relations is a pair of an anchor and one positive, so that a strategy that compares every
+    negative sees all triplets of the batch; the anchor's other positives are RELEVANT, its copies MASKED.
+    """
+
+    def __init__(self, collection: Collection, labels: Sequence[str], encoder: Encoder) -> None:
+        super().__init__(encoder)
+        self.texts, self.labels = collection.texts, collection.labels
+        self.number = {label: number for number, label in enumerate(labels)}
+
+    def __call__(self, features: Sequence[dict[str, int]]) -> dict[str, Any]:
+        """Collate the texts at `features`' rows; shapes as GroupLoss wants them.
+
+        The label has besides "classes" (n,) int64: the number of every text's label.
+        """
+        rows = [feature["group"] for feature in features]
+        texts: list[str] = self.texts[rows]
+        uncut = self.count_tokens(texts, cut=False)
+        order, batch = self.in_buckets(texts, uncut, "document", first=0)
+        rows = [rows[place] for place in order]
+        classes = np.asarray([self.number[self.labels[row]] for row in rows])
+        keys = [normalised(texts[place]) for place in order]
+        same = np.asarray([[one == other for other in keys] for one in keys])
+        anchors, relations = _relations(classes, same)
+        batch["label"] = {
+            "anchors": torch.from_numpy(anchors),
+            "relations": torch.from_numpy(relations),
+            "truncated": torch.tensor(sum(length > self.max_length for length in uncut)),
+            "classes": torch.from_numpy(classes),
+        }
+        return batch
+
+
+def _relations(
+    classes: NDArray[np.int64], same: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """A row for each (anchor, positive): the anchors (b,) int64, and (b, n) int8 of Relation.
+
+    Args:
+        classes: (n,), the label of each text.
+        same: (n, n), whether two texts are copies.
+    """
+    alike = classes[:, None] == classes[None, :]
+    between = np.where(alike, Relation.RELEVANT, Relation.IN_BATCH).astype(np.int8)
+    between[same] = Relation.MASKED
+    anchors, positives = np.nonzero(alike & ~same)
+    relations = between[anchors]
+    relations[np.arange(len(anchors)), positives] = Relation.POSITIVE
+    return anchors, relations
