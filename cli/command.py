@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from textrip import processes
 from textrip.cli import output
 from textrip.errors import InputError
 
@@ -68,6 +69,8 @@ def command(
             parameters += [_parameter(option, *value) for option, value in options.items()]
 
         def run(**values: Any) -> Any:
+            if processes.count() > 1 and name != "train":
+                raise InputError(f"textrip {name} runs in one process; only train is for torchrun")
             common = {key: values.pop(key) for key in _COMMON}
             shared = [(group, {key: values.pop(key) for key in group.options}) for group in groups]
             with _in_force(**common):
@@ -99,6 +102,7 @@ def _in_force(*, threads: int | None, offline: bool, quiet: bool, **_: Any) -> I
         os.environ["TRANSFORMERS_OFFLINE"] = "1"
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded, which is later
+    quiet = quiet or not processes.is_first()
     with progress.reporting(bars=not quiet, say=None if quiet else output.say):
         yield
 

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from textrip import interrupt
+from textrip import interrupt, processes
 from textrip.cli import cluster, demo, encode, evaluate, fit, index, mine, search, train, tune
 from textrip.cli.output import say
 from textrip.errors import InputError, OfflineError, StorageError, TextripError
@@ -89,7 +89,8 @@ def _report(error: Exception) -> int:
         case _:
             message = f"{type(error).__name__}: {error} (a mistake in textrip; -v shows where)"
             code = FAILED
-    say("Error: " + " ".join(message.split()))
+    if code != BAD_INPUT or processes.is_first():  # bad input is the same for all that torchrun started
+        say("Error: " + " ".join(message.split()))
     return code
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textrip import processes
 from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
@@ -127,6 +128,8 @@ def train(
         resume=resume is not None, request=request.to_dict(),
         checkpoint_minutes=request.checkpoint_minutes, force=force,
     )  # fmt: skip
+    if not processes.is_first():
+        return
     if plot:
         plot_training(manifest, read_log(Path(request.output) / "log.jsonl"), Path(request.output))
     if json:

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from textrip import processes
 from textrip.data.hub import require_hub
 from textrip.errors import InputError, MissingDependencyError, OfflineError
 from textrip.files import sha256
@@ -33,13 +34,15 @@ def resolve_device(device: str) -> str:
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if available[name])
+        device = next(name for name in ("cuda", "mps", "cpu") if available[name])
     kind = device.partition(":")[0]
     if kind not in available:
         raise InputError(f"device {device!r} is not known; one of auto, {', '.join(available)} was expected")
     if not available[kind]:
         there = ", ".join(name for name, found in available.items() if found)
         raise InputError(f"device {device!r} is not available here (there is: {there})")
+    if device == "cuda" and processes.count() > 1:
+        return f"cuda:{processes.local_rank()}"  # each process has a GPU of its own
     return device
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from sentence_transformers.base.evaluation import BaseEvaluator
 
+from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import load_model
 from textrip.progress import say
 from textrip.training.run_folder import RunFolder
+from textrip.training.together import same_weights
 
 DEV_MEASURE = "nDCG@10"
 
@@ -37,7 +39,7 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
     def __call__(
         self, model: Any = None, output_path: str | None = None, epoch: float = 0, steps: int = 0
     ) -> dict[str, float]:
-        """Measure now; the trainer calls this after every epoch."""
+        """Measure now; the trainer calls this after every epoch, in the first process alone."""
         score = self.evaluate(self.encoder)
         say(f"epoch {epoch:.3g}: dev {DEV_MEASURE} {score:.4f}")
         self.history.append({"epoch": epoch, "step": steps, DEV_MEASURE: score})
@@ -46,7 +48,12 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
         return {DEV_MEASURE: score}
 
     def restore_best(self) -> None:
-        """Give the encoder the weights that were best."""
+        """Give the encoder the weights that were best; in every process, by way of the first."""
+        if processes.is_first():
+            self._load_best()
+        same_weights(self.encoder.model)
+
+    def _load_best(self) -> None:
         folder = self.run.best(self.best_step)
         trust_remote_code = self.encoder.model.trust_remote_code  # as the user chose for the base
         kept = load_model(folder, device=self.encoder.device, trust_remote_code=trust_remote_code)

@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from textrip.processes import is_first
+
 
 class Log:
     """Records, in memory and on disk.
@@ -23,11 +25,14 @@ class Log:
         The last line may be half-written, where a process was killed.
         """
         self.entries = [entry for entry in read_log(self.path) if entry["step"] <= step]
-        self.path.write_text("".join(map(_line, self.entries)), encoding="utf-8")
+        if is_first():
+            self.path.write_text("".join(map(_line, self.entries)), encoding="utf-8")
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add one record."""
         self.entries.append(entry)
+        if not is_first():
+            return
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(_line(entry))
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textrip import processes
 from textrip.training.cache import CachedVectors
 from textrip.training.distance import distance_matrix
 from textrip.training.losses.contrastive import contrastive_loss, online_contrastive_loss
@@ -19,6 +20,7 @@ from textrip.training.losses.triplet import hinge, soft_margin, triplet_loss
 from textrip.training.monitor import Monitor
 from textrip.training.names import Distance, Loss, Strategy
 from textrip.training.relations import Batch
+from textrip.training.together import encode_together
 
 # So near to 1 the length of a vector is 1.
 _UNIT = 1e-3
@@ -118,6 +120,8 @@ class GroupLoss(nn.Module):
 
     def encode(self, features: list[dict[str, Any]]) -> Tensor:
         """The distinct texts of a batch as vectors: (q + n, d) float32."""
+        if processes.count() > 1:
+            return encode_together(self.model, features)
         return torch.cat([self.model(bucket)["sentence_embedding"].float() for bucket in features])
 
     def batch(self, embeddings: Tensor, labels: dict[str, Tensor]) -> Batch:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.files import digests, read_json, replacing, require_digests, write_sealed_json
@@ -57,6 +58,8 @@ class RunFolder:
             InputError: an unfinished run is there, and `force` is not set.
             StorageError: the disk refused.
         """
+        if not processes.is_first():
+            return
         self.refuse_unfinished(force=force)
         with replacing(self.path, force=force) as temporary:
             temporary.mkdir()
@@ -153,6 +156,8 @@ class RunFolder:
 
     def prune(self, best_step: int | None) -> None:
         """Remove the best weights of other steps, and what a killed process left half-written."""
+        if not processes.is_first():
+            return
         for path in self.path.iterdir():
             stale = path.name.startswith("best-") and (best_step is None or path != self.best(best_step))
             if stale or path.name.startswith("."):
@@ -160,4 +165,5 @@ class RunFolder:
 
     def remove(self) -> None:
         """The run is finished, or not worth going on with."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        if processes.is_first():
+            shutil.rmtree(self.path, ignore_errors=True)

@@ -15,6 +15,7 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback
 
+from textrip import processes
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, StorageError, TextripError
@@ -22,6 +23,7 @@ from textrip.files import refuse_existing, replacing, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
+from textrip.training import together
 from textrip.training.card import model_card
 from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
@@ -101,6 +103,7 @@ def train(
     """
     settings = settings or TrainSettings()
     refuse_existing(output, force=force)
+    together.begin(encoder.device)
     material = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
     job = _Job(material, encoder, settings, run or RunFolder.beside(output))
     began = time.perf_counter()
@@ -112,15 +115,13 @@ def train(
     chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
     if not resume:
         job.run.begin({**asked, "request": request}, force=force)
+    together.wait()
     try:
         manifest = job.train(evaluate_dev, checkpoint_minutes)
         manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
         manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
-        with replacing(output, force=force) as temporary:
-            job.encoder.save(temporary)
-            (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
-            write_json(temporary / "manifest.json", manifest)
-            shutil.copyfile(job.log.path, temporary / "log.jsonl")
+        if processes.is_first():
+            job.save(output, manifest, force=force)
     except BaseException as stopped:
         _leave(job.run, stopped)
         raise
@@ -179,8 +180,20 @@ class _Job:
                 f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {self.base.name} has {dimension} "
                 "dimensions, fewer were expected"
             )
+        if settings.cache_tokens is not None and processes.count() > 1:
+            raise InputError(
+                "cache_tokens is set, and several processes share a batch already: leave one out"
+            )
         if settings.loss in OF_PROXIES and not self.material.labels:
             raise InputError(f"loss is {settings.loss}, which compares labels: train with --by-label")
+
+    def save(self, output: str | Path, manifest: dict[str, Any], *, force: bool) -> None:
+        """Write the model with its card, its manifest and its log."""
+        with replacing(output, force=force) as temporary:
+            self.encoder.save(temporary)
+            (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
+            write_json(temporary / "manifest.json", manifest)
+            shutil.copyfile(self.log.path, temporary / "log.jsonl")
 
     def asked(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that was begun."""
@@ -194,7 +207,7 @@ class _Job:
         """Put a name and a number in place of every auto."""
         loss = GroupLoss(self.encoder.model, distance=self.settings.distance, of=_nothing)
         found = survey(loss, self.collator, self.material.sampler(self.settings))
-        choice = choose(self.settings, found, margin_factor=margin_factor)
+        choice = together.agreed(choose(self.settings, found, margin_factor=margin_factor))
         say(str(choice))
         self.settings = choice.settings
         return choice
@@ -208,9 +221,11 @@ class _Job:
         best = None
         if evaluate_dev is not None:
             best = BestOnDev(self.encoder, evaluate_dev, self.run, history=memory.get("dev", []))
+        together.wait()  # all have read the checkpoint's name
         self.run.prune(best.best_step if best is not None and checkpoint is not None else None)
-        if best is not None and checkpoint is None:
+        if best is not None and checkpoint is None and processes.is_first():
             best()
+        together.wait()
         self.log.resume(0 if checkpoint is None else memory["step"])
         steps, stopped = self._steps(best, checkpoint, checkpoint_minutes)
         if best is not None:
@@ -224,8 +239,9 @@ class _Job:
             "settings": json.loads(json.dumps(asdict(self.settings))),
             "device": self.encoder.device,
             "steps": steps,
-            "kept_step": steps if best is None else best.best_step,
-            "dev": [] if best is None else best.history,
+            "processes": processes.count(),
+            "kept_step": steps if best is None else together.agreed(best.best_step if best.history else 0),
+            "dev": [] if best is None else together.agreed(best.history),
             "losses": [{"step": entry["step"], "loss": entry["loss"]} for entry in self.log.entries],
             "stopped": None if stopped is None else str(stopped),
         }

@@ -3,16 +3,18 @@
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback
 
+from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import quieten
 from textrip.interrupt import raise_if_asked
@@ -21,6 +23,7 @@ from textrip.training.names import OF_PROXIES
 from textrip.training.proxies import write_proxies
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
+from textrip.training.together import TIMEOUT, agreed, wait
 
 LOG_STEPS = 10
 
@@ -46,14 +49,33 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._writing or self.run.path)
 
+    def get_train_dataloader(self) -> Any:
+        """Every process gets the whole of every batch, and encodes its share (see together.py)."""
+        if processes.count() == 1:
+            return super().get_train_dataloader()
+        loader = self._build_dataloader(self.train_dataset, self.args.train_batch_size, dataset_kind="train")
+        self._train_dataloader = prepare_data_loader(
+            loader, device=self.accelerator.device, num_processes=1, process_index=0, put_on_device=True
+        )
+        return self._train_dataloader
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        with self.run.writing_checkpoint(int(self.state.global_step), self.memory()) as folder:
-            self._writing = folder
+        with ExitStack() as stack:
+            folder = None
+            if processes.is_first():
+                writing = self.run.writing_checkpoint(int(self.state.global_step), self.memory())
+                folder = stack.enter_context(writing)
+            # Each process adds its random state to the folder of the first.
+            self._writing = agreed(folder)
             quieten()
             super()._save_checkpoint(model, trial)
-            write_proxies(self.loss, folder / f"checkpoint-{self.state.global_step}")
+            if folder is not None:
+                write_proxies(self.loss, folder / f"checkpoint-{self.state.global_step}")
+            wait()
         self._writing = None
-        self.run.prune(self.memory()["best_step"])
+        if processes.is_first():
+            self.run.prune(self.memory()["best_step"])
+        wait()
 
 
 class Milestones(TrainerCallback):  # type: ignore[misc]
@@ -160,6 +182,8 @@ def arguments(
         bf16=settings.precision == "bf16"
         or (settings.precision == "auto" and device == "cuda" and torch.cuda.is_bf16_supported()),
         use_cpu=device == "cpu",
+        ddp_backend="gloo" if device == "cpu" and processes.count() > 1 else None,
+        ddp_timeout=int(TIMEOUT.total_seconds()),
         dataloader_pin_memory=device == "cuda",
         remove_unused_columns=False,
         eval_strategy="epoch" if evaluated else "no",
