@@ -102,6 +102,11 @@ TRAINING = OptionGroup(
             "document_prompt": (str | None, "Goes before every document."),
             "precision": (str, f"{', '.join(PRECISIONS)}; auto is bf16 autocast where CUDA has it."),
             "gradient_checkpointing": (bool, "Less memory, more time: activations are computed twice."),
+            "lora_rank": (
+                int | None,
+                "Train low-rank adapters of this rank, not the matrices; a rate of 1e-4 and more suits them.",
+            ),
+            "compile": (bool, "Compile the transformer: slow first steps, faster ones after."),
             "cache_tokens": (
                 int | None,
                 "Gradient caching: so many tokens at once, for batches that would not fit the memory.",

@@ -63,6 +63,9 @@ def train(
     plot: Annotated[
         bool, typer.Option("--plot", help="Also training.png and training.html in the model's folder.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write the log for TensorBoard, while it is trained.")
+    ] = False,
     dev_documents: DevDocuments = 2500,
     by_label: ByLabel = False,
     stemmer: Stemmer = "english",
@@ -126,7 +129,7 @@ def train(
         settings=request.settings, mining=request.mining, analyzer=Analyzer.for_language(request.stemmer),
         dev_documents=request.dev_documents, by_label=request.by_label, run=run,
         resume=resume is not None, request=request.to_dict(),
-        checkpoint_minutes=request.checkpoint_minutes, force=force,
+        checkpoint_minutes=request.checkpoint_minutes, tensorboard=tensorboard, force=force,
     )  # fmt: skip
     if not processes.is_first():
         return

@@ -102,6 +102,7 @@ def train(
     resume: bool = False,
     request: dict[str, Any] | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    tensorboard: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune an encoder on a collection with triplet loss; triples are mined where none are given.
@@ -125,6 +126,7 @@ def train(
         resume: Go on with a run that was stopped, with the same arguments.
         request: Saved in the run's folder for the caller.
         checkpoint_minutes: So often a checkpoint is saved, besides after every epoch.
+        tensorboard: Also write the log for TensorBoard.
         force: Overwrite `output`, and an unfinished run of it.
 
     Returns:
@@ -157,7 +159,8 @@ def train(
         say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: {which}")
     return train_encoder(
         collection, triples, encoder, output, settings=settings, evaluate_dev=evaluate_dev, run=run,
-        resume=resume, request=request, checkpoint_minutes=checkpoint_minutes, force=force,
+        resume=resume, request=request, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
+        force=force,
     )  # fmt: skip
 
 

@@ -249,7 +249,7 @@ def _train_library(system: str, seed: int, case: Case, subject: Subject) -> None
     from sentence_transformers.base.training_args import BatchSamplers
     from sentence_transformers.sentence_transformer import losses
 
-    from textrip.training.trainer import without_dropout
+    from textrip.training.shaping import without_dropout
 
     collection, triples, encoder, folder = subject
     ranking = system.startswith(RANKING)

@@ -139,7 +139,7 @@ def _step(system: str, encoder: Any, collection: Any, triples: Any, stack: ExitS
         return _textrip(system, encoder, collection, triples, stack)
     from sentence_transformers.sentence_transformer import losses
 
-    from textrip.training.trainer import without_dropout
+    from textrip.training.shaping import without_dropout
 
     if system.endswith("no dropout"):
         stack.enter_context(without_dropout(encoder.model))
@@ -167,8 +167,8 @@ def _step(system: str, encoder: Any, collection: Any, triples: Any, stack: ExitS
 def _textrip(system: str, encoder: Any, collection: Any, triples: Any, stack: ExitStack) -> Step:
     from textrip.training import batch
     from textrip.training.loss import GroupLoss, formula
+    from textrip.training.shaping import without_dropout
     from textrip.training.survey import buckets_of, on_device
-    from textrip.training.trainer import without_dropout
 
     if "dropout on" not in system:
         stack.enter_context(without_dropout(encoder.model))

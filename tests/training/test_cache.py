@@ -13,8 +13,8 @@ from textrip.training.batch import GroupCollator
 from textrip.training.cache import chunks
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.names import Distance
+from textrip.training.shaping import without_dropout
 from textrip.training.survey import buckets_of
-from textrip.training.trainer import without_dropout
 
 
 def step(

@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.mining.mine import mine
 from textrip.mining.triples import Triples
+from textrip.training.lora import add_adapters, load_plain, without_adapters
 from textrip.training.loss import GroupLoss, formula, shortened
 from textrip.training.relations import Batch, Relation
 from textrip.training.settings import TrainSettings
@@ -113,6 +117,17 @@ def test_bf16_is_autocast_over_float32_weights(
     assert lower == pytest.approx(plain, abs=0.05)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_after_the_training_the_encoder_is_the_one_that_was_saved(
+    precision: Any, tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    """The library leaves its model in autocast: what is indexed next would not be what is loaded later."""
+    settings = replace(SETTINGS, precision=precision)
+    train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings)
+    saved = Encoder.load(tmp_path / "m", device="cpu")
+    np.testing.assert_array_equal(tiny_encoder.encode(["rose", "wave"]), saved.encode(["rose", "wave"]))
+
+
 def test_all_of_them_together(
     tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
@@ -147,3 +162,101 @@ def test_the_rate_rises_and_then_stays_or_falls(
 def test_what_saves_the_same_memory_twice_is_refused() -> None:
     with pytest.raises(InputError, match="cache_tokens and gradient_checkpointing save the same memory"):
         TrainSettings(cache_tokens=64, gradient_checkpointing=True)
+
+
+@pytest.mark.parametrize("others", [
+    {}, {"gradient_checkpointing": True}, {"compile": True},
+    {"cache_tokens": 64, "precision": "bf16", "matryoshka": (16,)},
+])  # fmt: skip
+def test_adapters_of_low_rank_are_all_that_learns(
+    others: dict[str, Any], tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    encoder = Encoder.load(tiny_encoder_folder, device="cpu")
+    before = {name: value.clone() for name, value in encoder.model.state_dict().items()}
+    measured: list[np.ndarray] = []
+
+    def dev(encoder: Encoder) -> float:
+        measured.append(encoder.encode(["rose tulip", "wave"]))
+        return float(len(measured))
+
+    settings = replace(SETTINGS, lora_rank=2, learning_rate=1e-2, **others)
+    manifest = train(tiny_collection, triples, encoder, tmp_path / "m", settings=settings, evaluate_dev=dev)
+    saved = Encoder.load(tmp_path / "m", device="cpu")
+    assert saved.fingerprint == encoder.fingerprint == manifest["fingerprint"]
+    # What was measured last, with adapters, is what is saved, without.
+    atol = 1e-2 if settings.precision == "bf16" else 1e-5
+    np.testing.assert_allclose(saved.encode(["rose tulip", "wave"]), measured[-1], atol=atol)
+    np.testing.assert_array_equal(saved.encode(["rose tulip"]), encoder.encode(["rose tulip"]))
+    assert abs(measured[-1] - measured[0]).max() > 1e-2
+    after = saved.model.state_dict()
+    assert after.keys() == before.keys()
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(changed) == 2 * 6  # the six matrices of each of two layers
+    for name in changed:
+        assert torch.linalg.matrix_rank(after[name] - before[name], atol=1e-5) <= 2
+    assert all(parameter.requires_grad for parameter in encoder.model.parameters())
+
+
+def test_a_rollback_starts_the_adapters_anew(tiny_encoder_folder: Path) -> None:
+    base, tuned = (Encoder.load(tiny_encoder_folder, device="cpu") for _ in range(2))
+    wanted = base.encode(["rose tulip"])
+    add_adapters(tuned.model, 4, seed=0)
+    np.testing.assert_array_equal(tuned.encode(["rose tulip"]), wanted)  # they start at 0
+    for name, parameter in tuned.model.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter)
+    plain = Encoder(without_adapters(tuned.model), "plain")
+    np.testing.assert_allclose(plain.encode(["rose tulip"]), tuned.encode(["rose tulip"]), atol=1e-5)
+    assert abs(plain.encode(["rose tulip"]) - wanted).max() > 1e-2
+    load_plain(tuned.model, base.model.state_dict())
+    np.testing.assert_array_equal(tuned.encode(["rose tulip"]), wanted)
+
+
+def test_a_training_that_fails_leaves_no_adapters(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    def dev(encoder: Encoder) -> float:
+        raise RuntimeError("dev is broken")
+
+    names = tiny_encoder.model.state_dict().keys()
+    settings = replace(SETTINGS, lora_rank=2)
+    with pytest.raises(RuntimeError, match="dev is broken"):
+        train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings, evaluate_dev=dev)
+    assert tiny_encoder.model.state_dict().keys() == names
+
+
+def test_compiled_it_takes_the_same_steps(
+    tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    plain = losses(SETTINGS, tiny_collection, triples, tiny_encoder_folder, tmp_path / "a")
+    compiled_frames = torch._dynamo.utils.counters["stats"]
+    before = compiled_frames["unique_graphs"]
+    settings = replace(SETTINGS, compile=True)
+    found = losses(settings, tiny_collection, triples, tiny_encoder_folder, tmp_path / "b")
+    assert found == pytest.approx(plain, abs=1e-4)
+    assert compiled_frames["unique_graphs"] > before
+    assert not any("_orig_mod" in name for name in load_file(tmp_path / "b" / "model.safetensors"))
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    with pytest.raises(InputError, match="compile needs a C\\+\\+ compiler on a CPU"):
+        losses(settings, tiny_collection, triples, tiny_encoder_folder, tmp_path / "c")
+    assert not (tmp_path / "c.unfinished").exists()
+
+
+def test_tensorboard_has_the_log_and_dev(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    manifest = train(
+        tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=replace(SETTINGS, epochs=7),
+        evaluate_dev=lambda _encoder: 0.5, tensorboard=True,
+    )  # fmt: skip
+    events = EventAccumulator(str(tmp_path / "m" / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    assert {"loss", "active_mined", "spread", "d_ap/50 %", "dev/nDCG@10"} <= set(tags)
+    logged = [(event.step, pytest.approx(event.value)) for event in events.Scalars("loss")]
+    assert [(entry["step"], entry["loss"]) for entry in manifest["losses"]] == logged
+    assert [event.step for event in events.Scalars("dev/nDCG@10")] == [0, 3, 6, 9, 12, 15, 18, 21]

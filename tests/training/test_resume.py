@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_killed_at_a_step_and_resumed_it_ends_as_if_it_had_not_been(
     assert not (tmp_path / "killed.unfinished").exists()
 
 
+@pytest.mark.parametrize("step", [6, 13])
+def test_adapters_go_on_too(
+    step: int, run: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, lora_rank=2, learning_rate=5e-3)
+    whole = run("whole", settings=settings)
+    stop_at(monkeypatch, run, step, settings=settings)
+    assert without_time(run("killed", resume=True, settings=settings)) == without_time(whole)
+
+
 def test_killed_inside_the_saving_of_a_checkpoint(
     run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +111,7 @@ def test_killed_inside_the_saving_of_a_checkpoint(
     assert without_time(run("killed", resume=True)) == without_time(whole)
 
 
-@pytest.mark.parametrize("name", ["optimizer.pt", "model.safetensors", "checkpoint.json", "rng_state.pth"])
+@pytest.mark.parametrize("name", ["optimizer.pt", "weights.safetensors", "checkpoint.json", "rng_state.pth"])
 def test_a_damaged_checkpoint_is_passed_over(
     name: str, run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +124,9 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert without_time(run("killed", resume=True)) == without_time(whole)
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, run: Callable[..., dict[str, object]], step: int) -> None:
+def stop_at(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[..., dict[str, object]], step: int, **options: object
+) -> None:
     with monkeypatch.context() as patch:
         training_step = GroupTrainer.training_step
 
@@ -124,7 +137,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, run: Callable[..., dict[str, object
 
         patch.setattr(GroupTrainer, "training_step", die)
         with pytest.raises(Killed):
-            run("killed")
+            run("killed", **options)
 
 
 def test_a_run_is_not_resumed_with_something_else_and_not_begun_over_another(

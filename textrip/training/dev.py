@@ -10,6 +10,8 @@ from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import load_model
 from textrip.progress import say
+from textrip.training.board import Board
+from textrip.training.lora import load_plain
 from textrip.training.run_folder import RunFolder
 from textrip.training.together import same_weights
 
@@ -26,6 +28,7 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
     evaluate: DevEvaluation
     run: RunFolder
     history: list[dict[str, Any]] = field(default_factory=list)
+    board: Board | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -43,6 +46,8 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
         score = self.evaluate(self.encoder)
         say(f"epoch {epoch:.3g}: dev {DEV_MEASURE} {score:.4f}")
         self.history.append({"epoch": epoch, "step": steps, DEV_MEASURE: score})
+        if self.board is not None:
+            self.board.add({"step": steps, f"dev/{DEV_MEASURE}": score})
         if self.best_step == steps:
             self.run.keep_best(self.encoder, steps)
         return {DEV_MEASURE: score}
@@ -57,4 +62,4 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
         folder = self.run.best(self.best_step)
         trust_remote_code = self.encoder.model.trust_remote_code  # as the user chose for the base
         kept = load_model(folder, device=self.encoder.device, trust_remote_code=trust_remote_code)
-        self.encoder.model.load_state_dict(kept.state_dict())
+        load_plain(self.encoder.model, kept.state_dict())

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from textrip.processes import is_first
+from textrip.training.board import Board
 
 
 class Log:
-    """Records, in memory and on disk.
+    """Records, in memory and on disk, and on TensorBoard where a board is given.
 
     Attributes:
         entries: Every record so far, in the order of the steps.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, board: Board | None = None) -> None:
         self.path = path
+        self.board = board
         self.entries: list[dict[str, Any]] = []
 
     def resume(self, step: int) -> None:
@@ -33,6 +35,8 @@ class Log:
         self.entries.append(entry)
         if not is_first():
             return
+        if self.board is not None:
+            self.board.add(entry)
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(_line(entry))
 

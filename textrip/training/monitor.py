@@ -187,7 +187,7 @@ def line(entry: dict[str, Any]) -> str:
 
 
 def _gradient(entry: dict[str, Any]) -> str:
-    """The last record of a run has none: the trainer tells it only where it logs."""
+    """The last record of a run that ended early has none: the trainer tells it only where it logs."""
     norm = entry.get("grad_norm")
     return "-" if norm is None else f"{norm:.2g}"
 

@@ -22,6 +22,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.files import digests, read_json, replacing, require_digests, write_sealed_json
 from textrip.progress import say
+from textrip.training.lora import without_adapters
 
 KIND = "textrip-run"
 CHECKPOINT_KIND = "textrip-checkpoint"
@@ -147,7 +148,7 @@ class RunFolder:
         Earlier ones stay until a checkpoint knows of these: see `prune`.
         """
         with replacing(self.best(step), force=True) as temporary:
-            encoder.save(temporary)
+            Encoder(without_adapters(encoder.model), encoder.name).save(temporary)
 
     def newest_best(self) -> Path | None:
         """The best weights on dev that are not the untuned ones."""

@@ -72,6 +72,9 @@ class TrainSettings:
         document_prompt: Goes before every document.
         precision: bf16 is autocast over float32 weights; auto takes it on CUDA where the hardware has it.
         gradient_checkpointing: Compute activations twice in place of keeping them.
+        lora_rank: Train adapters of this rank in place of the matrices (lora.py); what is saved is an
+            ordinary encoder. They want a rate of 1e-4 and more.
+        compile: Compile the transformer; the first steps take long.
         cache_tokens: Gradient caching: a batch is encoded in chunks of at most so many padded tokens, twice,
             so that its memory is a chunk's, whatever the number of queries; off where None.
         on_collapse: When all vectors become alike: stop, rollback (to the best on dev, at half the rate) or
@@ -103,6 +106,8 @@ class TrainSettings:
     document_prompt: str | None = None
     precision: Precision = "auto"
     gradient_checkpointing: bool = False
+    lora_rank: int | None = None
+    compile: bool = False
     cache_tokens: int | None = None
     on_collapse: OnCollapse = "stop"
     seed: int = 0
@@ -139,6 +144,8 @@ class TrainSettings:
             problems.append(
                 "cache_tokens and gradient_checkpointing save the same memory twice over: one was expected"
             )
+        if self.lora_rank is not None and self.lora_rank < 1:
+            problems.append(f"lora_rank is {self.lora_rank}, at least 1 was expected")
         if any(dimension < 1 for dimension in self.matryoshka):
             problems.append(f"matryoshka is {self.matryoshka}, dimensions of at least 1 were expected")
         if self.batch_queries == 1 and not (self.loss in BY_STRATEGY and self.strategy == "mined"):

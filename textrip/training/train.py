@@ -23,12 +23,14 @@ from textrip.files import refuse_existing, replacing, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
-from textrip.training import together
+from textrip.training import board, together
+from textrip.training.board import Board
 from textrip.training.card import model_card
 from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
 from textrip.training.diagnosis import Diagnosis
 from textrip.training.log import Log
+from textrip.training.lora import add_adapters, fold_adapters
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.margin import require_possible
 from textrip.training.material import GroupedTriples, LabelledTexts, Material
@@ -38,14 +40,18 @@ from textrip.training.proxies import ProxyLoss, first_proxies, read_proxies
 from textrip.training.relations import Batch
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
+from textrip.training.shaping import (
+    checkpointed_activations,
+    compiled,
+    require_compiler,
+    without_dropout,
+)
 from textrip.training.survey import survey
 from textrip.training.trainer import (
     Bar,
     GroupTrainer,
     Milestones,
     arguments,
-    checkpointed_activations,
-    without_dropout,
 )
 from textrip.training.watch import Watch
 
@@ -69,6 +75,7 @@ def train(
     request: dict[str, Any] | None = None,
     checkpoint_minutes: float = CHECKPOINT_MINUTES,
     margin_factor: float = 1.0,
+    tensorboard: bool = False,
     force: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune an encoder with triplet loss and save it as a sentence-transformers folder.
@@ -90,6 +97,7 @@ def train(
         request: Saved in the run's folder for the caller, who may want it to resume.
         checkpoint_minutes: So often a checkpoint is saved, besides after every epoch.
         margin_factor: Times the margin that auto chooses.
+        tensorboard: Also write the log for TensorBoard, to the folder tensorboard of the run and the model.
         force: Overwrite `output`, and an unfinished run of it.
 
     Returns:
@@ -105,7 +113,7 @@ def train(
     refuse_existing(output, force=force)
     together.begin(encoder.device)
     material = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
-    job = _Job(material, encoder, settings, run or RunFolder.beside(output))
+    job = _Job(material, encoder, settings, run or RunFolder.beside(output), tensorboard)
     began = time.perf_counter()
     asked = job.asked()
     if resume:
@@ -123,6 +131,7 @@ def train(
         if processes.is_first():
             job.save(output, manifest, force=force)
     except BaseException as stopped:
+        fold_adapters(encoder.model)  # the caller's encoder is an ordinary one, whatever happened
         _leave(job.run, stopped)
         raise
     job.run.remove()
@@ -150,6 +159,7 @@ class _Job:
     base: Encoder
     settings: TrainSettings
     run: RunFolder
+    tensorboard: bool
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -170,7 +180,8 @@ class _Job:
         self.encoder.model.prompts |= {kind: prompt for kind, prompt in prompts.items() if prompt is not None}
         self.collator = self.material.collator(self.encoder)
         self.sampler = self.material.sampler(settings)
-        self.log = Log(self.run.path / "log.jsonl")
+        self.board = Board(self.run.path / board.FOLDER) if self.tensorboard else None
+        self.log = Log(self.run.path / "log.jsonl", self.board)
 
     def _require_fitting(self) -> None:
         """Refuse what this encoder and this machine cannot do."""
@@ -180,6 +191,8 @@ class _Job:
                 f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {self.base.name} has {dimension} "
                 "dimensions, fewer were expected"
             )
+        if settings.compile:
+            require_compiler(self.base.device)
         if settings.cache_tokens is not None and processes.count() > 1:
             raise InputError(
                 "cache_tokens is set, and several processes share a batch already: leave one out"
@@ -194,6 +207,9 @@ class _Job:
             (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
             write_json(temporary / "manifest.json", manifest)
             shutil.copyfile(self.log.path, temporary / "log.jsonl")
+            if self.board is not None:
+                self.board.close()
+                shutil.copytree(self.board.folder, temporary / board.FOLDER)
 
     def asked(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that was begun."""
@@ -216,11 +232,14 @@ class _Job:
         """Take the steps, give the encoder its best weights, and say what was done."""
         if self.settings.strategy == "in-batch":
             self.collator = self.material.collator(self.encoder, mined=False)
+        if self.settings.lora_rank is not None:
+            add_adapters(self.encoder.model, self.settings.lora_rank, seed=self.settings.seed)
         checkpoint = self.run.newest_checkpoint()
         memory: dict[str, Any] = {} if checkpoint is None else checkpoint[1]
         best = None
         if evaluate_dev is not None:
-            best = BestOnDev(self.encoder, evaluate_dev, self.run, history=memory.get("dev", []))
+            history = memory.get("dev", [])
+            best = BestOnDev(self.encoder, evaluate_dev, self.run, history=history, board=self.board)
         together.wait()  # all have read the checkpoint's name
         self.run.prune(best.best_step if best is not None and checkpoint is not None else None)
         if best is not None and checkpoint is None and processes.is_first():
@@ -228,6 +247,7 @@ class _Job:
         together.wait()
         self.log.resume(0 if checkpoint is None else memory["step"])
         steps, stopped = self._steps(best, checkpoint, checkpoint_minutes)
+        fold_adapters(self.encoder.model)
         if best is not None:
             best.restore_best()
         return {
@@ -264,6 +284,8 @@ class _Job:
         with ExitStack() as stack:
             if not settings.dropout:
                 stack.enter_context(without_dropout(self.encoder.model))
+            if settings.compile:
+                stack.enter_context(compiled(self.encoder.model))
             if settings.gradient_checkpointing:
                 stack.enter_context(checkpointed_activations(self.encoder.model))
             advance = stack.enter_context(advancing("training", total))
@@ -288,6 +310,8 @@ class _Job:
                 "best_step": None if best is None else best.best_step,
             }
             stack.enter_context(_memory_errors(settings))
+            # The library leaves the model wrapped in autocast: what is measured and saved is float32.
+            stack.callback(trainer.accelerator.unwrap_model, self.encoder.model, keep_fp32_wrapper=False)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[0]))
         if watch.stopped is not None and watch.stopped.name == "not a number":
             raise TextripError(str(watch.stopped))

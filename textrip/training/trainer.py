@@ -1,18 +1,17 @@
 """sentence-transformers' trainer with our batches, our checkpoints and our steps."""
 
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.data_loader import prepare_data_loader
+from safetensors.torch import load_model, save_model
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import DefaultBatchSampler
-from torch import nn
-from transformers import PreTrainedModel, TrainerCallback
+from transformers import TrainerCallback
 
 from textrip import processes
 from textrip.encoding.encoder import Encoder
@@ -26,6 +25,7 @@ from textrip.training.settings import TrainSettings
 from textrip.training.together import TIMEOUT, agreed, wait
 
 LOG_STEPS = 10
+_WEIGHTS = "weights.safetensors"
 
 
 class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
@@ -58,6 +58,15 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
             loader, device=self.accelerator.device, num_processes=1, process_index=0, put_on_device=True
         )
         return self._train_dataloader
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The weights as they are trained, adapters and all; a checkpoint is for nothing but resuming."""
+        assert output_dir is not None
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        save_model(self.model, str(Path(output_dir) / _WEIGHTS))
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
+        load_model(self.model, Path(checkpoint_path) / _WEIGHTS)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with ExitStack() as stack:
@@ -129,36 +138,6 @@ class Bar(TrainerCallback):  # type: ignore[misc]
         """One step done; a Ctrl-C that was dropped somewhere in it comes back here."""
         raise_if_asked()
         self.advance(1)
-
-
-@contextmanager
-def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Every dropout of the model off inside the block, and as it was after it."""
-    before = [(module, module.p) for module in model.modules() if isinstance(module, nn.Dropout)]
-    try:
-        for module, _ in before:
-            module.p = 0.0
-        yield
-    finally:
-        for module, p in before:
-            module.p = p
-
-
-@contextmanager
-def checkpointed_activations(model: nn.Module) -> Iterator[None]:
-    """Inside the block activations are computed again for the gradient, and not kept."""
-    inner = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
-    with warnings.catch_warnings():
-        # transformers renamed these methods to activation_checkpointing_*; the older name works in all of 5.
-        warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
-        for module in inner:
-            # With use_reentrant a batch whose inputs need no gradient would get none at all.
-            module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        try:
-            yield
-        finally:
-            for module in inner:
-                module.gradient_checkpointing_disable()
 
 
 def arguments(

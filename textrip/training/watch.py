@@ -38,6 +38,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._said: set[str] = set()
         self._rollbacks = 0
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **things: Any) -> None:
+        """The last step is logged whatever its number, with its gradient."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **things: Any
     ) -> None:
@@ -48,7 +53,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **things: Any) -> None:
-        """The steps since the last record."""
+        """The steps since the last record, where the run ended early."""
         if self.monitor.steps:
             self._record(state, control, things)
 

@@ -1,0 +1,72 @@
+"""What is done to an encoder while it is trained, and undone when it is saved: dropout, memory, speed."""
+
+import importlib.util
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from textrip.errors import InputError
+
+
+@contextmanager
+def without_dropout(model: nn.Module) -> Iterator[None]:
+    """Every dropout of the model off inside the block, and as it was after it."""
+    before = [(module, module.p) for module in model.modules() if isinstance(module, nn.Dropout)]
+    try:
+        for module, _ in before:
+            module.p = 0.0
+        yield
+    finally:
+        for module, p in before:
+            module.p = p
+
+
+@contextmanager
+def checkpointed_activations(model: nn.Module) -> Iterator[None]:
+    """Inside the block activations are computed again for the gradient, and not kept."""
+    inner = _transformers(model)
+    with warnings.catch_warnings():
+        # transformers renamed these methods to activation_checkpointing_*; the older name works in all of 5.
+        warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+        for module in inner:
+            # With use_reentrant a batch whose inputs need no gradient would get none at all.
+            module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        try:
+            yield
+        finally:
+            for module in inner:
+                module.gradient_checkpointing_disable()
+
+
+def require_compiler(device: str) -> None:
+    """Raise InputError where torch.compile has nothing to compile with, before any step is taken."""
+    if device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise InputError("compile needs a C++ compiler on a CPU, and none is installed; leave it out")
+    if device.startswith("cuda") and importlib.util.find_spec("triton") is None:
+        raise InputError("compile needs triton on CUDA, and it is not installed; leave it out")
+
+
+@contextmanager
+def compiled(model: nn.Module) -> Iterator[None]:
+    """Inside the block the transformer runs compiled, for texts of any number and length.
+
+    The transformer alone: what sentence-transformers does around it is Python and would break the graph. It
+    calls `forward` by its name, so that Module.compile(), which replaces the call, would not be seen.
+    """
+    inner = _transformers(model)
+    for module in inner:
+        module.forward = torch.compile(module.forward, dynamic=True)
+    try:
+        yield
+    finally:
+        for module in inner:
+            del module.forward  # the class's own shows again
+
+
+def _transformers(model: nn.Module) -> list[PreTrainedModel]:
+    return [module for module in model.modules() if isinstance(module, PreTrainedModel)]
