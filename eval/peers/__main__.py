@@ -94,5 +94,40 @@ def strategies(
         write_rows(json, rows)
 
 
+@app.command()
+def mining(
+    *,
+    data: Annotated[list[str] | None, typer.Option("--data", help="Collections; what textrip reads.")] = None,
+    documents: Annotated[
+        list[int] | None, typer.Option("--documents", help="Only the first so many; all where none is given.")
+    ] = None,
+    queries: Annotated[int, typer.Option("--queries", min=1, help="How many are asked at most.")] = 1000,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many of them rank-bm25 is asked.")] = 10,
+    k: Annotated[int, typer.Option("-k", "--top", min=1, help="Documents a query.")] = 100,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Each system answers so often, in turn.")
+    ] = 3,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Also measure the memory of building, in a process of its own.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Queries per second against documents.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """BM25 queries per second and seconds to index against rank-bm25 and bm25s."""
+    from textrip.eval.peers.mining import BM25S, Case, building_memory, compare
+    from textrip.eval.peers.mining import plot as draw
+
+    sources = data or ["stdlib"]
+    sizes: list[int | None] = [*documents] if documents else [None]
+    rows = compare([Case(source, size, queries, sample, k, rounds) for source in sources for size in sizes])
+    if plot is not None:
+        draw(rows, plot)
+    if memory:
+        rows += [row for source in sources for row in building_memory(source)]
+    typer.echo(tables.table(rows, baseline=BM25S))
+    if json is not None:
+        write_rows(json, rows)
+
+
 if __name__ == "__main__":
     app()

@@ -3,8 +3,8 @@
 Every system is trained on the same queries of train with the same budget of texts encoded in training: one
 epoch of rows (query, positive, negative) times `epochs`. A system that encodes two texts a query takes half
 as many steps again. None but `textrip train, as it comes` looks at dev; the last weights are measured. The
-library's multiple negatives ranking has our batch, rate, schedule, length and no dropout; its TripletLoss
-has the trainer's and the loss's own defaults.
+library's losses have our batch, rate, schedule, length and no dropout; its TripletLoss is also trained as it
+comes, with the trainer's defaults and the loss's own.
 
 Each system and seed is a process of its own (spawned). What is measured lies in a folder as JSON lines, so
 that a comparison that was stopped goes on.
@@ -26,6 +26,7 @@ from textrip.eval.significance import paired_difference
 
 MEASURE = "nDCG@10"
 RANKING = "multiple negatives ranking"
+DEFAULTS = "TripletLoss at its defaults"
 UNTUNED = "untuned"
 AS_IT_COMES = "textrip train, as it comes"
 # By name: how many mined negatives a row has, and the settings that differ from the common ones.
@@ -44,7 +45,7 @@ OURS: dict[str, tuple[int, dict[str, Any]]] = {
     "online-contrastive": (1, {"loss": "online-contrastive", "strategy": "batch-hard"}),
     "quadruplet": (1, {"loss": "quadruplet", "strategy": "batch-hard"}),
 }
-LIBRARY: dict[str, int] = {RANKING: 1, f"{RANKING}, without mined": 0, "TripletLoss at its defaults": 1}
+LIBRARY: dict[str, int] = {RANKING: 1, f"{RANKING}, without mined": 0, "TripletLoss": 1, DEFAULTS: 1}
 SYSTEMS = (UNTUNED, *LIBRARY, *OURS)
 
 
@@ -252,7 +253,6 @@ def _train_library(system: str, seed: int, case: Case, subject: Subject) -> None
     from textrip.training.shaping import without_dropout
 
     collection, triples, encoder, folder = subject
-    ranking = system.startswith(RANKING)
     negatives = LIBRARY[system]
     texts = list(_rows(triples, collection, epochs_of(case.epochs, 2 + negatives), negatives, seed))
     common: dict[str, Any] = {
@@ -264,7 +264,7 @@ def _train_library(system: str, seed: int, case: Case, subject: Subject) -> None
         "disable_tqdm": True,
         "use_cpu": encoder.device == "cpu",
     }
-    if ranking:
+    if system != DEFAULTS:
         common |= {
             "per_device_train_batch_size": case.batch_queries,
             "learning_rate": case.learning_rate,
@@ -273,7 +273,7 @@ def _train_library(system: str, seed: int, case: Case, subject: Subject) -> None
             "weight_decay": 0.01,
             "batch_sampler": BatchSamplers.NO_DUPLICATES,
         }
-    loss = losses.MultipleNegativesRankingLoss if ranking else losses.TripletLoss
+    loss = losses.MultipleNegativesRankingLoss if system.startswith(RANKING) else losses.TripletLoss
 
     class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
         def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -287,7 +287,7 @@ def _train_library(system: str, seed: int, case: Case, subject: Subject) -> None
             loss=loss(encoder.model),
         ).train()
 
-    if ranking:
+    if system != DEFAULTS:
         with without_dropout(encoder.model):
             run()
     else:

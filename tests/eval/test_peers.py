@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from textrip.data.collection import Collection
+from textrip.eval.peers import mining
 from textrip.eval.peers.rows import Row, table, write_rows
 from textrip.eval.peers.training import Case, measure
 
@@ -42,6 +43,31 @@ def test_too_few_queries_are_said(
     data = write_beir(tiny_collection, tmp_path / "tiny")
     with pytest.raises(SystemExit, match="queries with 2 negatives, 320 needed"):
         measure("textrip", Case(str(data), str(tiny_encoder_folder), 2, 24, 64, 4, "cpu"))
+
+
+def test_the_systems_find_the_same_documents(
+    tiny_collection: Collection, tmp_path: Path, write_beir: Callable[[Collection, Path], Path]
+) -> None:
+    data = write_beir(tiny_collection, tmp_path / "tiny")
+    rows = mining.compare([mining.Case(str(data), size, 50, 5, 10, 1) for size in (20, None)])
+    found = {(row.peer, row.case, row.measure): row.value for row in rows}
+    small, whole = dict.fromkeys(row.case for row in rows)
+    assert small == "tiny, 20 documents"
+    for system in (mining.TEXTRIP, mining.BM25S, mining.RANK_BM25):
+        assert found[system, whole, "index"] > 0
+        assert found[system, whole, "queries at k = 10"] > 0
+    assert found[mining.RANK_BM25, whole, "of textrip's 10 documents"] > 0.99
+    assert found[mining.BM25S, whole, "of textrip's 10 documents"] > 0.9
+    mining.plot(rows, tmp_path / "grown.png")
+    assert (tmp_path / "grown.png").stat().st_size > 10_000
+
+
+def test_the_memory_of_building_is_measured_in_a_process_of_its_own(
+    tiny_collection: Collection, tmp_path: Path, write_beir: Callable[[Collection, Path], Path]
+) -> None:
+    rows = mining.building_memory(str(write_beir(tiny_collection, tmp_path / "tiny")))
+    assert [row.unit for row in rows] == ["seconds", "MiB", "MiB"]
+    assert 0 < rows[2].value < 1
 
 
 def test_the_table_has_ratios_to_the_baseline_of_the_same_case(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def test_every_loss_and_every_strategy_is_compared() -> None:
 
 
 @pytest.mark.parametrize("system", [
-    RANKING, f"{RANKING}, without mined", "TripletLoss at its defaults", "batch-hard", "in-batch",
+    RANKING, f"{RANKING}, without mined", "TripletLoss", "TripletLoss at its defaults",
+    "batch-hard", "in-batch",
 ])  # fmt: skip
 def test_every_system_trains_and_keeps_to_the_budget(system: str, case: Case) -> None:
     found = measure(system, 0, case)

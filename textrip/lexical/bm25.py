@@ -12,13 +12,16 @@ Examined" (ADCS 2014).
 
 import json
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import rank_bm25
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from textrip import ranking
 from textrip.errors import InputError
@@ -29,6 +32,10 @@ Tokens = Sequence[str]
 KIND = "textrip-bm25"
 FORMAT = 1
 _ARRAYS = ("indptr", "doc_indices", "impacts")
+# So many postings have their impacts worked out at once, in float64.
+_CHUNK = 1 << 22
+# From so many scores on (queries x documents), the compiled search is worth the import of its compiler.
+_COMPILED_FROM = 20_000_000
 
 
 class _ImpactMatrix(ABC):
@@ -58,37 +65,35 @@ class _ImpactMatrix(ABC):
         """Count the corpus; called by rank-bm25's constructor, returns each term's document frequency."""
         vocabulary: dict[str, int] = {}
         self.vocabulary = vocabulary
-        rows: list[NDArray[np.int32]] = []
-        lengths: list[int] = []
+        occurrences = array("i")  # grows in place: a list of arrays would cost a document 100 bytes more
+        lengths = array("q")
         for tokens in corpus:
             if isinstance(tokens, str):
                 raise InputError("a document is a string, a list of tokens was expected; analyze it first")
-            rows.append(
-                np.fromiter(
-                    (vocabulary.setdefault(token, len(vocabulary)) for token in tokens), dtype=np.int32
-                )
-            )
+            occurrences.extend([vocabulary.setdefault(token, len(vocabulary)) for token in tokens])
             lengths.append(len(tokens))
         if not lengths:
             raise InputError("the corpus is empty, at least one document was expected")
         self.doc_len = np.asarray(lengths, dtype=np.int64)
         self.corpus_size = len(lengths)
         self.avgdl = float(self.doc_len.sum()) / self.corpus_size
-        frequencies = self._count(rows)
+        frequencies = self._count(np.frombuffer(occurrences, dtype=np.int32))
         return dict(zip(vocabulary, frequencies.tolist(), strict=True))
 
-    def _count(self, rows: list[NDArray[np.int32]]) -> NDArray[np.int64]:
-        """Sort all occurrences by term and document, and run-length encode them."""
-        size = self.corpus_size
-        occurrences = np.concatenate(rows).astype(np.int64) * size
-        occurrences += np.repeat(np.arange(size), self.doc_len)
-        keys, counts = np.unique(occurrences, return_counts=True)
-        terms, documents = np.divmod(keys, size)
-        self.doc_indices = documents.astype(np.int32)
-        self._counts = counts.astype(np.float64)
-        frequencies = np.bincount(terms, minlength=len(self.vocabulary))
-        self.indptr = np.concatenate(([0], np.cumsum(frequencies))).astype(np.int64)
-        return frequencies
+    def _count(self, occurrences: NDArray[np.int32]) -> NDArray[np.int64]:
+        """From all tokens in the order of the corpus to postings by term: a transposition, no sorting."""
+        begins = np.concatenate(([0], np.cumsum(self.doc_len)))
+        if begins[-1] <= np.iinfo(np.int32).max:
+            begins = begins.astype(np.int32)  # else scipy widens the tokens as well
+        ones = np.ones(occurrences.size, dtype=np.int32)
+        by_term = csr_array(
+            (ones, occurrences, begins), shape=(self.corpus_size, len(self.vocabulary)), copy=False
+        ).tocsc()
+        by_term.sum_duplicates()  # a term that occurs twice in a document
+        self.indptr = by_term.indptr.astype(np.int64)
+        self.doc_indices = by_term.indices.astype(np.int32, copy=False)
+        self._counts = by_term.data
+        return np.diff(self.indptr)
 
     def _calc_idf(self, nd: dict[str, int]) -> None:
         if nd:  # rank-bm25 divides by the size of the vocabulary
@@ -96,11 +101,17 @@ class _ImpactMatrix(ABC):
         idf = np.fromiter(
             (self.idf[term] for term in self.vocabulary), dtype=np.float64, count=len(self.vocabulary)
         )
-        weights = np.repeat(idf, np.diff(self.indptr))
         # A corpus of empty documents has no postings, and an average length of 0 that nothing divides by.
-        relative_length = self.doc_len[self.doc_indices] / (self.avgdl or 1.0)
-        impacts, baselines = self._impacts(self._counts, relative_length, weights, idf)
-        self.impacts, self.baselines = impacts.astype(np.float32), baselines
+        relative_length = self.doc_len / (self.avgdl or 1.0)
+        self.impacts = np.empty(self._counts.size, dtype=np.float32)
+        for first in range(0, self._counts.size, _CHUNK):
+            chunk = slice(first, first + _CHUNK)
+            postings = np.arange(first, min(first + _CHUNK, self._counts.size))
+            terms = np.searchsorted(self.indptr, postings, side="right") - 1
+            self.impacts[chunk] = self._impacts(
+                self._counts[chunk].astype(np.float64), relative_length[self.doc_indices[chunk]], idf[terms]
+            )
+        self.baselines = self._baselines(idf)
         del self._counts
 
     @abstractmethod
@@ -109,9 +120,17 @@ class _ImpactMatrix(ABC):
         counts: NDArray[np.float64],
         relative_length: NDArray[np.float64],
         weights: NDArray[np.float64],
-        idf: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The formula: impacts (z,) and baselines (t,) of counts (z,), |d|/avgdl (z,), idf (z,) and (t,)."""
+    ) -> NDArray[np.float64]:
+        """The formula: impacts (z,) of counts (z,), |d|/avgdl (z,) and idf (z,)."""
+
+    def _baselines(self, idf: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What a term of idf (t,) adds to every document (t,)."""
+        return np.zeros_like(idf)
+
+    @cached_property
+    def _compilable(self) -> bool:
+        """Whether a document scores above 0 exactly where it has a term, as the compiled search wants it."""
+        return not self.baselines.any() and bool((self.impacts > 0).all())
 
     def _tokenize_corpus(self, corpus: Iterable[str]) -> list[list[str]]:
         # rank-bm25 forks a pool of processes here; a fork hangs beside torch's threads.
@@ -167,12 +186,42 @@ class _ImpactMatrix(ABC):
         if isinstance(queries, str):
             raise InputError("the queries are a string, a list of lists of tokens was expected")
         k = min(k, self.corpus_size)
+        if len(queries) * self.corpus_size >= _COMPILED_FROM and k > 0 and self._compilable:
+            return self._compiled_top_k(queries, k, order)
         indices = np.empty((len(queries), k), dtype=np.int64)
         scores = np.empty((len(queries), k))
         for row, query in enumerate(queries):  # one row of scores at a time: q x n would not fit
             places, best = ranking.top_k(self.get_scores(query)[None, :], k, order)
             indices[row], scores[row] = places[0], best[0]
         return indices, scores
+
+    def _compiled_top_k(
+        self, queries: Sequence[Tokens], k: int, order: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The same, bit by bit, on all processors."""
+        from textrip.lexical.kernel import Postings, best_documents  # numba takes half a second to import
+
+        order = np.arange(self.corpus_size) if order is None else order
+        known = [
+            np.array([self.vocabulary[token] for token in query if token in self.vocabulary], dtype=np.int64)
+            for query in queries
+        ]
+        # A memory map is no plain array to the compiler.
+        postings = Postings(
+            np.asarray(self.indptr),
+            np.asarray(self.doc_indices),
+            np.asarray(self.impacts),
+            order,
+        )
+        places, scores, counts = best_documents(postings, known, k)
+        lacking = np.flatnonzero(counts < k)
+        if lacking.size:
+            by_order = np.argsort(order)[: 2 * k]  # at most k of them are found already
+            for row in lacking:
+                others = by_order[~np.isin(by_order, places[row, : counts[row]])]
+                places[row, counts[row] :] = others[: k - counts[row]]
+                scores[row, counts[row] :] = 0
+        return places, scores
 
     def save(self, folder: str | Path) -> None:
         """Write arrays and JSON into a new folder; nothing is pickled."""
@@ -237,10 +286,9 @@ class BM25Okapi(_ImpactMatrix, rank_bm25.BM25Okapi):  # type: ignore[misc]
         counts: NDArray[np.float64],
         relative_length: NDArray[np.float64],
         weights: NDArray[np.float64],
-        idf: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> NDArray[np.float64]:
         saturation = counts + self.k1 * (1 - self.b + self.b * relative_length)
-        return weights * counts * (self.k1 + 1) / saturation, np.zeros_like(idf)
+        return weights * counts * (self.k1 + 1) / saturation
 
 
 class BM25L(_ImpactMatrix, rank_bm25.BM25L):  # type: ignore[misc]
@@ -256,10 +304,9 @@ class BM25L(_ImpactMatrix, rank_bm25.BM25L):  # type: ignore[misc]
         counts: NDArray[np.float64],
         relative_length: NDArray[np.float64],
         weights: NDArray[np.float64],
-        idf: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> NDArray[np.float64]:
         normalised = counts / (1 - self.b + self.b * relative_length) + self.delta
-        return weights * counts * (self.k1 + 1) * normalised / (self.k1 + normalised), np.zeros_like(idf)
+        return weights * counts * (self.k1 + 1) * normalised / (self.k1 + normalised)
 
 
 class BM25Plus(_ImpactMatrix, rank_bm25.BM25Plus):  # type: ignore[misc]
@@ -278,7 +325,9 @@ class BM25Plus(_ImpactMatrix, rank_bm25.BM25Plus):  # type: ignore[misc]
         counts: NDArray[np.float64],
         relative_length: NDArray[np.float64],
         weights: NDArray[np.float64],
-        idf: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> NDArray[np.float64]:
         saturation = counts + self.k1 * (1 - self.b + self.b * relative_length)
-        return weights * counts * (self.k1 + 1) / saturation, self.delta * idf
+        return weights * counts * (self.k1 + 1) / saturation
+
+    def _baselines(self, idf: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.delta * idf

@@ -1,0 +1,130 @@
+"""The compiled search gives documents and scores of a plain loop, bit by bit, on any number of threads."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textrip.lexical import bm25, kernel
+from textrip.lexical.bm25 import BM25L, BM25Okapi, BM25Plus
+
+# Enough words that none is in more than half of the documents: those have an idf that is no longer above 0.
+WORDS = [f"w{number}" for number in range(40)]
+TOKENS = st.lists(st.sampled_from([*WORDS, "unknown"]), max_size=8)
+
+
+def random_corpus(documents: int, seed: int, *, longest: int = 12) -> list[list[str]]:
+    rng = np.random.default_rng(seed)
+    return [[*rng.choice(WORDS, size=rng.integers(0, longest))] for _ in range(documents)]
+
+
+def both(
+    index: bm25._ImpactMatrix, queries: list[list[str]], k: int, order: np.ndarray | None = None
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The plain search and the compiled one."""
+    patch = pytest.MonkeyPatch()
+    try:
+        patch.setattr(bm25, "_COMPILED_FROM", 10**18)
+        plain = index.top_k(queries, k, order=order)
+        patch.setattr(bm25, "_COMPILED_FROM", 0)
+        return plain, index.top_k(queries, k, order=order)
+    finally:
+        patch.undo()
+
+
+def require_equal(plain: tuple[np.ndarray, np.ndarray], compiled: tuple[np.ndarray, np.ndarray]) -> None:
+    np.testing.assert_array_equal(plain[0], compiled[0])
+    np.testing.assert_array_equal(plain[1], compiled[1])
+
+
+@given(
+    documents=st.integers(1, 80), seed=st.integers(0, 1000), queries=st.lists(TOKENS, min_size=1, max_size=5),
+    k=st.integers(1, 90), shuffled=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_the_compiled_search_is_the_plain_one_bit_by_bit(
+    documents: int, seed: int, queries: list[list[str]], k: int, shuffled: bool
+) -> None:
+    index = BM25Okapi([*random_corpus(documents, seed), ["other"]])
+    order = np.random.default_rng(seed).permutation(documents + 1) if shuffled else None
+    require_equal(*both(index, queries, k, order))
+
+
+@pytest.mark.parametrize("block", [64, 128, 1024])
+@pytest.mark.parametrize("longest", [2, 12])
+def test_blocks_do_not_show(block: int, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More blocks than one, filled and nearly empty, with the source of the kernel run as plain Python."""
+    monkeypatch.setattr(kernel, "_BLOCK", block)
+    for name in ("_search", "_add", "_reaching", "_beyond", "_offer", "_sink", "_worse", "_swap"):
+        monkeypatch.setattr(kernel, name, getattr(kernel, name).py_func)
+    index = BM25Okapi(random_corpus(700, 3, longest=longest))
+    queries = [["w1", "w2"], ["w7"], ["w3", "w3", "w9", "w30"], []]
+    require_equal(*both(index, queries, 20))
+
+
+def test_a_corpus_of_several_blocks() -> None:
+    index = BM25Okapi(random_corpus(2 * kernel._BLOCK + 100, 5, longest=6))
+    rare = {"w0"}
+    corpus = random_corpus(2 * kernel._BLOCK + 100, 5, longest=6)
+    for row, tokens in enumerate(corpus):  # one word in a few documents of the last block alone
+        if row < 2 * kernel._BLOCK:
+            corpus[row] = [token for token in tokens if token not in rare]
+    sparse = BM25Okapi(corpus)
+    for built in (index, sparse):
+        require_equal(*both(built, [["w0"], ["w1", "w0", "w5"], ["w4"] * 3], 50))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_threads_do_not_show(threads: int) -> None:
+    index = BM25Okapi(random_corpus(500, 1))
+    postings = kernel.Postings(index.indptr, index.doc_indices, index.impacts, np.arange(500))
+    rng = np.random.default_rng(0)
+    queries = [rng.integers(0, 40, size=rng.integers(0, 6)) for _ in range(33)]
+    one = kernel.best_documents(postings, queries, 10, threads=1)
+    many = kernel.best_documents(postings, queries, 10, threads=threads)
+    np.testing.assert_array_equal(one.counts, many.counts)
+    for row, count in enumerate(one.counts):
+        np.testing.assert_array_equal(one.places[row, :count], many.places[row, :count])
+        np.testing.assert_array_equal(one.scores[row, :count], many.scores[row, :count])
+
+
+def test_no_query_and_no_threads_too_many() -> None:
+    index = BM25Okapi(random_corpus(50, 1))
+    postings = kernel.Postings(index.indptr, index.doc_indices, index.impacts, np.arange(50))
+    assert kernel.best_documents(postings, [], 3).places.shape == (0, 3)
+    assert kernel.best_documents(postings, [np.array([1])], 3, threads=16).counts.tolist() == [3]
+
+
+def test_without_a_folder_to_keep_it_in_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(**options: bool) -> Callable[[Any], Any]:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return numba.njit(**options)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(kernel, "njit", nowhere)
+    assert kernel._compiled(lambda one, other: one + other)(1, 2) == 3
+
+
+def test_an_opened_index_is_searched_where_it_lies(tmp_path: Path) -> None:
+    built = BM25Okapi(random_corpus(300, 9))
+    built.save(tmp_path / "bm25")
+    opened = BM25Okapi.open(tmp_path / "bm25")
+    queries = [["w1", "w5"], ["w8"]]
+    require_equal(both(built, queries, 30)[0], both(opened, queries, 30)[1])
+
+
+@pytest.mark.parametrize("variant", [BM25L, BM25Plus])
+def test_formulas_that_score_without_a_term_take_the_plain_way(variant: type[BM25L | BM25Plus]) -> None:
+    require_equal(*both(variant(random_corpus(100, 2)), [["w1", "w2"]], 40))
+
+
+def test_words_in_most_documents_take_the_plain_way() -> None:
+    """An idf below 0 gives postings below 0: rank-bm25 floors it, a tiny corpus keeps it below."""
+    index = BM25Okapi([["a"], ["a"], ["a", "b"]])
+    assert (index.impacts <= 0).any()
+    require_equal(*both(index, [["a", "b"], ["b"]], 3))
