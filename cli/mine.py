@@ -8,7 +8,7 @@ import typer
 
 from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS, MINING
-from textrip.cli.options import DryRun, Force, Json, Output, Seed, Stemmer
+from textrip.cli.options import Device, DryRun, Force, Json, Output, Seed, Stemmer
 from textrip.data.columns import Columns
 from textrip.mining.settings import MineSettings
 
@@ -29,12 +29,13 @@ def mine(
     jsonl: Annotated[
         Path | None, typer.Option("--jsonl", help="Also write plain anchor, positive, negative rows here.")
     ] = None,
+    device: Device = "auto",
     seed: Seed = 0,
     json: Json = False,
     dry_run: DryRun = False,
     force: Force = False,
 ) -> None:
-    """Mine triples with BM25 hard negatives that are not judged relevant, not copies and not random.
+    """Mine triples with BM25 hard negatives that are not judged relevant and no copies of what is.
 
     Where DATA has no judgments, training pairs are made from its structure: title to body, first sentence to
     the rest. Where it has no dev or test split, they are cut from train first and not mined.
@@ -68,7 +69,7 @@ def mine(
             "writes": str(output),
         }
     else:
-        triples = mine_triples(collection, settings=settings, analyzer=analyzer)
+        triples = mine_triples(collection, settings=settings, analyzer=analyzer, device=device)
         triples.write(output, force=force)
         if jsonl is not None:
             triples.write_jsonl(jsonl, collection, force=force)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
+from textrip.encoding.nearest import dense_top_k
 from textrip.errors import InputError
 from textrip.eval.measures import MEASURES, mean, per_query
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.provenance import provenance
-from textrip.retrieval.dense import dense_top_k
 from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
 
 Rows = list[NDArray[np.int64]]

@@ -145,7 +145,9 @@ def train(
             raise InputError("by_label trains on labels, and triples were given: one of them was expected")
     elif triples is None:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-        triples = mine(collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher)
+        triples = mine(
+            collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher, device=device
+        )
         say(f"mined {triples.count:,} triples in {len(triples):,} groups")
     else:
         triples = _without_dev(triples, collection)
@@ -203,7 +205,7 @@ def tune(
     evaluate_dev, _ = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
     return search_settings(
         collection,
-        mine(collection, settings=mining, searcher=searcher),
+        mine(collection, settings=mining, searcher=searcher, device=device),
         lambda: Encoder.load(model, device=device, trust_remote_code=trust_remote_code),
         folder,
         evaluate_dev=evaluate_dev,
@@ -271,7 +273,9 @@ def fit(
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         searcher_seconds = time.perf_counter() - started
         stage("mining")
-        triples = mine(collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher)
+        triples = mine(
+            collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher, device=device
+        )
         triples.write(folder / "triples.parquet")
         stage("measuring BM25 and the untuned encoder on test")
         encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)

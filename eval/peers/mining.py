@@ -6,11 +6,12 @@ with the first words of passages drawn at random.
 """
 
 import gc
+import importlib
 import multiprocessing
 import random
-import resource
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from textrip.data.formats import read
 from textrip.errors import InputError
@@ -123,6 +125,7 @@ def _queries(case: Case, collection: Any, count: int) -> list[str]:
 def _textrip(k: int) -> Callable[[list[list[str]]], Answer]:
     def build(corpus: list[list[str]]) -> Answer:
         index = BM25Okapi(corpus)
+        importlib.import_module("textrip.lexical.kernel")  # once it is there, few queries are worth it too
 
         def answer(queries: Sequence[list[str]]) -> Sequence[Sequence[int]]:
             places, scores = index.top_k(queries, k)
@@ -186,17 +189,24 @@ def building_memory(data: str) -> list[Row]:
 
 def _build_streaming(data: str) -> tuple[int, int, int, float]:
     collection, analyzer = read(data), Analyzer()
-    before = _peak()
+    process = psutil.Process()
+    before = peak = process.memory_info().rss
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.01):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     began = time.perf_counter()
     index = BM25Okapi(analyzer(text) for text in collection.texts)
     seconds = time.perf_counter() - began
+    done.set()
+    watcher.join()
     result = index.doc_indices.nbytes + index.impacts.nbytes + index.indptr.nbytes
-    return before, _peak(), result, seconds
-
-
-def _peak() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return before, peak, result, seconds
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:

@@ -1,11 +1,12 @@
 """Finding an encoder by name: a folder, the embedded package, the local cache, the hub."""
 
 import importlib.util
+import json
 import logging
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from textrip import processes
 from textrip.data.hub import require_hub
@@ -91,7 +92,7 @@ def _from_folder(folder: Path, device: str, trust_remote_code: bool) -> "Sentenc
     try:
         return _load(str(folder), device, trust_remote_code, local=True)
     except Exception as error:  # each format of a damaged file has an error of its own
-        raise InputError(f"{folder}: cannot be loaded as an encoder: {_first_line(error)}") from error
+        raise InputError(f"{folder}: cannot be loaded as an encoder: {first_line(error)}") from error
 
 
 def _from_hub(name: str, device: str, trust_remote_code: bool) -> "SentenceTransformer":
@@ -108,7 +109,7 @@ def _from_hub(name: str, device: str, trust_remote_code: bool) -> "SentenceTrans
     try:
         return _load(name, device, trust_remote_code, local=cached)
     except Exception as error:
-        raise InputError(f"encoder {name!r} cannot be loaded: {_first_line(error)}") from error
+        raise InputError(f"encoder {name!r} cannot be loaded: {first_line(error)}") from error
 
 
 def _is_cached(name: str) -> bool:
@@ -131,6 +132,33 @@ def _is_cached(name: str) -> bool:
         raise InputError(f"{name!r} is no folder, and no name that the hub could have") from None
 
 
+def saved_config(name: str | Path) -> dict[str, Any]:
+    """A model's config.json, of a folder, the cache or the hub; nothing where there is none.
+
+    Raises:
+        InputError: the name could be none of the hub's.
+        OfflineError: the name is only on the hub, and the hub is out of reach or forbidden.
+    """
+    path = Path(name) / "config.json"
+    if not Path(name).is_dir():
+        if str(name) in _EMBEDDED_NAMES or Path(name).is_absolute() or str(name).count("/") > 1:
+            return {}
+        if not _is_cached(str(name)):
+            require_hub(f"model {str(name)!r}")
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+
+        try:
+            path = Path(hf_hub_download(str(name), "config.json"))
+        except (EntryNotFoundError, RepositoryNotFoundError):
+            return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
 def _load(name: str, device: str, trust_remote_code: bool, *, local: bool) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
 
@@ -142,7 +170,8 @@ def _load(name: str, device: str, trust_remote_code: bool, *, local: bool) -> "S
         )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

@@ -11,6 +11,7 @@ Examined" (ADCS 2014).
 """
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Sequence
@@ -34,8 +35,10 @@ FORMAT = 1
 _ARRAYS = ("indptr", "doc_indices", "impacts")
 # So many postings have their impacts worked out at once, in float64.
 _CHUNK = 1 << 22
-# From so many scores on (queries x documents), the compiled search is worth the import of its compiler.
+# From so many scores on (queries x documents), the compiled search is worth the import of its compiler; once
+# that is there it answers everything.
 _COMPILED_FROM = 20_000_000
+_COMPILED = "textrip.lexical.kernel"
 
 
 class _ImpactMatrix(ABC):
@@ -186,7 +189,8 @@ class _ImpactMatrix(ABC):
         if isinstance(queries, str):
             raise InputError("the queries are a string, a list of lists of tokens was expected")
         k = min(k, self.corpus_size)
-        if len(queries) * self.corpus_size >= _COMPILED_FROM and k > 0 and self._compilable:
+        worth_it = _COMPILED in sys.modules or len(queries) * self.corpus_size >= _COMPILED_FROM
+        if worth_it and k > 0 and self._compilable:
             return self._compiled_top_k(queries, k, order)
         indices = np.empty((len(queries), k), dtype=np.int64)
         scores = np.empty((len(queries), k))

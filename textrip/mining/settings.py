@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from textrip.errors import InputError
 
+_LEAST = {"negatives": 1, "random": 0, "dense": 0, "depth": 1, "skip": 0, "positives": 1}
+
 
 @dataclass(frozen=True, kw_only=True)
 class MineSettings:
@@ -11,10 +13,22 @@ class MineSettings:
 
     Attributes:
         split: Whose judgments are used.
-        negatives: How many negatives a group gets at most; fewer where BM25 finds fewer.
-        depth: How deep in BM25's ranking a negative may stand.
+        negatives: How many negatives a group gets at most; fewer where fewer are found.
+        random: How many of them are documents drawn from the whole corpus, and not from a ranking: a mix of
+            hard and easy ones.
+        dense: How many of them come from the ranking of an encoder, and not from BM25's.
+        dense_model: That encoder, by name or folder.
+        depth: How deep in the ranking a negative may stand.
         skip: How many ranks from the top are passed over (they hold unjudged relevant documents).
+        most_score: Documents of more than this share of the ranking's best score are passed over.
+        least_score: And those of less than this share.
         sample: Draw the negatives from the window at random; else the hardest are taken.
+        near_duplicates: A document that resembles one of the query's relevant ones so much (the Jaccard
+            index of their shingles, see data/near_duplicates.py) is no negative; off where None. Copies are
+            left out in any case.
+        denoise: A model that scores a query and a document, by name or folder: what it finds as relevant as
+            a relevant one is left out (see filters.py); off where None.
+        denoise_margin: A negative scores below the lowest of the positives by this share of it.
         positives: How many groups a query gives at most, one for each positive, drawn at random: else the
             queries with a hundred positives own the loss.
         per_document: A document is the positive of at most so many groups, drawn at random; all where None.
@@ -25,9 +39,17 @@ class MineSettings:
 
     split: str = "train"
     negatives: int = 1
+    random: int = 0
+    dense: int = 0
+    dense_model: str | None = None
     depth: int = 100
     skip: int = 0
+    most_score: float = 1
+    least_score: float = 0
     sample: bool = False
+    near_duplicates: float | None = 0.8
+    denoise: str | None = None
+    denoise_margin: float = 0.05
     positives: int = 4
     per_document: int | None = None
     queries: int | None = None
@@ -36,7 +58,7 @@ class MineSettings:
     def __post_init__(self) -> None:
         problems = [
             f"{name} is {getattr(self, name)}, at least {least} was expected"
-            for name, least in (("negatives", 1), ("depth", 1), ("skip", 0), ("positives", 1))
+            for name, least in _LEAST.items()
             if getattr(self, name) < least
         ]
         problems += [
@@ -46,5 +68,23 @@ class MineSettings:
         ]
         if self.skip >= self.depth:
             problems.append(f"skip is {self.skip} and depth {self.depth}: no rank is left between them")
+        if self.random + self.dense > self.negatives:
+            problems.append(
+                f"random is {self.random} and dense {self.dense}, together at most negatives "
+                f"({self.negatives}) was expected"
+            )
+        if self.dense and self.dense_model is None:
+            problems.append("dense is above 0 and dense_model is not given: the encoder that ranks")
+        if not 0 <= self.least_score < self.most_score <= 1:
+            problems.append(
+                f"least_score is {self.least_score:g} and most_score {self.most_score:g}; shares of the best "
+                "score were expected, the least below the most"
+            )
+        if self.near_duplicates is not None and not 0 < self.near_duplicates <= 1:
+            problems.append(
+                f"near_duplicates is {self.near_duplicates:g}, a resemblance above 0 and up to 1 was expected"
+            )
+        if not 0 <= self.denoise_margin < 1:
+            problems.append(f"denoise_margin is {self.denoise_margin:g}, a share below 1 was expected")
         if problems:
             raise InputError("; ".join(problems))

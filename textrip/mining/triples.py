@@ -19,7 +19,7 @@ KIND = "textrip-triples"
 FORMAT = 1
 _METADATA_KEY = b"textrip.triples"
 
-Source = Literal["bm25", "judged"]
+Source = Literal["bm25", "judged", "dense", "random"]
 
 SCHEMA = pa.schema(
     [

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
+from textrip.encoding.nearest import dense_top_k
 from textrip.errors import InputError, MismatchError
 from textrip.files import digests, read_json, replacing, require_digests, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
@@ -25,7 +26,6 @@ from textrip.lexical.searcher import LexicalSearcher
 from textrip.provenance import provenance
 from textrip.ranking import id_order
 from textrip.records import Hit
-from textrip.retrieval.dense import dense_top_k
 from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
 from textrip.retrieval.store import DocumentStore, write_documents
 

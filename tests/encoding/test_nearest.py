@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.oracles import naive
+from textrip.encoding import nearest as dense_module
+from textrip.encoding.nearest import dense_top_k
 from textrip.ranking import id_order
-from textrip.retrieval import dense as dense_module
-from textrip.retrieval.dense import dense_top_k
 
 # Quarters add and multiply exactly in float32: what ties here really ties.
 ROW = st.lists(st.sampled_from([-1.0, -0.25, 0.0, 0.25, 0.5, 1.0]), min_size=3, max_size=3)

@@ -1,0 +1,81 @@
+"""Near-duplicates are those of a loop over all pairs, and copies cost no square."""
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textrip.data.formats import read
+from textrip.data.near_duplicates import Pair, alike, near_duplicates, resemblance, shingles
+
+WORDS = [f"word{number}" for number in range(200)]
+
+
+def text_of(seed: int, words: int = 60) -> str:
+    draw = random.Random(seed)
+    return " ".join(draw.choice(WORDS) for _ in range(words))
+
+
+def changed(text: str, seed: int, times: int) -> str:
+    draw, words = random.Random(seed), text.split()
+    for _ in range(times):
+        words[draw.randrange(len(words))] = f"new{draw.random()}"
+    return " ".join(words)
+
+
+def test_shingles_are_three_words_in_a_row_without_case_and_punctuation() -> None:
+    assert shingles("The rose, the TULIP! and") == {"the rose the", "rose the tulip", "the tulip and"}
+    assert shingles("Rose") == {"rose"}
+    assert shingles("") == {""}
+    assert shingles("?!") != shingles("...")
+
+
+def test_resemblance_is_the_jaccard_index() -> None:
+    one, other = frozenset("abcd"), frozenset("cdef")
+    assert resemblance(one, other) == 2 / 6
+    assert resemblance(one, one) == 1.0
+
+
+@given(st.frozensets(st.integers(0, 9), min_size=1), st.frozensets(st.integers(0, 9), min_size=1))
+def test_sizes_tell_nothing_wrong(one: frozenset[int], other: frozenset[int]) -> None:
+    for threshold in (0.2, 0.5, 0.8, 1.0):
+        expected = resemblance(one, other) >= threshold  # type: ignore[arg-type]
+        assert alike(one, other, threshold) == expected  # type: ignore[arg-type]
+
+
+def test_found_pairs_are_those_of_all_pairs_compared() -> None:
+    texts = [text_of(seed) for seed in range(150)]
+    texts += [changed(texts[seed], seed, seed % 7) for seed in range(60)]
+    held = [shingles(text) for text in texts]
+    expected = {
+        (one, other): resemblance(held[one], held[other])
+        for other in range(len(texts))
+        for one in range(other)
+        if resemblance(held[one], held[other]) >= 0.8
+    }
+    found = {(pair.first, pair.second): pair.resemblance for pair in near_duplicates(texts)}
+    assert len(expected) >= 20
+    assert set(found) <= set(expected)
+    assert len(found) >= 0.95 * len(expected)  # just above the threshold MinHash may miss one
+    for pair, value in found.items():
+        assert value == pytest.approx(expected[pair])
+
+
+def test_copies_are_pairs_with_the_first_of_them_alone() -> None:
+    copies = ["Rose and  tulip in the garden"] * 3 + ["rose AND tulip in the garden", text_of(1)]
+    assert list(near_duplicates(copies)) == [Pair(0, place, 1.0) for place in (1, 2, 3)]
+
+
+def test_texts_without_a_word_and_no_texts() -> None:
+    assert list(near_duplicates(["", "", "?"])) == [Pair(0, 1, 1.0)]
+    assert list(near_duplicates([])) == []
+
+
+def test_nfcorpus_has_the_same_papers_twice(real_data: Path) -> None:
+    texts = read(real_data / "nfcorpus").texts
+    pairs = list(near_duplicates(texts))
+    assert len(pairs) > 30
+    held = {place: shingles(texts[place]) for pair in pairs for place in pair[:2]}
+    assert all(resemblance(held[pair.first], held[pair.second]) >= 0.8 for pair in pairs)

@@ -1,0 +1,249 @@
+"""What is left out of the negatives, by which filter, and that it is counted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.mining.test_mine import FILLER, collection_of
+from textrip.data.collection import Collection
+from textrip.data.formats import read
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, OfflineError
+from textrip.mining.filters import DENOISED, JUDGED, NEAR_DUPLICATE, SAME_TEXT, Denoiser
+from textrip.mining.mine import describe, mine
+from textrip.mining.scoring import CrossEncoderScorer, EncoderScorer, load_scorer
+from textrip.mining.settings import MineSettings
+
+LONG = " ".join(f"sentence{number} about rose" for number in range(12))
+
+
+class Given:
+    """A scorer whose scores are written down."""
+
+    name = "given"
+
+    def __init__(self, scores: dict[tuple[str, str], float]) -> None:
+        self.given, self.asked = scores, 0
+
+    def scores(self, pairs: Sequence[tuple[str, int]], texts: Sequence[str]) -> NDArray[np.float32]:
+        self.asked += len(pairs)
+        return np.array([self.given.get((query, texts[row]), -9.0) for query, row in pairs], dtype=np.float32)
+
+
+def test_near_duplicates_of_a_relevant_document_are_no_negatives() -> None:
+    documents = {"p": LONG, "near": LONG.replace("sentence0", "word"), "n": "rose tulip"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    (group,) = mine(collection, settings=MineSettings(negatives=5)).groups
+    assert [negative.doc_id for negative in group.negatives] == ["n"]
+    triples = mine(collection, settings=MineSettings(negatives=5, near_duplicates=None))
+    assert {negative.doc_id for negative in triples.groups[0].negatives} == {"near", "n"}
+
+
+def test_what_is_left_out_is_counted_by_its_reason_once_a_query() -> None:
+    documents = {
+        "p1": LONG, "p2": "rose of another kind", "near": LONG.replace("sentence0", "word"),
+        "copy": "Rose of  another kind", "n": "rose tulip",
+    } | FILLER  # fmt: skip
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p1": 1, "p2": 1}})
+    triples = mine(collection, settings=MineSettings(negatives=5))
+    assert len(triples) == 2
+    assert triples.provenance["left out"] == {JUDGED: 2, SAME_TEXT: 1, NEAR_DUPLICATE: 1}
+    assert describe(triples)[f"left out: {NEAR_DUPLICATE}"] == 1
+
+
+@pytest.mark.parametrize(("positive", "negative", "kept"), [
+    (0.8, 0.75, True),
+    (0.8, 0.77, False),
+    (-2.0, -2.2, True),  # a logit below 0: the threshold lies below it and not above
+    (-2.0, -2.05, False),
+    (-2.0, -1.95, False),
+    (0.0, 0.0, True),
+])  # fmt: skip
+def test_the_margin_is_a_share_of_the_positives_size(positive: float, negative: float, kept: bool) -> None:
+    scorer = Given({("q", "p"): positive, ("q", "n"): negative})
+    denoiser = Denoiser(scorer, ["p", "n"], 0.05)
+    denoiser.learn([("q", [0])])
+    assert denoiser.keeps([("q", 1)]) == [kept]
+
+
+def test_the_lowest_positive_counts_and_every_pair_is_scored_once() -> None:
+    scorer = Given({("q", "high"): 0.9, ("q", "low"): 0.5, ("q", "n"): 0.6})
+    denoiser = Denoiser(scorer, ["high", "low", "n"], 0.0)
+    denoiser.learn([("q", [0, 1])])
+    assert denoiser.keeps([("q", 2), ("q", 2)]) == [False, False]
+    assert scorer.asked == 3
+    denoiser.learn([("q", [0, 1])])
+    assert scorer.asked == 3
+
+
+def test_a_dropped_negative_is_replaced_by_the_next_in_the_ranking() -> None:
+    documents = {f"n{n}": "rose " + "padding " * n for n in range(1, 7)} | {"p": "rose"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    scorer = Given({("rose", "rose"): 0.5, ("rose", ("rose " + "padding ").strip()): 0.6})
+    scorer.given |= {("rose", collection.texts[row]): 0.6 for row in range(2)}
+    triples = mine(collection, settings=MineSettings(negatives=3), scorer=scorer)
+    (group,) = triples.groups
+    assert [(negative.doc_id, negative.rank) for negative in group.negatives] == [
+        ("n3", 4), ("n4", 5), ("n5", 6),
+    ]  # fmt: skip
+    assert triples.provenance["left out"][DENOISED] == 2
+    assert triples.provenance["denoise"] == "given"
+
+
+def test_a_group_without_a_negative_left_is_kept_and_counted() -> None:
+    documents = {"p": "rose one", "n": "rose two", "p2": "tulip one", "n2": "tulip two"} | FILLER
+    collection = collection_of(documents, {"q": "rose", "r": "tulip"}, train={"q": {"p": 1}, "r": {"p2": 1}})
+    scorer = Given({("rose", "rose one"): 0.5, ("rose", "rose two"): 0.6, ("tulip", "tulip one"): 0.5})
+    triples = mine(collection, settings=MineSettings(), scorer=scorer)
+    assert [(group.query_id, len(group.negatives)) for group in triples.groups] == [("q", 0), ("r", 1)]
+    assert triples.provenance["counts"]["groups without a negative"] == 1
+    scorer.given |= {("tulip", "tulip two"): 0.9}
+    with pytest.raises(InputError, match=r"no triple came out.*denoise\)': 2"):
+        mine(collection, settings=MineSettings(), scorer=scorer)
+
+
+@pytest.mark.parametrize("settings", [
+    {"sample": True}, {"negatives": 4, "random": 2}, {"negatives": 3, "dense": 1, "dense_model": "given"},
+])  # fmt: skip
+def test_the_same_triples_whatever_the_order_of_the_data_with_every_source(
+    settings: dict[str, object], tiny_collection: Collection, tiny_encoder_folder: Path
+) -> None:
+    if "dense_model" in settings:
+        settings = settings | {"dense_model": str(tiny_encoder_folder)}
+    record = MineSettings(denoise=str(tiny_encoder_folder), denoise_margin=0, **settings)  # type: ignore[arg-type]
+    turned = Collection(
+        tiny_collection.name,
+        tiny_collection.corpus.select(range(len(tiny_collection.corpus) - 1, -1, -1)),
+        tiny_collection.queries,
+        {split: dict(reversed(list(qrels.items()))) for split, qrels in tiny_collection.qrels.items()},
+    )
+    one, other = mine(tiny_collection, settings=record), mine(turned, settings=record)
+    assert [
+        (group.query_id, group.positive_id, [negative.doc_id for negative in group.negatives])
+        for group in one.groups
+    ] == [
+        (group.query_id, group.positive_id, [negative.doc_id for negative in group.negatives])
+        for group in other.groups
+    ]
+    assert one.count > 20
+
+
+def test_random_negatives_come_from_the_whole_corpus_and_are_not_relevant() -> None:
+    documents = {"p": "rose one", "n1": "rose two", "n2": "rose three"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    drawn = set()
+    for seed in range(40):
+        (group,) = mine(collection, settings=MineSettings(negatives=3, random=2, seed=seed)).groups
+        sources = [negative.source for negative in group.negatives]
+        assert sources == ["bm25", "random", "random"]
+        ids = [negative.doc_id for negative in group.negatives]
+        assert len(set(ids)) == 3
+        drawn |= set(ids[1:])
+    assert "p" not in drawn
+    assert len(drawn) > 20
+
+
+def test_the_encoders_own_ranking_gives_negatives_too(
+    tiny_collection: Collection, tiny_encoder: Encoder, tiny_encoder_folder: Path
+) -> None:
+    settings = MineSettings(negatives=3, dense=2, dense_model=str(tiny_encoder_folder))
+    triples = mine(tiny_collection, settings=settings)
+    vectors = tiny_encoder.encode(tiny_collection.texts)
+    group = triples.groups[0]
+    assert [negative.source for negative in group.negatives] == ["bm25", "dense", "dense"]
+    scores = vectors @ tiny_encoder.encode([tiny_collection.query_texts[group.query_id]], kind="query")[0]
+    for negative in group.negatives[1:]:
+        assert negative.score == pytest.approx(scores[tiny_collection.doc_row[negative.doc_id]], abs=1e-5)
+    above = np.sort(scores)[::-1]
+    assert group.negatives[1].rank <= 4
+    assert group.negatives[1].score == pytest.approx(above[group.negatives[1].rank - 1], abs=1e-5)
+
+
+def test_windows_of_scores() -> None:
+    documents = {f"n{n}": "rose " + "padding " * n for n in range(1, 9)} | {"p": "rose"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    (group,) = mine(collection, settings=MineSettings(negatives=9, most_score=0.8, least_score=0.5)).groups
+    (whole,) = mine(collection, settings=MineSettings(negatives=9)).groups
+    best = 1.0 / 0.8 * max(negative.score for negative in group.negatives)
+    assert 0 < len(group.negatives) < len(whole.negatives)
+    top = whole.negatives[0].score  # the positive stands above it
+    assert all(negative.score <= 0.85 * best * 0.95 or negative.score < top for negative in group.negatives)
+    assert whole.negatives[0].doc_id not in {negative.doc_id for negative in group.negatives}
+    assert whole.negatives[-1].doc_id not in {negative.doc_id for negative in group.negatives}
+
+
+def test_an_encoder_scores_by_the_cosine_and_encodes_once(
+    tiny_collection: Collection, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = EncoderScorer(tiny_encoder)
+    texts = tiny_collection.texts
+    found = scorer.scores([("plants rose", 3), ("plants rose", 7)], texts)
+    query = tiny_encoder.encode(["plants rose"], kind="query")[0]
+    np.testing.assert_allclose(found, tiny_encoder.encode([texts[3], texts[7]]) @ query, atol=1e-6)
+    monkeypatch.setattr(tiny_encoder, "encode", None)
+    np.testing.assert_array_equal(scorer.scores([("plants rose", 7)], texts), found[1:])
+    assert scorer.scores([], texts).shape == (0,)
+
+
+def cross_encoder(encoder_folder: Path, folder: Path, labels: int = 1) -> Path:
+    """A cross-encoder of random weights with the tiny encoder's vocabulary."""
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=64, num_labels=labels,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_cross_encoder_scores_pairs(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    folder = cross_encoder(tiny_encoder_folder, tmp_path / "cross")
+    scorer = load_scorer(str(folder), device="cpu")
+    assert isinstance(scorer, CrossEncoderScorer)
+    texts = tiny_collection.texts
+    found = scorer.scores([("plants rose", 3), ("plants rose", 7)], texts)
+    expected = scorer.model.predict([("plants rose", texts[3]), ("plants rose", texts[7])])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert scorer.scores([], texts).shape == (0,)
+    triples = mine(tiny_collection, settings=MineSettings(denoise=str(folder), denoise_margin=0, negatives=3))
+    assert triples.provenance["left out"][DENOISED] > 0
+    assert isinstance(load_scorer(str(tiny_encoder_folder), device="cpu"), EncoderScorer)
+
+
+def test_a_model_that_is_no_scorer_is_one_line(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    folder = cross_encoder(tiny_encoder_folder, tmp_path / "cross", labels=3)
+    with pytest.raises(InputError, match="gives 3 scores for a pair, one was expected"):
+        load_scorer(str(folder), device="cpu").scores([("a", 0)], ["b"])
+    (folder / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot be loaded as a cross-encoder"):
+        load_scorer(str(folder), device="cpu")
+    with pytest.raises(InputError, match="holds no encoder"):
+        load_scorer(str(tmp_path), device="cpu")
+    with pytest.raises(OfflineError):
+        load_scorer("nobody/nothing", device="cpu")
+
+
+def test_settings_that_contradict_each_other_are_told_at_once() -> None:
+    with pytest.raises(InputError, match=(
+        r"random is 2 and dense 1, together at most negatives \(2\).*dense_model is not given.*"
+        r"least_score is 0.9 and most_score 0.5.*near_duplicates is 3.*denoise_margin is 1"
+    )):  # fmt: skip
+        MineSettings(
+            negatives=2, random=2, dense=1, least_score=0.9, most_score=0.5, near_duplicates=3,
+            denoise_margin=1,
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_nfcorpus_without_what_the_untuned_encoder_finds_relevant(real_data: Path) -> None:
+    collection = read(real_data / "nfcorpus")
+    triples = mine(collection, settings=MineSettings(queries=50, denoise="all-MiniLM-L6-v2", seed=1))
+    assert triples.provenance["left out"][DENOISED] > triples.count

@@ -1,0 +1,92 @@
+"""Models that say how relevant a document is for a query, to a filter and to an audit."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.load import first_line, quieten, resolve_device, saved_config
+from textrip.errors import InputError
+
+Pairs = Sequence[tuple[str, int]]
+
+
+class Scorer(Protocol):
+    """Scores pairs of a query and a document of a collection."""
+
+    name: str
+
+    def scores(self, pairs: Pairs, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n,) of n pairs of a query's text and a document's place in `texts`; higher is more relevant."""
+
+
+class EncoderScorer:
+    """The cosine of two vectors; every text is encoded once.
+
+    One object serves one sequence of texts: vectors are kept by the documents' places.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.name = encoder.name
+        self.encoder = encoder
+        self._queries: dict[str, NDArray[np.float32]] = {}
+        self._documents: dict[int, NDArray[np.float32]] = {}
+
+    def scores(self, pairs: Pairs, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Cosines (n,) float32."""
+        new_queries = list(dict.fromkeys(query for query, _ in pairs if query not in self._queries))
+        new_rows = sorted({row for _, row in pairs if row not in self._documents})
+        if new_queries:
+            vectors = self.encoder.encode(new_queries, kind="query")
+            self._queries.update(zip(new_queries, vectors, strict=True))
+        if new_rows:
+            vectors = self.encoder.encode([texts[row] for row in new_rows])
+            self._documents.update(zip(new_rows, vectors, strict=True))
+        return np.array(
+            [self._queries[query] @ self._documents[row] for query, row in pairs], dtype=np.float32
+        ).reshape(len(pairs))
+
+
+class CrossEncoderScorer:
+    """A cross-encoder's own score of a pair (its logit, or what its activation makes of it)."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        self.name = name
+        self.model = model
+
+    def scores(self, pairs: Pairs, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Scores (n,) float32."""
+        if not pairs:
+            return np.empty(0, dtype=np.float32)
+        found = self.model.predict([(query, texts[row]) for query, row in pairs], show_progress_bar=False)
+        found = np.asarray(found, dtype=np.float32)
+        if found.ndim != 1:
+            raise InputError(
+                f"{self.name}: gives {found.shape[1]} scores for a pair, one was expected of a cross-encoder"
+            )
+        return found
+
+
+def load_scorer(name: str, *, device: str = "auto", max_length_tokens: int | None = None) -> Scorer:
+    """An encoder, or a cross-encoder where the folder's configuration says that it classifies.
+
+    Raises:
+        InputError: no such folder, or nothing in it that can be read.
+        OfflineError: the name is only on the hub and the hub is out of reach.
+    """
+    kinds = saved_config(name).get("architectures") or []
+    if any("SequenceClassification" in str(kind) for kind in kinds):
+        return CrossEncoderScorer(_cross_encoder(name, resolve_device(device), max_length_tokens), name)
+    return EncoderScorer(Encoder.load(name, device=device, max_length_tokens=max_length_tokens))
+
+
+def _cross_encoder(name: str, device: str, max_length_tokens: int | None) -> Any:
+    from sentence_transformers import CrossEncoder
+
+    quieten()
+    try:
+        return CrossEncoder(name, device=device, max_length=max_length_tokens)
+    except Exception as error:  # each format of a damaged file has an error of its own
+        raise InputError(f"{name}: cannot be loaded as a cross-encoder: {first_line(error)}") from error
