@@ -41,6 +41,7 @@ def demo(
 
     from textrip.cli.report import print_report
     from textrip.files import refuse_existing
+    from textrip.mining.settings import MineSettings
     from textrip.pipeline import cluster, fit
     from textrip.progress import say
     from textrip.retrieval.index import Index
@@ -63,6 +64,7 @@ def demo(
             "stdlib",
             folder,
             settings=settings,
+            mining=MineSettings(seed=seed, denoise="none"),  # the figures of the README are without
             device=device,
             force=force,
             stage=lambda name: say(f"· {name}"),

@@ -73,8 +73,9 @@ MINING = OptionGroup(
                 "Leave out what resembles a relevant document so much (Jaccard index of word triples).",
             ),
             "denoise": (
-                str | None,
-                "An encoder or cross-encoder: what it finds as relevant as a relevant document is left out.",
+                str,
+                "Leave out what this encoder or cross-encoder finds as relevant as a relevant document; "
+                "auto: the encoder that is to be trained, where there is one; none.",
             ),
             "denoise_margin": (float, "A negative scores so much of the lowest positive's score below it."),
             "positives": (int, "At most so many positives of a query."),
@@ -98,7 +99,7 @@ TRAINING = OptionGroup(
             "schedule": (str, f"Of the rate after its rise: {', '.join(SCHEDULES)}."),
             "warmup_share": (float, "Of all steps; the rate rises over them."),
             "max_length_tokens": (int | None, "Longer texts are cut; the model's own length if not given."),
-            "loss": (str, f"{', '.join(LOSSES)}."),
+            "loss": (str, f"{', '.join(LOSSES)}; auto is smooth, or triplet with a --strategy of triplets."),
             "strategy": (
                 str,
                 f"Negatives: {', '.join(STRATEGIES)}; auto chooses from what the untuned encoder sees.",

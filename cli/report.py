@@ -88,7 +88,7 @@ def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> st
     out, settings = kept or Path("out"), done.manifest["settings"]
     length = f"--max-length-tokens {settings['max_length_tokens']}"
     trained = (
-        f"--strategy {settings['strategy']} --margin {settings['margin']} "
+        f"--loss {settings['loss']} --strategy {settings['strategy']} --margin {settings['margin']} "
         f"--learning-rate {settings['learning_rate']:g} --schedule {settings['schedule']} "
         f"{length} --seed {settings['seed']}"
     )

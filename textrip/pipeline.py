@@ -6,7 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from textrip.clustering.cluster import Cluster, cluster_vectors
+from textrip.data.check import Finding, leaking, require_sound, truncation
+from textrip.data.check import check as check_collection
 from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.data.labels import by_label as by_label_of
@@ -21,9 +26,13 @@ from textrip.eval.significance import Difference, paired_difference
 from textrip.files import refuse_existing, replacing, write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
+from textrip.mining.check import check_triples
+from textrip.mining.filters import DENOISED
 from textrip.mining.mine import mine
+from textrip.mining.scoring import EncoderScorer
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
+from textrip.mining.trust import trust
 from textrip.progress import say
 from textrip.retrieval.index import Index
 from textrip.training.run_folder import RunFolder
@@ -72,7 +81,44 @@ def prepare(collection: Collection) -> Collection:
     cut = [f"{name} {len(qrels):,}" for name, qrels in collection.qrels.items() if name not in before]
     if cut:
         say(f"cut from train: {', '.join(cut)} queries")
-    return collection
+    return without_held_out(collection)
+
+
+def without_held_out(collection: Collection) -> Collection:
+    """The collection without the queries of train whose text dev or test asks; said where there are some."""
+    found = leaking(collection)
+    if not found:
+        return collection
+    say(f"left out of train: {len(found):,} queries whose text is asked in dev or test")
+    train = {query: judged for query, judged in collection.qrels["train"].items() if query not in found}
+    if not train:
+        raise InputError(f"{collection.name}: every query of train is asked in dev or test, too")
+    return replace(collection, qrels={**collection.qrels, "train": train})
+
+
+def check(
+    collection: Collection,
+    *,
+    triples: Triples | None = None,
+    encoder: Encoder | None = None,
+    near: bool = True,
+) -> list[Finding]:
+    """What is wrong with a collection, and with triples of it; errors first.
+
+    Args:
+        collection: As it was read: what `prepare` would make of it is not looked at.
+        triples: Mined from it.
+        encoder: Says which share of the texts it would cut.
+        near: Also look for near-duplicates.
+    """
+    found = check_collection(collection, near=near)
+    if triples is not None:
+        found += check_triples(triples, collection)
+    if encoder is not None:
+        found += truncation(
+            collection, lambda texts: encoder.count_tokens(texts, cut=False), encoder.max_length_tokens
+        )
+    return sorted(found, key=lambda finding: finding.level != "error")
 
 
 def prepare_labels(collection: Collection) -> Collection:
@@ -138,20 +184,24 @@ def train(
     refuse_existing(output, force=force)
     settings = settings or TrainSettings()
     collection = data if isinstance(data, Collection) else read(data)
+    if not by_label:
+        require_sound(check(collection, triples=triples, near=False), force=force)
     collection = prepare_labels(collection) if by_label else prepare(collection)
+    encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
     searcher = None
     if by_label:
         if triples is not None:
             raise InputError("by_label trains on labels, and triples were given: one of them was expected")
+    elif triples is None and resume and run is not None and run.has_triples:
+        triples = run.triples()
     elif triples is None:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-        triples = mine(
-            collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher, device=device
+        reading = Encoder(encoder.model, encoder.name, max_length_tokens=settings.max_length_tokens)
+        triples = _mined(
+            collection, mining or MineSettings(seed=settings.seed), searcher, reading, device=device
         )
-        say(f"mined {triples.count:,} triples in {len(triples):,} groups")
     else:
         triples = _without_dev(triples, collection)
-    encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
     if by_label:
         evaluate_dev, searched = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
     else:
@@ -203,9 +253,15 @@ def tune(
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
     evaluate_dev, _ = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    encoder = Encoder.load(
+        model,
+        device=device,
+        max_length_tokens=settings.max_length_tokens,
+        trust_remote_code=trust_remote_code,
+    )
     return search_settings(
         collection,
-        mine(collection, settings=mining, searcher=searcher, device=device),
+        _mined(collection, mining, searcher, encoder, device=device),
         lambda: Encoder.load(model, device=device, trust_remote_code=trust_remote_code),
         folder,
         evaluate_dev=evaluate_dev,
@@ -215,12 +271,41 @@ def tune(
     )
 
 
+def _mined(
+    collection: Collection,
+    settings: MineSettings,
+    searcher: LexicalSearcher,
+    encoder: Encoder,
+    *,
+    device: str,
+    vectors: NDArray[np.float32] | None = None,
+) -> Triples:
+    """Mine for an encoder that is to be trained: by default it filters, as it is now (see MineSettings)."""
+    scorer = None
+    if settings.denoise == "auto":
+        scorer = EncoderScorer(encoder, vectors)
+        known = trust(scorer, collection, searcher, settings)
+        if not known:
+            say(
+                f"the negatives are not filtered: {encoder.name} puts a relevant document above a random one "
+                f"in {known.model:.0%} of {known.pairs} cases, BM25 in {known.bm25:.0%}"
+            )
+            scorer = None
+    triples = mine(collection, settings=settings, searcher=searcher, scorer=scorer, device=device)
+    left_out = triples.provenance["left out"].get(DENOISED, 0)
+    say(
+        f"mined {triples.count:,} triples in {len(triples):,} groups"
+        + (f"; {left_out:,} candidates left out: {encoder.name} finds them relevant" if left_out else "")
+    )
+    return triples
+
+
 def _without_dev(triples: Triples, collection: Collection) -> Triples:
     """Triples without the queries that dev or test judge: nothing is trained on what measures it."""
     triples.require(collection)
     held_out = {
         query_id for split, qrels in collection.qrels.items() if split != "train" for query_id in qrels
-    }
+    } | set(leaking(collection))
     kept = [group for group in triples.groups if group.query_id not in held_out]
     if len(kept) < len(triples):
         say(f"left out {len(triples) - len(kept):,} groups whose queries are held out in dev or test")
@@ -268,15 +353,12 @@ def fit(
     with replacing(output, force=force) as folder:
         folder.mkdir()
         stage("reading")
-        collection = prepare(data if isinstance(data, Collection) else read(data))
+        collection = data if isinstance(data, Collection) else read(data)
+        require_sound(check(collection, near=False), force=force)
+        collection = prepare(collection)
         started = time.perf_counter()
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         searcher_seconds = time.perf_counter() - started
-        stage("mining")
-        triples = mine(
-            collection, settings=mining or MineSettings(seed=settings.seed), searcher=searcher, device=device
-        )
-        triples.write(folder / "triples.parquet")
         stage("measuring BM25 and the untuned encoder on test")
         encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
         test = Evaluator(collection, "test", searcher=searcher, searcher_seconds=searcher_seconds)
@@ -284,6 +366,10 @@ def fit(
         started = time.perf_counter()
         untuned = encoder.encode(collection.texts, progress="encoding documents")
         test.vectors(encoder, untuned, name="untuned", started=started)
+        stage("mining")
+        mining = mining or MineSettings(seed=settings.seed)
+        triples = _mined(collection, mining, searcher, encoder, device=device, vectors=untuned)
+        triples.write(folder / "triples.parquet")
         stage("training")
         manifest = train(
             collection,

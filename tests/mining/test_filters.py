@@ -16,6 +16,7 @@ from textrip.mining.filters import DENOISED, JUDGED, NEAR_DUPLICATE, SAME_TEXT, 
 from textrip.mining.mine import describe, mine
 from textrip.mining.scoring import CrossEncoderScorer, EncoderScorer, load_scorer
 from textrip.mining.settings import MineSettings
+from textrip.mining.triples import Triples
 
 LONG = " ".join(f"sentence{number} about rose" for number in range(12))
 
@@ -102,7 +103,15 @@ def test_a_group_without_a_negative_left_is_kept_and_counted() -> None:
     assert triples.provenance["counts"]["groups without a negative"] == 1
     scorer.given |= {("tulip", "tulip two"): 0.9}
     with pytest.raises(InputError, match=r"no triple came out.*denoise\)': 2"):
-        mine(collection, settings=MineSettings(), scorer=scorer)
+        mine(collection, settings=MineSettings(denoise="given"), scorer=scorer)
+    assert mine(collection, settings=MineSettings(), scorer=scorer).count == 0  # they compare with each other
+    assert mine(collection, settings=MineSettings(denoise="none"), scorer=scorer).count == 2
+
+
+def test_triples_that_were_written_are_the_same_ones(tiny_collection: Collection, tmp_path: Path) -> None:
+    triples = mine(tiny_collection, settings=MineSettings(negatives=3, random=1))
+    triples.write(tmp_path / "t.parquet")
+    assert Triples.read(tmp_path / "t.parquet").fingerprint == triples.fingerprint
 
 
 @pytest.mark.parametrize("settings", [

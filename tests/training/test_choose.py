@@ -33,7 +33,7 @@ def test_the_stated_share_is_active() -> None:
     assert choice.inverted_share == 0
     assert choice.sample == 101
     assert str(choice).startswith(
-        f"strategy batch-hard, margin {choice.settings.margin:g} (cosine distance): "
+        f"smooth loss, against all of the batch, margin {choice.settings.margin:g} (cosine distance): "
     )
 
 
@@ -56,8 +56,21 @@ def test_the_margin_of_a_loss_of_pairs_is_a_distance_and_some_losses_need_none()
     found = surveyed([0.1] * 5, [0.2, 0.4, 0.6, 0.8, 1.0])
     pairs = choose(TrainSettings(loss="contrastive"), found).settings.margin
     assert pairs == pytest.approx(np.quantile(found.mined.d_an, ACTIVE_SHARE), abs=1e-3)
-    assert choose(TrainSettings(loss="smooth"), found).settings.margin == 0
+    smooth, triplet = (choose(TrainSettings(loss=loss), found) for loss in ("smooth", "triplet"))
+    assert smooth.settings.margin == triplet.settings.margin != 0
+    assert choose(TrainSettings(loss="smooth", margin=0.0), found).settings.margin == 0
     assert choose(TrainSettings(loss="soft-margin"), found).settings.margin == 0
+
+
+@pytest.mark.parametrize(("given", "loss"), [
+    ({}, "smooth"), ({"strategy": "in-batch"}, "smooth"), ({"strategy": "semi-hard"}, "triplet"),
+    ({"strategy": "batch-hard"}, "triplet"), ({"loss": "triplet"}, "triplet"),
+    ({"loss": "smooth", "strategy": "batch-hard"}, "smooth"),
+])  # fmt: skip
+def test_a_named_strategy_is_never_ignored(given: dict[str, str], loss: str) -> None:
+    settings = TrainSettings(**given)  # type: ignore[arg-type]
+    assert settings.loss == loss
+    assert choose(settings, surveyed([0.5] * 9, [0.6] * 9)).settings.loss == loss
 
 
 def test_nothing_to_choose_from_is_said() -> None:

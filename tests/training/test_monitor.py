@@ -122,7 +122,9 @@ def provoke(tiny_collection: Collection, tiny_encoder: Encoder, tmp_path: Path) 
         **options: Any,
     ) -> tuple[list[str], dict[str, Any]]:
         said: list[str] = []
-        settings = TrainSettings(**{"epochs": 4, "batch_queries": 8, "margin": 0.2, **options})
+        settings = TrainSettings(
+            **{"epochs": 4, "batch_queries": 8, "margin": 0.2, "loss": "triplet", **options}
+        )
         with progress.reporting(bars=False, say=said.append):
             manifest = train(
                 collection, triples or mine(collection), tiny_encoder, tmp_path / "m", settings=settings,
@@ -154,11 +156,15 @@ def collapse(encoder: Encoder) -> None:
                 parameter.fill_(1.0)
 
 
-def test_collapsed_stops_and_keeps_the_start(tiny_encoder: Encoder, provoke: Provoke) -> None:
+@pytest.mark.parametrize(("loss", "value"), [("triplet", "0.2"), ("smooth", "0.3")])
+def test_collapsed_stops_and_keeps_the_start(
+    loss: str, value: str, tiny_encoder: Encoder, provoke: Provoke
+) -> None:
     collapse(tiny_encoder)
-    said, manifest = provoke(epochs=20, learning_rate=1e-8)
+    said, manifest = provoke(epochs=20, learning_rate=1e-8, loss=loss)
     assert "collapsed: the mean distance between two documents fell from" in manifest["stopped"]
-    assert "the loss is 0.2 at margin 0.2; begin with --strategy semi-hard" in manifest["stopped"]
+    assert f"the loss is {value}" in manifest["stopped"]
+    assert "at margin 0.2; begin with --strategy semi-hard" in manifest["stopped"]
     assert manifest["steps"] == 10
     assert manifest["kept_step"] == 0
     assert len([words for words in said if words.startswith("collapsed")]) == 1

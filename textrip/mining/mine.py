@@ -58,7 +58,7 @@ def mine(
         searcher: A BM25 of this collection that is already built.
         dense: An encoder's ranking that is already built; else `settings.dense_model` is loaded where
             `settings.dense` asks for it.
-        scorer: The model of the filter, loaded already; else `settings.denoise` is loaded.
+        scorer: The model of the filter, loaded already; else what `settings.denoise` names is loaded.
         device: Of the models: auto, cpu, cuda or mps.
 
     Returns:
@@ -68,7 +68,8 @@ def mine(
         rest of its batch.
 
     Raises:
-        InputError: there are no judgments, or no group with a positive and a negative came out.
+        InputError: there are no judgments, or no group with a positive and a negative came out (with the
+            filter of `auto`: none with a positive).
     """
     settings = settings or MineSettings()
     queries = collection.queries_of(settings.split)
@@ -80,7 +81,9 @@ def mine(
         rankers["dense"] = dense or DenseRanker(
             Encoder.load(settings.dense_model or "", device=device), collection
         )
-    if scorer is None and settings.denoise is not None:
+    if settings.denoise == "none":
+        scorer = None
+    elif scorer is None and settings.denoise != "auto":
         scorer = load_scorer(settings.denoise, device=device)
     miner = Miner(
         collection,
@@ -114,7 +117,9 @@ def mine(
         before = len(groups)
         groups = _capped(groups, settings.per_document, settings.seed)
         counts["groups over the cap of a document"] = before - len(groups)
-    if not any(group.negatives for group in groups):
+    # A filter that nobody asked for does not stop a training: the groups compare with one another.
+    needed = scorer is None or settings.denoise != "auto"
+    if not groups or (needed and not any(group.negatives for group in groups)):
         raise InputError(
             f"{collection.name}: no triple came out of {counts['queries']} queries: {counts}, left out "
             f"{dict(miner.dropped.counts)}"

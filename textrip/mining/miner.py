@@ -206,4 +206,5 @@ class Window:
                 self.miner.dropped.add(self.query_id, row, why)
                 continue
             seen.add(texts.key(row))
-            yield Negative(doc_id, rank, score, self.source)
+            # As the file will have it: triples that were written and read again are the same ones.
+            yield Negative(doc_id, rank, float(np.float32(score)), self.source)

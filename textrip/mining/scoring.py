@@ -26,26 +26,33 @@ class EncoderScorer:
     """The cosine of two vectors; every text is encoded once.
 
     One object serves one sequence of texts: vectors are kept by the documents' places.
+
+    Args:
+        encoder: Of queries and documents.
+        vectors: (n, d) float32 of all documents, where they are there already.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, vectors: NDArray[np.float32] | None = None) -> None:
         self.name = encoder.name
         self.encoder = encoder
         self._queries: dict[str, NDArray[np.float32]] = {}
         self._documents: dict[int, NDArray[np.float32]] = {}
+        self._vectors = vectors
 
     def scores(self, pairs: Pairs, texts: Sequence[str]) -> NDArray[np.float32]:
         """Cosines (n,) float32."""
         new_queries = list(dict.fromkeys(query for query, _ in pairs if query not in self._queries))
-        new_rows = sorted({row for _, row in pairs if row not in self._documents})
+        known = self._documents if self._vectors is None else range(len(self._vectors))
+        new_rows = sorted({row for _, row in pairs if row not in known})
         if new_queries:
             vectors = self.encoder.encode(new_queries, kind="query")
             self._queries.update(zip(new_queries, vectors, strict=True))
         if new_rows:
             vectors = self.encoder.encode([texts[row] for row in new_rows])
             self._documents.update(zip(new_rows, vectors, strict=True))
+        documents = self._documents if self._vectors is None else self._vectors
         return np.array(
-            [self._queries[query] @ self._documents[row] for query, row in pairs], dtype=np.float32
+            [self._queries[query] @ documents[row] for query, row in pairs], dtype=np.float32
         ).reshape(len(pairs))
 
 

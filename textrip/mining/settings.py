@@ -27,7 +27,9 @@ class MineSettings:
             index of their shingles, see data/near_duplicates.py) is no negative; off where None. Copies are
             left out in any case.
         denoise: A model that scores a query and a document, by name or folder: what it finds as relevant as
-            a relevant one is left out (see filters.py); off where None.
+            a relevant one is left out (see filters.py). auto is the encoder that is to be trained, where
+            there is one (train, fit, tune) and it tells relevant documents from random ones as well as BM25
+            does (see trust.py), and else none.
         denoise_margin: A negative scores below the lowest of the positives by this share of it.
         positives: How many groups a query gives at most, one for each positive, drawn at random: else the
             queries with a hundred positives own the loss.
@@ -48,7 +50,7 @@ class MineSettings:
     least_score: float = 0
     sample: bool = False
     near_duplicates: float | None = 0.8
-    denoise: str | None = None
+    denoise: str = "auto"
     denoise_margin: float = 0.05
     positives: int = 4
     per_document: int | None = None

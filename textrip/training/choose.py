@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from textrip.errors import InputError
-from textrip.training.names import MARGINLESS, OF_PAIRS
+from textrip.training.names import BY_STRATEGY, OF_PAIRS, WITHOUT_MARGIN
 from textrip.training.settings import TrainSettings
 from textrip.training.survey import Survey
 
@@ -43,6 +43,7 @@ class Choice:
     def to_dict(self) -> dict[str, Any]:
         """For the manifest: what was chosen, in which unit, and from what."""
         return {
+            "loss": self.settings.loss,
             "strategy": self.settings.strategy,
             "margin": self.settings.margin,
             "distance": self.settings.distance,
@@ -53,8 +54,13 @@ class Choice:
 
     def __str__(self) -> str:
         settings = self.settings
+        against = {"in-batch": "against other queries' documents"}.get(
+            settings.strategy, "against all of the batch"
+        )
+        if settings.loss in BY_STRATEGY:
+            against = settings.strategy
         line = (
-            f"strategy {settings.strategy}, margin {settings.margin:g} ({settings.distance} distance): "
+            f"{settings.loss} loss, {against}, margin {settings.margin:g} ({settings.distance} distance): "
             f"{self.active_share:.0%} of {self.sample} surveyed triples cost something at the start"
         )
         if self.mined:
@@ -70,7 +76,7 @@ def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 
     where there are none. The margin is the one at which half of the triples are active: those of the mined
     negatives, or of the in-batch ones where the strategy compares no others. It is at least a tenth of the
     negatives' median distance, has 3 digits, and is never impossible, as no gap between two distances is
-    larger than the largest distance. Losses that need no margin get 0, proxy-anchor its paper's.
+    larger than the largest distance. Soft-margin and proxy-nca get 0, proxy-anchor its paper's.
 
     Args:
         settings: With auto, or without.
@@ -103,7 +109,7 @@ def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 
         wanted = max(least, float(np.quantile(gaps, ACTIVE_SHARE)))
         if settings.loss == "proxy-anchor":
             wanted = PROXY_ANCHOR_MARGIN
-        margin = 0.0 if settings.loss in MARGINLESS else float(f"{margin_factor * wanted:.3g}")
+        margin = 0.0 if settings.loss in WITHOUT_MARGIN else float(f"{margin_factor * wanted:.3g}")
     return Choice(
         replace(settings, margin=margin, strategy=strategy),
         sample=found.d_an.size,

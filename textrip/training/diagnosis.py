@@ -102,7 +102,7 @@ def inverted(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
         "negatives nearer than positives",
         f"in {share:.0%} of the mined triples",
         "are positive and negative swapped? else they are relevant and were never judged: "
-        "--strategy semi-hard, or --skip the first ranks",
+        "mine with --denoise, --skip the first ranks, or train with --strategy in-batch",
     )
 
 

@@ -21,8 +21,11 @@ BY_STRATEGY: tuple[Loss, ...] = ("triplet", "soft-margin")
 
 # Losses of single pairs: their margin is a distance, and not a difference of two.
 OF_PAIRS: tuple[Loss, ...] = ("contrastive", "online-contrastive")
-# Losses that pull on without a margin: 0 is allowed, and what auto stands for.
+# Losses that pull on without a margin: 0 is allowed.
 MARGINLESS: tuple[Loss, ...] = ("soft-margin", "smooth", "proxy-nca")
+# Of these, the ones that auto gives none. With one, the smooth loss found more on the held-out queries of
+# both collections that it was tried on.
+WITHOUT_MARGIN: tuple[Loss, ...] = ("soft-margin", "proxy-nca")
 # Losses that compare texts with a learned vector for each label.
 OF_PROXIES: tuple[Loss, ...] = ("proxy-nca", "proxy-anchor")
 

@@ -21,6 +21,7 @@ from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.files import digests, read_json, replacing, require_digests, write_sealed_json
+from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.training.lora import without_adapters
 
@@ -29,6 +30,7 @@ CHECKPOINT_KIND = "textrip-checkpoint"
 FORMAT = 1
 # A checkpoint is kept until the one after it is complete.
 _KEPT = 2
+_TRIPLES = "triples.parquet"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
@@ -52,8 +54,8 @@ class RunFolder:
                 f"textrip train --resume {self.path}, or begin anew with --force"
             )
 
-    def begin(self, asked: dict[str, Any], *, force: bool) -> None:
-        """Make the folder.
+    def begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None = None) -> None:
+        """Make the folder; it keeps the triples, so that a run that goes on need not mine them again.
 
         Raises:
             InputError: an unfinished run is there, and `force` is not set.
@@ -64,7 +66,18 @@ class RunFolder:
         self.refuse_unfinished(force=force)
         with replacing(self.path, force=force) as temporary:
             temporary.mkdir()
+            if triples is not None:
+                triples.write(temporary / _TRIPLES)
             write_sealed_json(temporary / "run.json", {"kind": KIND, "format": FORMAT, **asked})
+
+    @property
+    def has_triples(self) -> bool:
+        """Whether the run was begun with triples."""
+        return (self.path / _TRIPLES).is_file()
+
+    def triples(self) -> Triples:
+        """What the run was begun with; `require` compares their digest."""
+        return Triples.read(self.path / _TRIPLES)
 
     def asked(self) -> dict[str, Any]:
         """What the run was begun with.

@@ -48,7 +48,8 @@ class TrainSettings:
         max_length_tokens: Longer texts are cut, here and by the trained encoder; the base's own where None.
         loss: triplet (a hinge), soft-margin (softplus), smooth (log-sum-exp over all negatives),
             contrastive, online-contrastive or quadruplet; for labelled texts also proxy-nca and
-            proxy-anchor.
+            proxy-anchor. auto is smooth, and triplet where a strategy is named that chooses single negatives;
+            the record holds what it stands for.
         strategy: Which negatives the triplet and the soft-margin loss compare: mined, batch-all, batch-hard,
             semi-hard, mixed (every mined one and the hardest of the batch) or in-batch (semi-hard among what
             other groups bring; with every loss the mined ones are then left out of the batch). auto is
@@ -89,7 +90,7 @@ class TrainSettings:
     learning_rate: float = 2e-5
     schedule: Schedule = "constant"
     max_length_tokens: int | None = None
-    loss: Loss = "triplet"
+    loss: Loss | Literal["auto"] = "auto"
     strategy: Strategy | Literal["auto"] = "auto"
     hardest_positive: bool = False
     distance: Distance = "cosine"
@@ -114,6 +115,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matryoshka", tuple(self.matryoshka))  # JSON knows lists alone
+        if self.loss == "auto":
+            smooth = self.strategy in {"auto", "in-batch"}
+            object.__setattr__(self, "loss", "smooth" if smooth else "triplet")
         problems = [
             f"{name} is {getattr(self, name)}, at least 1 was expected"
             for name in ("evaluations", "batch_queries")

@@ -122,7 +122,7 @@ def train(
         job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
     chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
     if not resume:
-        job.run.begin({**asked, "request": request}, force=force)
+        job.run.begin({**asked, "request": request}, force=force, triples=triples)
     together.wait()
     try:
         manifest = job.train(evaluate_dev, checkpoint_minutes)
@@ -340,6 +340,7 @@ class _Job:
 
 
 def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:
+    assert settings.loss != "auto"
     assert settings.margin != "auto"
     assert settings.strategy != "auto"
     second = settings.margin / 2 if settings.second_margin is None else settings.second_margin

@@ -25,7 +25,7 @@ from textrip.files import refuse_existing
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
-from textrip.training.names import STRATEGIES, Strategy
+from textrip.training.names import Loss, Strategy
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
@@ -35,8 +35,15 @@ _ERROR = "error"
 _RATES = (5e-6, 1e-4)
 # Times the margin that auto would choose: its unit and size depend on distance and data.
 _MARGIN_FACTORS = (0.35, 2.8)
-_STRATEGIES: tuple[Strategy, ...] = ("batch-hard", "semi-hard", "in-batch", "mixed")
-assert set(_STRATEGIES) <= set(STRATEGIES)
+# By name: a loss, and which negatives it sees.
+_WAYS: dict[str, tuple[Loss, Strategy]] = {
+    "smooth": ("smooth", "batch-hard"),
+    "smooth, in-batch": ("smooth", "in-batch"),
+    "batch-hard": ("triplet", "batch-hard"),
+    "semi-hard": ("triplet", "semi-hard"),
+    "in-batch": ("triplet", "in-batch"),
+    "mixed": ("triplet", "mixed"),
+}
 
 
 @dataclass(frozen=True)
@@ -132,9 +139,19 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.until = None if self.minutes is None else time.monotonic() + 60 * self.minutes
+        loss = self.settings.loss
+        assert loss != "auto"
+        # A loss that was asked for stays; only which negatives it sees is searched for.
+        self.ways: dict[str, tuple[Loss, Strategy]] = (
+            _WAYS
+            if loss in {"smooth", "triplet"}
+            else {loss: (loss, "batch-hard"), f"{loss}, in-batch": (loss, "in-batch")}
+        )
         self.most_negatives = max((len(group.negatives) for group in self.triples.groups), default=0)
         if not self.most_negatives:
-            raise InputError("the triples have no negatives: there is nothing to search for")
+            raise InputError(
+                "the triples have no negatives: there is nothing to search for (with --denoise none they may)"
+            )
 
     def identity(self) -> dict[str, Any]:
         """What a study that goes on must have in common with the one that was begun."""
@@ -152,8 +169,11 @@ class _Search:
             "negatives": 1,
             "margin_factor": 1.0,
         }
-        if self.settings.strategy in _STRATEGIES:
-            point["strategy"] = self.settings.strategy
+        ways = [
+            name for name, way in self.ways.items() if way == (self.settings.loss, self.settings.strategy)
+        ]
+        if ways:
+            point["strategy"] = ways[0]
         return point
 
     def trial(self, trial: optuna.Trial) -> float:
@@ -173,10 +193,10 @@ class _Search:
     def _train(self, trial: optuna.Trial) -> float:
         learning_rate = trial.suggest_float("learning_rate", *_RATES, log=True)
         factor = trial.suggest_float("margin_factor", *_MARGIN_FACTORS, log=True)
-        strategy: Strategy = trial.suggest_categorical("strategy", _STRATEGIES)  # type: ignore[assignment]
+        loss, strategy = self.ways[trial.suggest_categorical("strategy", tuple(self.ways))]
         negatives = trial.suggest_int("negatives", 1, self.most_negatives)
         groups = [replace(group, negatives=group.negatives[:negatives]) for group in self.triples.groups]
-        settings = replace(self.settings, learning_rate=learning_rate, strategy=strategy)
+        settings = replace(self.settings, learning_rate=learning_rate, loss=loss, strategy=strategy)
         measured = 0
 
         def evaluate(encoder: Encoder) -> float:
@@ -260,7 +280,8 @@ def _result(study: optuna.Study, search: _Search) -> Tuning:
     settings = replace(
         search.settings,
         learning_rate=best.params["learning_rate"],
-        strategy=best.params["strategy"],
+        loss=search.ways[best.params["strategy"]][0],
+        strategy=search.ways[best.params["strategy"]][1],
         margin=best.user_attrs["margin"],
         epochs=max(1, round(best.user_attrs["epoch"])),
     )

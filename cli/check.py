@@ -1,0 +1,82 @@
+"""`textrip check`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textrip.cli.command import command
+from textrip.cli.groups import COLUMNS
+from textrip.cli.options import Device, Json, MaxLength
+from textrip.data.columns import Columns
+
+WITH_ERRORS = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "check", COLUMNS)(check)
+
+
+def check(
+    data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
+    columns: Columns,
+    triples: Annotated[
+        Path | None, typer.Option("--triples", help="Also look through triples of `textrip mine`.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Also say which share of the texts this encoder cuts.")
+    ] = None,
+    max_length_tokens: MaxLength = None,
+    near: Annotated[
+        bool,
+        typer.Option("--near/--no-near", help="Look for near-duplicates: a minute for 200,000 documents."),
+    ] = True,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Say what is wrong with the data before it costs a training run.
+
+    Errors make training or its figures wrong: the exit code is 2, and `textrip train` and `textrip fit` stop
+    at them without --force. Warnings are worth knowing.
+
+    Example: textrip check my-corpus/ --model all-MiniLM-L6-v2
+    """
+    from textrip.cli.output import emit, emit_json
+    from textrip.data.check import summary
+    from textrip.data.formats import read
+    from textrip.encoding.encoder import Encoder
+    from textrip.mining.triples import Triples
+    from textrip.pipeline import check as look_through
+
+    collection = read(data, columns=columns)
+    encoder = None
+    if model is not None:
+        encoder = Encoder.load(model, device=device, max_length_tokens=max_length_tokens)
+    findings = look_through(
+        collection,
+        triples=None if triples is None else Triples.read(triples),
+        encoder=encoder,
+        near=near,
+    )
+    levels = summary(findings)
+    if json:
+        emit_json(
+            {
+                "collection": collection.name,
+                "errors": levels["error"],
+                "warnings": levels["warning"],
+                "findings": [finding.to_dict() for finding in findings],
+            }
+        )
+    else:
+        emit("\n".join([repr(collection), *map(str, findings), _verdict(levels["error"], levels["warning"])]))
+    if levels["error"]:
+        raise typer.Exit(WITH_ERRORS)
+
+
+def _verdict(errors: int, warnings: int) -> str:
+    if not errors and not warnings:
+        return "nothing is wrong"
+    counts = ((errors, "error"), (warnings, "warning"))
+    return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)

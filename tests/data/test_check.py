@@ -1,0 +1,148 @@
+"""Every finding has data that provokes it, and clean data has none."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mining.test_mine import FILLER, collection_of
+from textrip.data.check import Finding, check, leaking, require_sound, truncation
+from textrip.data.collection import Collection
+from textrip.data.formats import read
+from textrip.errors import InputError, MismatchError
+from textrip.mining.check import check_triples
+from textrip.mining.triples import Group, Negative, Triples
+
+LONG = " ".join(f"word{number}" for number in range(40))
+CLEAN = {"p": "rose one", "r": "tulip one"} | FILLER
+
+
+def kinds(findings: list[Finding]) -> dict[str, tuple[str, int]]:
+    return {finding.kind: (finding.level, finding.count) for finding in findings}
+
+
+def test_clean_data_has_no_findings() -> None:
+    collection = collection_of(
+        CLEAN, {"q": "rose", "t": "tulip"}, train={"q": {"p": 1, "f1": 0}}, test={"t": {"r": 1}}
+    )
+    assert check(collection) == []
+
+
+def test_test_queries_in_train_are_found_whatever_case_order_and_punctuation() -> None:
+    collection = collection_of(
+        CLEAN, {"q": "the red rose", "same": "Rose, the RED", "t": "tulip"},
+        train={"q": {"p": 1}}, test={"same": {"p": 1}, "t": {"r": 1}},
+    )  # fmt: skip
+    assert leaking(collection) == {"q": ("test", "same")}
+    (finding,) = check(collection)
+    assert kinds([finding]) == {"test-queries-in-train": ("warning", 1)}
+    assert finding.examples == ("same is q: the red rose",)
+
+
+def test_a_query_that_is_judged_in_train_and_in_test_is_found() -> None:
+    collection = collection_of(CLEAN, {"q": "rose"}, train={"q": {"p": 1}}, test={"q": {"r": 1}})
+    assert leaking(collection) == {"q": ("test", "q")}
+
+
+def test_nearly_the_same_queries_are_found() -> None:
+    collection = collection_of(
+        CLEAN, {"q": LONG, "t": LONG.replace("word0 ", "other ")}, train={"q": {"p": 1}}, test={"t": {"r": 1}}
+    )
+    assert kinds(check(collection)) == {"near-duplicate-queries": ("warning", 1)}
+    assert check(collection, near=False) == []
+
+
+def test_conflicting_judgments_are_an_error_by_text_and_over_splits() -> None:
+    collection = collection_of(
+        CLEAN | {"copy": "Rose  ONE"}, {"q": "rose", "again": "ROSE", "s": "seed"},
+        train={"q": {"p": 1}, "s": {"r": 1}}, dev={"again": {"copy": 0, "r": 1}},
+    )  # fmt: skip
+    found = check(collection, near=False)
+    assert kinds(found)["conflicting-judgments"] == ("error", 1)
+    assert found[0].examples == ("train: q p, and dev: again copy",)
+    with pytest.raises(InputError, match=r"1 pair of texts judged relevant and not.*--force"):
+        require_sound(found, force=False)
+    require_sound(found, force=True)
+
+
+def test_judgments_for_what_is_not_there_and_queries_without_an_answer() -> None:
+    collection = collection_of(
+        CLEAN, {"q": "rose", "bare": "tulip"},
+        train={"q": {"p": 1, "gone": 1}, "bare": {"r": 0}, "nobody": {"p": 1}}, test={"bare": {"gone": 1}},
+    )  # fmt: skip
+    found = kinds(check(collection, near=False))
+    assert found["judgments-of-unknown-documents"] == ("warning", 2)
+    assert found["judgments-of-unknown-queries"] == ("error", 1)
+    levels = [
+        (finding.level, finding.count)
+        for finding in check(collection, near=False)
+        if finding.kind == "queries-without-positive"
+    ]
+    assert sorted(levels) == [("error", 1), ("warning", 1)]  # of test it is every query
+
+
+def test_a_corpus_of_answers_alone_and_texts_of_nothing() -> None:
+    collection = collection_of(
+        {"p": "rose one", "r": ""}, {"q": "rose", "e": " "}, train={"q": {"p": 1}, "e": {"r": 1}}
+    )
+    assert kinds(check(collection)) == {
+        "corpus-of-positives": ("warning", 2),
+        "empty-documents": ("warning", 1),
+        "empty-queries": ("warning", 1),
+    }
+
+
+def test_copies_and_near_copies_of_documents() -> None:
+    documents = CLEAN | {"a": LONG, "b": LONG.upper(), "c": LONG.replace("word0 ", "other ")}
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    assert kinds(check(collection)) == {
+        "duplicate-documents": ("warning", 1),
+        "near-duplicate-documents": ("warning", 1),
+    }
+
+
+def test_texts_that_an_encoder_cuts_by_split() -> None:
+    collection = collection_of(
+        {"p": LONG, "r": "tulip"}, {"q": "rose", "t": LONG}, train={"q": {"p": 1}}, test={"t": {"r": 1}}
+    )
+    found = truncation(collection, lambda texts: [len(text.split()) for text in texts], 10)
+    assert [finding.message.split(" are ")[0] for finding in found] == [
+        "50% of the documents", "100% of the queries of test",
+    ]  # fmt: skip
+    assert "10 tokens; the median is" in found[0].message
+
+
+@pytest.mark.parametrize(("negative", "kind"), [
+    ("copy", "positive-equals-negative"), ("q", "anchor-among-negatives"),
+    ("asked", "anchor-among-negatives"),
+    ("p2", "relevant-negative"),
+])  # fmt: skip
+def test_contradictions_in_triples_are_errors(negative: str, kind: str) -> None:
+    documents = CLEAN | {"copy": "ROSE one", "q": "anything", "asked": "Rose", "p2": "rose two"}
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1, "p2": 1}})
+    triples = Triples([Group("q", "p", (Negative(negative, 1, 1.0, "bm25"), Negative("f1", 2, 0.5, "bm25")))])
+    (finding,) = check_triples(triples, collection)
+    assert kinds([finding]) == {kind: ("error", 1)}
+    assert finding.examples == (f"query q, positive p, negative {negative}",)
+
+
+def test_held_out_queries_in_triples_are_named_and_foreign_triples_refused() -> None:
+    collection = collection_of(
+        CLEAN, {"q": "rose", "t": "Rose!", "u": "tulip"}, train={"q": {"p": 1}},
+        test={"t": {"p": 1}, "u": {"r": 1}},
+    )  # fmt: skip
+    held = [Group(query, "p", (Negative("f1", 1, 1.0, "bm25"),)) for query in ("q", "u")]
+    (finding,) = check_triples(Triples(held), collection)
+    assert kinds([finding]) == {"held-out-queries-in-triples": ("warning", 2)}
+    assert finding.examples == ("query q has the text of test t", "query u is test's")
+    with pytest.raises(MismatchError, match="name document 'x'"):
+        check_triples(Triples([Group("q", "x", ())]), collection)
+
+
+def test_nfcorpus_asks_four_texts_of_test_in_train(real_data: Path) -> None:
+    found = kinds(check(read(real_data / "nfcorpus"), near=False))
+    assert found["test-queries-in-train"] == ("warning", 4)
+
+
+def test_scifact_has_no_error(real_data: Path) -> None:
+    collection: Collection = read(real_data / "scifact")
+    assert {finding.level for finding in check(collection, near=False)} == {"warning"}

@@ -1,0 +1,83 @@
+"""What is wrong with triples: what they hold against a query, and what they train on of the held-out ones."""
+
+from collections.abc import Iterator
+
+from textrip.data.check import Finding, leaking
+from textrip.data.collection import Collection
+from textrip.data.split import normalised
+from textrip.mining.triples import Triples
+
+_EXAMPLES = 3
+
+
+def check_triples(triples: Triples, collection: Collection) -> list[Finding]:
+    """Errors first.
+
+    Raises:
+        MismatchError: the triples name what the collection does not have.
+    """
+    triples.require(collection)
+    return sorted(
+        [*_contradictions(triples, collection), *_held_out(triples, collection)],
+        key=lambda finding: finding.level != "error",
+    )
+
+
+def _contradictions(triples: Triples, collection: Collection) -> Iterator[Finding]:
+    texts: dict[str, str] = {}
+
+    def text(doc_id: str) -> str:
+        if doc_id not in texts:
+            texts[doc_id] = normalised(collection.texts[collection.doc_row[doc_id]])
+        return texts[doc_id]
+
+    same: list[str] = []
+    own: list[str] = []
+    relevant: list[str] = []
+    for group in triples.groups:
+        query = normalised(collection.query_texts[group.query_id])
+        judged = {
+            doc_id
+            for qrels in collection.qrels.values()
+            for doc_id, grade in qrels.get(group.query_id, {}).items()
+            if grade > 0
+        }
+        for negative in group.negatives:
+            where = f"query {group.query_id}, positive {group.positive_id}, negative {negative.doc_id}"
+            if text(negative.doc_id) == text(group.positive_id):
+                same.append(where)
+            elif text(negative.doc_id) == query or negative.doc_id == group.query_id:
+                own.append(where)
+            elif negative.doc_id in judged:
+                relevant.append(where)
+    for kind, found, what in (
+        ("positive-equals-negative", same, "the positive's own text is a negative"),
+        ("anchor-among-negatives", own, "the query itself is a negative"),
+        ("relevant-negative", relevant, "a negative is judged relevant"),
+    ):
+        if found:
+            yield Finding(
+                "error", kind, len(found), f"in {len(found):,} of {triples.count:,} triples {what}",
+                tuple(found[:_EXAMPLES]),
+            )  # fmt: skip
+
+
+def _held_out(triples: Triples, collection: Collection) -> Iterator[Finding]:
+    leaks = leaking(collection)
+    judged = {
+        query_id: split for split, qrels in collection.qrels.items() if split != "train" for query_id in qrels
+    }
+    queries = dict.fromkeys(group.query_id for group in triples.groups)
+    found = [
+        f"query {query_id} is {judged[query_id]}'s"
+        if query_id in judged
+        else f"query {query_id} has the text of {' '.join(leaks[query_id])}"
+        for query_id in queries
+        if query_id in judged or query_id in leaks
+    ]
+    if found:
+        yield Finding(
+            "warning", "held-out-queries-in-triples", len(found),
+            f"{len(found):,} queries of the triples are held out in dev or test, or have the text of one "
+            "that is; train leaves them out", tuple(found[:_EXAMPLES]),
+        )  # fmt: skip
