@@ -29,6 +29,20 @@ def mine(
     jsonl: Annotated[
         Path | None, typer.Option("--jsonl", help="Also write plain anchor, positive, negative rows here.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Also write an audit here: one HTML page, JSONL beside it."),
+    ] = None,
+    report_queries: Annotated[
+        int, typer.Option("--report-queries", min=1, help="The audit looks at so many queries, evenly taken.")
+    ] = 200,
+    report_model: Annotated[
+        str | None,
+        typer.Option("--report-model", help="The model whose scores the audit shows; --denoise's, or none."),
+    ] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option("--verdicts", help="What a person decided on the audit's page (JSONL).")
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     json: Json = False,
@@ -40,20 +54,25 @@ def mine(
     Where DATA has no judgments, training pairs are made from its structure: title to body, first sentence to
     the rest. Where it has no dev or test split, they are cut from train first and not mined.
 
-    Example: textrip mine my-corpus/ -o triples.parquet --negatives 4
+    Example: textrip mine my-corpus/ -o triples.parquet --negatives 4 --report audit.html
     """
     from textrip.cli.output import emit, emit_json
     from textrip.data.formats import read
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
+    from textrip.mining.audit import audit, write_jsonl
+    from textrip.mining.audit_page import write_page
     from textrip.mining.mine import describe
     from textrip.mining.mine import mine as mine_triples
+    from textrip.mining.scoring import load_scorer
+    from textrip.mining.verdicts import Verdicts
     from textrip.pipeline import prepare
 
+    decided = None if verdicts is None else Verdicts.read(verdicts)
     settings = replace(mining, split=split, queries=queries)
     analyzer = Analyzer.for_language(stemmer)
     if not dry_run:
-        for path in (output, jsonl):
+        for path in (output, jsonl, report, report and report.with_suffix(".jsonl")):
             if path is not None:
                 refuse_existing(path, force=force)
     collection = prepare(read(data, columns=columns))
@@ -69,10 +88,21 @@ def mine(
             "writes": str(output),
         }
     else:
-        triples = mine_triples(collection, settings=settings, analyzer=analyzer, device=device)
+        scorer = (
+            None if settings.denoise in {"auto", "none"} else load_scorer(settings.denoise, device=device)
+        )
+        triples = mine_triples(
+            collection, settings=settings, analyzer=analyzer, scorer=scorer, verdicts=decided, device=device
+        )
         triples.write(output, force=force)
         if jsonl is not None:
             triples.write_jsonl(jsonl, collection, force=force)
+        if report is not None:
+            if report_model is not None:
+                scorer = load_scorer(report_model, device=device)
+            audited = audit(triples, collection, scorer=scorer, queries=report_queries)
+            write_page(audited, report, name=collection.name, force=force)
+            write_jsonl(audited, report.with_suffix(".jsonl"), force=force)
         plan = {**describe(triples), "written": str(output)}
     if json:
         emit_json(plan)

@@ -22,6 +22,7 @@ from textrip.mining.scoring import Scorer
 JUDGED = "judged relevant"
 SAME_TEXT = "copies of a relevant text, of the query or of another negative"
 NEAR_DUPLICATE = "near-duplicates of a relevant document"
+REJECTED = "rejected by a person"
 DENOISED = "as relevant as a relevant one (denoise)"
 
 

@@ -24,6 +24,7 @@ from textrip.mining.miner import Miner, Ranking
 from textrip.mining.scoring import Scorer, load_scorer
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Group, Source, Triples
+from textrip.mining.verdicts import Verdicts
 from textrip.progress import advancing
 from textrip.provenance import provenance
 
@@ -47,6 +48,7 @@ def mine(
     searcher: LexicalSearcher | None = None,
     dense: DenseRanker | None = None,
     scorer: Scorer | None = None,
+    verdicts: Verdicts | None = None,
     device: str = "auto",
 ) -> Triples:
     """Mine grouped triples with hard negatives.
@@ -59,6 +61,7 @@ def mine(
         dense: An encoder's ranking that is already built; else `settings.dense_model` is loaded where
             `settings.dense` asks for it.
         scorer: The model of the filter, loaded already; else what `settings.denoise` names is loaded.
+        verdicts: What a person decided of single negatives (see audit.py).
         device: Of the models: auto, cpu, cuda or mps.
 
     Returns:
@@ -89,6 +92,7 @@ def mine(
         collection,
         settings,
         None if scorer is None else Denoiser(scorer, collection.texts, settings.denoise_margin),
+        verdicts or Verdicts(),
     )
     groups: list[Group] = []
     counts = {"queries": 0, WITHOUT_POSITIVE: 0, WITHOUT_NEGATIVE: 0}
@@ -129,6 +133,9 @@ def mine(
         "collection_sha256": collection.fingerprint,
         "settings": asdict(settings),
         "analyzer": searcher.analyzer.to_dict(),
+        "verdicts": {"rejected": len(verdicts.rejected), "accepted": len(verdicts.accepted)}
+        if verdicts
+        else None,
         "denoise": None if scorer is None else scorer.name,
         "counts": {**counts, "groups": len(groups), "triples": sum(len(group.negatives) for group in groups)},
         "left out": dict(miner.dropped.counts),

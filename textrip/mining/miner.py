@@ -11,9 +11,19 @@ from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.data.split import normalised
-from textrip.mining.filters import DENOISED, JUDGED, NEAR_DUPLICATE, SAME_TEXT, Denoiser, Dropped, Texts
+from textrip.mining.filters import (
+    DENOISED,
+    JUDGED,
+    NEAR_DUPLICATE,
+    REJECTED,
+    SAME_TEXT,
+    Denoiser,
+    Dropped,
+    Texts,
+)
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Group, Negative, Source
+from textrip.mining.verdicts import Verdicts
 
 # So many documents are drawn for a random negative before there is none.
 _DRAWS = 20
@@ -38,11 +48,20 @@ class Slot:
 
 @dataclass
 class Miner:
-    """Makes the groups of one batch of queries after another."""
+    """Makes the groups of one batch of queries after another.
+
+    Attributes:
+        collection: What is mined.
+        settings: How.
+        denoiser: The filter by a model, if there is one.
+        verdicts: What a person decided.
+        dropped: Counts what was left out.
+    """
 
     collection: Collection
     settings: MineSettings
     denoiser: Denoiser | None
+    verdicts: Verdicts = field(default_factory=Verdicts)
     dropped: Dropped = field(default_factory=Dropped)
 
     def __post_init__(self) -> None:
@@ -140,9 +159,14 @@ class Miner:
         if self.denoiser is None:
             return [True] * len(pulled)
         rows = self.collection.doc_row
-        return self.denoiser.keeps(
+        kept = self.denoiser.keeps(
             [(slots[place].query, rows[candidate.doc_id]) for place, candidate in pulled]
         )
+        accepted = self.verdicts.accepted
+        return [
+            good or (slots[place].query_id, candidate.doc_id) in accepted
+            for good, (place, candidate) in zip(kept, pulled, strict=True)
+        ]
 
     def _allowed(self, slot: Slot, candidates: Iterator[Negative]) -> Iterator[Negative]:
         """Candidates whose text is not yet there and resembles none of the relevant ones."""
@@ -152,6 +176,13 @@ class Miner:
             if self.texts.key(row) in slot.seen:
                 continue
             slot.seen.add(self.texts.key(row))
+            pair = slot.query_id, candidate.doc_id
+            if pair in self.verdicts.rejected:
+                self.dropped.add(slot.query_id, row, REJECTED)
+                continue
+            if pair in self.verdicts.accepted:
+                yield candidate
+                continue
             if threshold is not None and self.texts.alike(row, slot.relevant, threshold):
                 self.dropped.add(slot.query_id, row, NEAR_DUPLICATE)
                 continue

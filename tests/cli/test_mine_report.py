@@ -1,0 +1,40 @@
+"""`textrip mine --report` and `--verdicts`: the page, the lines, and the way back."""
+
+import json
+from pathlib import Path
+
+from tests.running import Run
+from textrip.mining.filters import REJECTED
+from textrip.mining.triples import Triples
+
+
+def test_the_command_writes_page_and_lines_and_mines_again(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    out, page = tmp_path / "t.parquet", tmp_path / "audit.html"
+    result = textrip(
+        "mine", beir_folder, "-o", out, "--report", page, "--report-queries", 5, "--report-model",
+        tiny_encoder_folder, "--json",
+    )  # fmt: skip
+    assert result.code == 0
+    assert "5 of 24 queries" in page.read_text()
+    lines = [json.loads(line) for line in page.with_suffix(".jsonl").read_text().splitlines()]
+    assert len(lines) == 5
+    rejected = [
+        {"query_id": line["query_id"], "doc_id": negative["doc_id"], "verdict": "reject"}
+        for line in lines
+        for negative in line["negatives"]
+    ]
+    (tmp_path / "v.jsonl").write_text("\n".join(map(json.dumps, rejected)))
+    again = textrip("mine", beir_folder, "-o", out, "--verdicts", tmp_path / "v.jsonl", "--force", "--json")
+    assert again.json_lines()[0][f"left out: {REJECTED}"] == len(rejected)
+    pairs = {
+        (group.query_id, negative.doc_id)
+        for group in Triples.read(out).groups
+        for negative in group.negatives
+    }
+    assert not pairs & {(row["query_id"], row["doc_id"]) for row in rejected}
+    refused = textrip("mine", beir_folder, "-o", tmp_path / "u.parquet", "--report", page)
+    assert refused.code == 2
+    assert not (tmp_path / "u.parquet").exists()
+    assert textrip("mine", beir_folder, "-o", tmp_path / "u.parquet", "--verdicts", page).code == 2

@@ -1,0 +1,229 @@
+"""The audit: each flag is provoked, the suspects come first, the page is safe, and verdicts are honoured."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.mining.test_filters import Given
+from tests.mining.test_mine import FILLER, collection_of
+from textrip.data.collection import Collection
+from textrip.errors import InputError, MismatchError
+from textrip.mining.audit import FLAGS, audit, histogram, write_jsonl
+from textrip.mining.audit_page import write_page
+from textrip.mining.filters import REJECTED
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
+from textrip.mining.triples import Group, Negative, Source, Triples
+from textrip.mining.verdicts import Verdicts
+
+LONG = " ".join(f"word{number}" for number in range(40))
+DOCUMENTS = {
+    "p": "rose one", "p2": LONG, "copy": "Rose ONE", "near": LONG.replace("word0 ", "other "),
+    "n": "rose two",
+    "evil": "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",
+} | FILLER  # fmt: skip
+
+
+@pytest.fixture
+def collection() -> Collection:
+    return collection_of(DOCUMENTS, {"q": "rose & <b>more</b>", "r": "tulip"}, train={
+        "q": {"p": 1, "p2": 1}, "r": {"f3": 1},
+    })  # fmt: skip
+
+
+def triples_of(*negatives: str, source: Source = "bm25", score: float = 1.5) -> Triples:
+    return Triples(
+        [
+            Group("r", "f3", (Negative("f4", 1, 2.0, "bm25"),)),
+            Group("q", "p", tuple(Negative(doc_id, 1, score, source) for doc_id in negatives)),
+        ]
+    )
+
+
+@pytest.mark.parametrize(("negative", "score", "source", "flags"), [
+    ("p2", 1.5, "bm25", ("judged", "same", "near")),
+    ("copy", 1.5, "bm25", ("same", "near")),
+    ("near", 1.5, "bm25", ("near",)),
+    ("n", 1.5, "bm25", ()),
+    ("n", 0.0, "bm25", ("zero",)),
+    ("n", 0.0, "random", ()),
+])  # fmt: skip
+def test_each_flag(
+    collection: Collection, negative: str, score: float, source: Source, flags: tuple[str, ...]
+) -> None:
+    audited = audit(triples_of(negative, source=source, score=score), collection)
+    found = {one.query_id: one for one in audited.queries}
+    assert found["q"].negatives[0].flags == flags
+    assert found["r"].negatives[0].flags == ()
+    assert [one.query_id for one in audited.queries] == ["q", "r"]
+    assert set(audited.shares) == set(FLAGS)
+    assert audited.shares["near"] == (0.5 if "near" in flags else 0.0)
+
+
+def test_the_models_score_is_relative_to_the_lowest_positive(collection: Collection) -> None:
+    query = collection.query_texts["q"]
+    scorer = Given({(query, "rose one"): 0.8, (query, LONG): 0.4, (query, "rose two"): 0.5})
+    audited = audit(triples_of("n", "f7"), collection, scorer=scorer)
+    (one,) = [one for one in audited.queries if one.query_id == "q"]
+    assert audited.queries[0] is one
+    above, far = one.negatives
+    assert above.relative == pytest.approx(0.1)
+    assert above.flags == ("above",)
+    assert far.flags == ()
+    assert [positive.model for positive in one.positives] == [pytest.approx(0.8)]
+    assert audited.model == "given"
+
+
+def test_queries_are_taken_evenly_and_foreign_triples_refused(collection: Collection) -> None:
+    assert [one.query_id for one in audit(triples_of("n"), collection, queries=1).queries] == ["r"]
+    assert audit(triples_of("n"), collection, queries=1).of == 2
+    with pytest.raises(MismatchError):
+        audit(triples_of("nothing"), collection)
+
+
+def test_outer_bars_hold_what_lies_beyond() -> None:
+    bins = list(histogram([-5, -0.5, 0.0, 0.4, 9], [-1, 0, 1]))
+    assert bins == [(-1, 0, 2), (0, 1, 3)]
+
+
+def test_the_page_holds_no_text_as_markup(collection: Collection, tmp_path: Path) -> None:
+    audited = audit(triples_of("evil", "n"), collection)
+    write_page(audited, tmp_path / "a.html", name="<i>c</i>")
+    page = (tmp_path / "a.html").read_text()
+    assert page.count("<script>") == 1
+    assert "<img" not in page
+    assert "&lt;script&gt;document.title" in page
+    assert "rose &amp; &lt;b&gt;more&lt;/b&gt;" in page
+    assert "&lt;i&gt;c&lt;/i&gt;" in page
+    assert "http" not in page.replace("http-equiv", "")  # nothing is fetched
+    write_jsonl(audited, tmp_path / "a.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [line["query_id"] for line in lines] == [one.query_id for one in audited.queries]
+    with pytest.raises(InputError, match="exists"):
+        write_page(audited, tmp_path / "a.html", name="c")
+
+
+@pytest.fixture
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium: install Debian's package chromium")
+    return found
+
+
+def dom(chromium: str, arguments: Sequence[str], page: Path) -> str:
+    """The page as a browser holds it once its scripts ran."""
+    done = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000",
+         *arguments, "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_in_a_browser_a_script_in_a_document_is_text(
+    collection: Collection, tmp_path: Path, chromium: str
+) -> None:
+    write_page(audit(triples_of("evil", "n"), collection), tmp_path / "a.html", name="c")
+    shown = dom(chromium, [], tmp_path / "a.html")
+    assert "<title>Mined negatives of c</title>" in shown
+    assert "0 verdicts" in shown  # the page's own script ran
+    assert "<script>document" not in shown
+    # Were a text to come through as markup, the page's policy would still not run it.
+    page = (tmp_path / "a.html").read_text()
+    broken = page.replace("<h1>", "<script>document.title = 'owned'</script><h1>")
+    (tmp_path / "broken.html").write_text(broken)
+    assert "<title>Mined negatives of c</title>" in dom(chromium, [], tmp_path / "broken.html")
+
+
+def test_in_a_browser_a_verdict_is_counted_and_saved(
+    collection: Collection, tmp_path: Path, chromium: str
+) -> None:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    driver_path = shutil.which("chromedriver")
+    if driver_path is None:
+        pytest.skip("no ChromeDriver: install Debian's package chromium-driver")
+    write_page(audit(triples_of("n", "near"), collection), tmp_path / "a.html", name="c")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path / "saved")})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+    try:
+        driver.get((tmp_path / "a.html").as_uri())
+        find = driver.find_element
+
+        def press(document: str, verdict: str) -> None:
+            button = find("css selector", f'[data-document="{document}"] [data-verdict="{verdict}"]')
+            driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+            button.click()
+
+        press("near", "reject")
+        press("n", "reject")
+        press("n", "accept")
+        press("f4", "accept")
+        press("f4", "accept")  # taken back
+        assert find("id", "count").text == "2 verdicts"
+        box = find("css selector", 'input[data-flag="near"]')
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", box)
+        box.click()
+        assert [one.is_displayed() for one in driver.find_elements("css selector", "section.query")] == [
+            True, False,
+        ]  # fmt: skip
+        find("id", "save").click()
+        for _ in range(200):
+            if (tmp_path / "saved" / "verdicts.jsonl").is_file():
+                break
+            time.sleep(0.1)
+    finally:
+        driver.quit()
+    verdicts = Verdicts.read(tmp_path / "saved" / "verdicts.jsonl")
+    assert verdicts.rejected == {("q", "near")}
+    assert verdicts.accepted == {("q", "n")}
+
+
+def test_verdicts_are_honoured() -> None:
+    documents = {
+        "p": LONG,
+        "near": LONG.replace("word0 ", "other "),
+        "n1": "word1 rose",
+        "n2": "word1 tulip two",
+    }
+    collection = collection_of(documents | FILLER, {"q": "word1"}, train={"q": {"p": 1}})
+    settings = MineSettings(negatives=5)
+    (group,) = mine(collection, settings=settings).groups
+    assert {negative.doc_id for negative in group.negatives} == {"n1", "n2"}
+    verdicts = Verdicts(frozenset({("q", "n1")}), frozenset({("q", "near"), ("q", "p")}))
+    triples = mine(collection, settings=settings, verdicts=verdicts)
+    assert {negative.doc_id for negative in triples.groups[0].negatives} == {"near", "n2"}  # judgments count
+    assert triples.provenance["left out"][REJECTED] == 1
+    scorer = Given({("word1", LONG): 0.1, ("word1", "word1 tulip two"): 0.9, ("word1", "word1 rose"): 0.9})
+    verdicts = Verdicts(accepted=frozenset({("q", "n2")}))
+    triples = mine(collection, settings=settings, verdicts=verdicts, scorer=scorer)
+    assert {negative.doc_id for negative in triples.groups[0].negatives} == {"n2"}
+
+
+@pytest.mark.parametrize("line", [
+    "no json", '{"query_id": "q", "doc_id": "d"}', '{"query_id": "q", "doc_id": "d", "verdict": "maybe"}',
+    '{"query_id": 1, "doc_id": "d", "verdict": "reject"}', "[]", "1",
+])  # fmt: skip
+def test_a_line_that_is_no_verdict_is_named(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    path.write_text('{"query_id": "q", "doc_id": "d", "verdict": "accept"}\n\n' + line + "\n")
+    with pytest.raises(InputError, match=r"v.jsonl:3: found .* was expected"):
+        Verdicts.read(path)
+    with pytest.raises(InputError, match="no such file"):
+        Verdicts.read(tmp_path / "none.jsonl")
+
+
+def test_the_last_verdict_counts(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    rows = [{"query_id": "q", "doc_id": "d", "verdict": verdict} for verdict in ("accept", "reject")]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert Verdicts.read(path) == Verdicts(frozenset({("q", "d")}), frozenset())

@@ -1,0 +1,237 @@
+"""The audit: what mined negatives look like beside their positives, the suspects first.
+
+Judged by the triples, the collection's judgments, the texts and, where there is one, a model's scores.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from textrip.data.collection import Collection
+from textrip.data.near_duplicates import THRESHOLD
+from textrip.data.split import normalised
+from textrip.files import replacing
+from textrip.mining.filters import Texts
+from textrip.mining.scoring import Scorer
+from textrip.mining.triples import Group, Negative, Triples
+
+# What a flag means, the gravest first.
+FLAGS = {
+    "judged": "judged relevant for the query",
+    "same": "the text of a relevant document, or of the query",
+    "near": "nearly the text of a relevant document",
+    "above": "the model finds it as relevant as the least relevant of the positives",
+    "zero": "shares no word with the query (and was no random draw)",
+}
+_TEXT = 700
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A document of an audited query.
+
+    Attributes:
+        doc_id: Its id.
+        title: Of the document.
+        text: Its first 700 characters.
+        rank: In the ranking it was mined from; 0 where there was none.
+        score: In that ranking.
+        source: bm25, dense, random or judged; positive.
+        model: The model's score; None without a model.
+        relative: The model's score less that of the lowest positive.
+        flags: Of FLAGS, the gravest first.
+    """
+
+    doc_id: str
+    title: str
+    text: str
+    rank: int
+    score: float
+    source: str
+    model: float | None
+    relative: float | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One query with its positives and its distinct negatives."""
+
+    query_id: str
+    query: str
+    positives: tuple[Shown, ...]
+    negatives: tuple[Shown, ...]
+
+    @property
+    def suspicion(self) -> tuple[float, ...]:
+        """More is worse: how many negatives have each flag, and how far the worst stands above."""
+        counts = Counter(flag for negative in self.negatives for flag in negative.flags)
+        highest = max(
+            (negative.relative for negative in self.negatives if negative.relative is not None), default=-9.0
+        )
+        return (*(float(counts[flag]) for flag in FLAGS), highest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A line of the JSONL."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audited queries, the most suspicious first, and how many negatives were looked at."""
+
+    queries: list[Audited]
+    of: int
+    model: str | None
+
+    @property
+    def negatives(self) -> list[Shown]:
+        """Of all queries."""
+        return [negative for query in self.queries for negative in query.negatives]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """By flag, the share of the negatives that have it."""
+        counts = Counter(flag for negative in self.negatives for flag in negative.flags)
+        return {flag: counts[flag] / max(1, len(self.negatives)) for flag in FLAGS}
+
+
+def audit(
+    triples: Triples, collection: Collection, *, scorer: Scorer | None = None, queries: int | None = None
+) -> Audit:
+    """Look at triples.
+
+    Args:
+        triples: Mined from the collection.
+        collection: Its texts and judgments.
+        scorer: A model that says how relevant a document is.
+        queries: At most so many, evenly taken; all where None.
+
+    Raises:
+        MismatchError: the triples name what the collection does not have.
+    """
+    triples.require(collection)
+    by_query: dict[str, list[Group]] = {}
+    for group in triples.groups:
+        by_query.setdefault(group.query_id, []).append(group)
+    ids = list(by_query)
+    if queries is not None and queries < len(ids):
+        ids = [ids[place * len(ids) // queries] for place in range(queries)]
+    look = _Look(collection, scorer)
+    look.score([by_query[query_id] for query_id in ids])
+    found = [look.at(by_query[query_id]) for query_id in ids]
+    return Audit(
+        sorted(found, key=lambda one: (tuple(-part for part in one.suspicion), one.query_id)),
+        len(by_query),
+        None if scorer is None else scorer.name,
+    )
+
+
+class _Look:
+    def __init__(self, collection: Collection, scorer: Scorer | None) -> None:
+        self.collection, self.scorer = collection, scorer
+        self.texts = Texts(collection.texts)
+        self.scores: dict[tuple[str, str], float] = {}
+
+    def score(self, queries: Sequence[list[Group]]) -> None:
+        """Ask the model for all pairs at once."""
+        if self.scorer is None:
+            return
+        pairs = [
+            (groups[0].query_id, doc_id)
+            for groups in queries
+            for doc_id in [*self._positives(groups), *_negatives(groups)]
+        ]
+        asked = [
+            (self.collection.query_texts[query_id], self.collection.doc_row[doc_id])
+            for query_id, doc_id in pairs
+        ]
+        found = self.scorer.scores(asked, self.collection.texts)
+        self.scores = dict(zip(pairs, found.astype(float).tolist(), strict=True))
+
+    def _positives(self, groups: Sequence[Group]) -> list[str]:
+        """What is judged relevant in any split, and the groups' own positives."""
+        relevant = {
+            doc_id
+            for qrels in self.collection.qrels.values()
+            for doc_id, grade in qrels.get(groups[0].query_id, {}).items()
+            if grade > 0 and doc_id in self.collection.doc_row
+        }
+        return sorted(relevant | {group.positive_id for group in groups})
+
+    def at(self, groups: Sequence[Group]) -> Audited:
+        """All groups of one query."""
+        rows = self.collection.doc_row
+        query_id = groups[0].query_id
+        query = self.collection.query_texts[query_id]
+        positives, negatives = self._positives(groups), _negatives(groups)
+        scores = {
+            doc_id: self.scores[query_id, doc_id]
+            for doc_id in (*positives, *negatives)
+            if (query_id, doc_id) in self.scores
+        }
+        least = min((scores[doc_id] for doc_id in positives), default=None) if scores else None
+        keys = {self.texts.key(rows[doc_id]) for doc_id in positives} | {hash(normalised(query))}
+        trained = {group.positive_id for group in groups}
+        shown = [
+            self._shown(doc_id, Negative(doc_id, 0, 0.0, "judged"), scores, least, ())
+            for doc_id in positives
+            if doc_id in trained
+        ]
+        against = []
+        for doc_id, negative in negatives.items():
+            row = rows[doc_id]
+            model = scores.get(doc_id)
+            flags = {
+                "judged": doc_id in positives,
+                "same": self.texts.key(row) in keys,
+                "near": self.texts.alike(row, [rows[positive] for positive in positives], THRESHOLD),
+                "above": model is not None and least is not None and model >= least,
+                "zero": negative.source == "bm25" and negative.score <= 0,
+            }
+            raised = tuple(flag for flag in FLAGS if flags[flag])
+            against.append(self._shown(doc_id, negative, scores, least, raised))
+        return Audited(query_id, query, tuple(_as_positive(one) for one in shown), tuple(against))
+
+    def _shown(
+        self,
+        doc_id: str,
+        negative: Negative,
+        scores: dict[str, float],
+        least: float | None,
+        flags: tuple[str, ...],
+    ) -> Shown:
+        row = self.collection.corpus[self.collection.doc_row[doc_id]]
+        model = scores.get(doc_id)
+        text = row["text"] if len(row["text"]) <= _TEXT else row["text"][:_TEXT] + " ..."
+        relative = None if model is None or least is None else model - least
+        return Shown(
+            doc_id, row["title"], text, negative.rank, negative.score, negative.source, model, relative, flags
+        )
+
+
+def _negatives(groups: Sequence[Group]) -> dict[str, Negative]:
+    return {negative.doc_id: negative for group in groups for negative in group.negatives}
+
+
+def _as_positive(one: Shown) -> Shown:
+    return Shown(**{**asdict(one), "source": "positive", "flags": ()})
+
+
+def write_jsonl(audited: Audit, path: Path, *, force: bool = False) -> None:
+    """One line a query, the most suspicious first."""
+    with replacing(path, force=force) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        for one in audited.queries:
+            stream.write(json.dumps(one.to_dict(), ensure_ascii=False) + "\n")
+
+
+def histogram(values: Iterable[float], edges: Sequence[float]) -> Iterator[tuple[float, float, int]]:
+    """(begin, end, count) of each bin; what lies outside counts in the first or the last."""
+    held = list(values)
+    for place, (begin, end) in enumerate(pairwise(edges)):
+        first, last = place == 0, place == len(edges) - 2
+        yield begin, end, sum((first or value >= begin) and (last or value < end) for value in held)
