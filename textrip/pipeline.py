@@ -74,8 +74,11 @@ def prepare(collection: Collection) -> Collection:
     other trains on.
     """
     collection, made = with_queries(collection)
-    for rule, count in made.items():
-        say(f"no judgments given: {count:,} training pairs made by the rule {rule!r}")
+    if made:
+        say(
+            "no judgments given: training pairs made by rule: "
+            + ", ".join(f"{rule} {count:,}" for rule, count in made.items())
+        )
     before = set(collection.qrels)
     collection = with_splits(collection)
     cut = [f"{name} {len(qrels):,}" for name, qrels in collection.qrels.items() if name not in before]

@@ -28,5 +28,51 @@ def test_a_judged_collection_stays_as_it_is(tiny_collection: Collection) -> None
 
 
 def test_a_corpus_without_structure_is_refused() -> None:
-    with pytest.raises(InputError, match="no document has a title of 3 words or a first sentence"):
+    with pytest.raises(InputError, match="no document has a title of 3 words, a heading or a first sentence"):
         with_queries(Collection.of("c", [Document("a", "", "short")]))
+
+
+def test_headings_ask_for_their_document_and_leave_it() -> None:
+    text = f"""Before.
+
+## How to prune roses
+
+{BODY}
+
+## Too short
+
+### What a comment looks like ###
+
+{BODY}
+
+```sh
+# this is no heading at all
+{BODY}
+```"""
+    made, counts = with_queries(Collection.of("c", [Document("a", "Roses", text)]))
+    assert counts == {"heading to its document": 2}
+    assert made.query_texts == {"a": "How to prune roses", "a#1": "What a comment looks like"}
+    assert made.qrels == {"train": {"a": {"a": 1}, "a#1": {"a": 1}}}
+    (left,) = made.texts
+    assert "How to prune" not in left
+    assert "What a comment" not in left
+    assert "## Too short" in left
+    assert "# this is no heading" in left
+
+
+def test_a_title_and_headings_both_ask() -> None:
+    text = f"# One more heading\n{BODY}"
+    made, counts = with_queries(Collection.of("c", [Document("a", "How roses grow", text)]))
+    assert counts == {"title to body": 1, "heading to its document": 1}
+    assert list(made.texts) == [BODY]
+
+
+def test_a_question_that_stands_in_its_own_answer_is_left_out_and_counted() -> None:
+    documents = [
+        Document("a", "How roses  grow", f"How Roses grow. {BODY}"),
+        Document("b", "How tulips grow", BODY),
+    ]
+    made, counts = with_queries(Collection.of("c", documents))
+    assert counts == {"title to body": 1, "left out: the question stands in its own answer": 1}
+    assert made.query_texts == {"b": "How tulips grow"}
+    assert list(made.texts) == [f"How roses  grow How Roses grow. {BODY}", BODY]
