@@ -69,10 +69,11 @@ def test_a_title_and_headings_both_ask() -> None:
 
 def test_a_question_that_stands_in_its_own_answer_is_left_out_and_counted() -> None:
     documents = [
-        Document("a", "How roses  grow", f"How Roses grow. {BODY}"),
+        Document("a", "How roses grow in a  garden", f"Say: how Roses grow in a garden. {BODY}"),
+        Document("c", "Roses in gardens", f"We grow roses in gardens. {BODY}"),
         Document("b", "How tulips grow", BODY),
     ]
     made, counts = with_queries(Collection.of("c", documents))
-    assert counts == {"title to body": 1, "left out: the question stands in its own answer": 1}
-    assert made.query_texts == {"b": "How tulips grow"}
-    assert list(made.texts) == [f"How roses  grow How Roses grow. {BODY}", BODY]
+    assert counts == {"title to body": 2, "left out: the question stands in its own answer": 1}
+    assert made.query_texts == {"c": "Roses in gardens", "b": "How tulips grow"}
+    assert made.texts[0].startswith("How roses grow in a  garden Say")

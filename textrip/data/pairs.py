@@ -20,6 +20,8 @@ _HEADING = re.compile(r"#{1,6}\s+(?P<text>.*?)\s*#*\s*")
 _FENCE = ("```", "~~~")
 _MIN_QUERY_WORDS = 3
 _MIN_BODY_WORDS = 12
+# A name of three words may well be said again; a sentence that is was copied.
+_COPIED_WORDS = 6
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
     """A collection whose queries are titles, headings or first sentences, and how many pairs each rule gave.
 
     What becomes a query is taken out of the document, or the pair would be a game of spotting the same
-    words; a query that still stands in its document, word for word, is left out and counted. The judgments
+    words; one of six words and more that still stands in its document is left out and counted. The judgments
     are all `train`; `with_splits` cuts them. A collection that has judgments comes back as it is, with no
     counts.
 
@@ -52,7 +54,7 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
         for line, row in enumerate(collection.corpus, start=1):
             made = _made(row["title"], row["text"])
             inside = normalised(made.text)
-            kept = [(rule, query) for rule, query in made.queries if normalised(query) not in inside]
+            kept = [(rule, query) for rule, query in made.queries if not _copied(query, inside)]
             if len(kept) < len(made.queries):
                 counts[LEFT_OUT] += len(made.queries) - len(kept)
             if not kept:
@@ -115,6 +117,10 @@ def _outside_fences(lines: list[str]) -> Iterator[tuple[int, str]]:
             fenced = not fenced
         elif not fenced:
             yield place, line
+
+
+def _copied(query: str, inside: str) -> bool:
+    return len(query.split()) >= _COPIED_WORDS and normalised(query) in inside
 
 
 def _long(query: str, body: str) -> bool:
