@@ -29,6 +29,8 @@ class Request:
     stemmer: str
     device: str
     checkpoint_minutes: float
+    rounds: int = 1
+    dense_share: float = 0.5
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; paths are made absolute, as a run may be resumed from elsewhere."""

@@ -68,6 +68,13 @@ def train(
     ] = False,
     dev_documents: DevDocuments = 2500,
     by_label: ByLabel = False,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="From 2 on: mine again with what was tuned, train again.")
+    ] = 1,
+    dense_share: Annotated[
+        float,
+        typer.Option("--dense-share", help="Of a later round's negatives, from the tuned encoder's ranking."),
+    ] = 0.5,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     seed: Seed = 0,
@@ -80,7 +87,7 @@ def train(
 
     The result is an ordinary sentence-transformers folder with a model card and a manifest.
 
-    Example: textrip train my-corpus/ -o model --epochs 3 --strategy batch-hard
+    Example: textrip train my-corpus/ -o model --epochs 3 --rounds 2
 
     Labelled texts: textrip train tickets.csv -o model --by-label --label-column queue
     """
@@ -109,7 +116,7 @@ def train(
         request = Request(
             source=source, data=data, output=str(output), columns=columns, mining=mining, settings=settings,
             model=model, dev_documents=dev_documents, by_label=by_label, stemmer=stemmer, device=device,
-            checkpoint_minutes=checkpoint_minutes,
+            checkpoint_minutes=checkpoint_minutes, rounds=rounds, dense_share=dense_share,
         )  # fmt: skip
     run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
     if not dry_run:
@@ -127,7 +134,8 @@ def train(
         collection, request.output, triples=triples,
         model=Encoder.load(request.model, device=request.device, trust_remote_code=trust_remote_code),
         settings=request.settings, mining=request.mining, analyzer=Analyzer.for_language(request.stemmer),
-        dev_documents=request.dev_documents, by_label=request.by_label, run=run,
+        dev_documents=request.dev_documents, by_label=request.by_label, rounds=request.rounds,
+        dense_share=request.dense_share, run=run,
         resume=resume is not None, request=request.to_dict(),
         checkpoint_minutes=request.checkpoint_minutes, tensorboard=tensorboard, force=force,
     )  # fmt: skip

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from textrip.mining.mine import mine
     from textrip.mining.settings import MineSettings
     from textrip.mining.triples import Triples
-    from textrip.pipeline import cluster, fit, train, tune
+    from textrip.pipeline import check, cluster, fit, train, tune
     from textrip.records import Document, Hit, Query
     from textrip.retrieval.index import Index
     from textrip.training.settings import TrainSettings
@@ -44,6 +44,7 @@ __all__ = [
     "TrainSettings",
     "Triples",
     "by_label",
+    "check",
     "cluster",
     "evaluate",
     "fit",
@@ -67,6 +68,7 @@ _HOMES = {
     "TrainSettings": "textrip.training.settings",
     "Triples": "textrip.mining.triples",
     "by_label": "textrip.data.labels",
+    "check": "textrip.pipeline",
     "cluster": "textrip.pipeline",
     "evaluate": "textrip.eval.evaluate",
     "fit": "textrip.pipeline",

@@ -35,6 +35,7 @@ from textrip.mining.triples import Triples
 from textrip.mining.trust import trust
 from textrip.progress import say
 from textrip.retrieval.index import Index
+from textrip.rounds import DENSE_SHARE, train_in_rounds
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.train import CHECKPOINT_MINUTES
@@ -146,6 +147,8 @@ def train(
     analyzer: Analyzer | None = None,
     dev_documents: int = DEV_DOCUMENTS,
     by_label: bool = False,
+    rounds: int = 1,
+    dense_share: float = DENSE_SHARE,
     device: str = "auto",
     run: RunFolder | None = None,
     resume: bool = False,
@@ -170,6 +173,8 @@ def train(
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
         by_label: Train on the labels of the texts, in batches of some labels with some texts each; nothing
             is mined. Dev and test are texts that are to find those of their label (see data/labels.py).
+        rounds: With 2 and more, mine again with what was tuned, and train again (see rounds.py).
+        dense_share: Of a later round's negatives, so many come from the tuned encoder's own ranking.
         device: auto, cpu, cuda or mps.
         run: The folder of the unfinished run; OUTPUT.unfinished where None.
         resume: Go on with a run that was stopped, with the same arguments.
@@ -212,10 +217,19 @@ def train(
     if searched < len(collection.corpus):
         which = "evenly drawn" if by_label else "judged ones and BM25's best"
         say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: {which}")
-    return train_encoder(
-        collection, triples, encoder, output, settings=settings, evaluate_dev=evaluate_dev, run=run,
-        resume=resume, request=request, checkpoint_minutes=checkpoint_minutes, tensorboard=tensorboard,
-        force=force,
+    options: dict[str, Any] = {
+        "settings": settings, "evaluate_dev": evaluate_dev, "run": run, "resume": resume, "request": request,
+        "checkpoint_minutes": checkpoint_minutes, "tensorboard": tensorboard, "force": force,
+    }  # fmt: skip
+    if rounds == 1:
+        return train_encoder(collection, triples, encoder, output, **options)
+    if triples is None:
+        raise InputError("rounds mine with what was tuned, and by_label mines nothing: leave one of them out")
+    if searcher is None:
+        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+    return train_in_rounds(
+        collection, triples, encoder, output, rounds=rounds, dense_share=dense_share, searcher=searcher,
+        mining=mining or MineSettings(seed=settings.seed), **options,
     )  # fmt: skip
 
 

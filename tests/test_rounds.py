@@ -1,0 +1,103 @@
+"""Rounds: later ones mine with what was tuned, and the round that is best on dev is kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import Run
+from textrip import progress
+from textrip import rounds as rounds_module
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
+from textrip.pipeline import train
+from textrip.training.settings import TrainSettings
+
+LEARN = TrainSettings(epochs=6, batch_queries=8, learning_rate=5e-3, seed=0)
+
+
+def test_a_later_round_mines_with_the_tuned_encoder_and_the_best_is_kept(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mined: list[Any] = []
+
+    def watched(*args: Any, **options: Any) -> Any:
+        triples = mine(*args, **options)
+        mined.append((options, triples))
+        return triples
+
+    monkeypatch.setattr(rounds_module, "mine", watched)
+    out = tmp_path / "model"
+    manifest = train(
+        tiny_collection, out, model=tiny_encoder_folder, settings=LEARN, device="cpu", rounds=3,
+        mining=MineSettings(negatives=4, denoise="none"), dense_share=0.25,
+    )  # fmt: skip
+    assert [entry["round"] for entry in manifest["rounds"]] == [1, 2, 3]
+    scores = [entry["nDCG@10"] for entry in manifest["rounds"]]
+    assert len(mined) == 2
+    for options, triples in mined:
+        assert options["settings"].dense == 1
+        assert options["dense"].encoder.fingerprint != Encoder.load(tiny_encoder_folder).fingerprint
+        sources = {negative.source for group in triples.groups for negative in group.negatives}
+        assert sources == {"bm25", "dense"}
+    assert max(entry["nDCG@10"] for entry in manifest["dev"]) == max(scores)
+    assert json.loads((out / "manifest.json").read_text())["rounds"] == manifest["rounds"]
+    assert Encoder.load(out).fingerprint == manifest["fingerprint"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "kept"), [((0.5, 0.7, 0.6), 2), ((0.5, 0.4, 0.3), 1), ((0.5, 0.5, 0.9), 3)]
+)
+def test_only_a_better_round_takes_the_place(
+    figures: tuple[float, ...], kept: int, tiny_collection: Collection, tiny_encoder_folder: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    said: list[str] = []
+    left = list(figures)
+
+    def trained(collection: Any, triples: Any, encoder: Encoder, output: Path, **options: Any) -> Any:
+        encoder.save(output)
+        score = left.pop(0)
+        (Path(output) / "manifest.json").write_text("{}")
+        return {"dev": [{"nDCG@10": 0.1}, {"nDCG@10": score}], "score": score}
+
+    monkeypatch.setattr(rounds_module, "train", trained)
+    with progress.reporting(bars=False, say=said.append):
+        manifest = train(
+            tiny_collection, tmp_path / "m", model=tiny_encoder_folder, settings=LEARN, rounds=3, device="cpu"
+        )
+    assert manifest["score"] == figures[kept - 1]
+    assert sum("the best so far" in line for line in said) == {1: 0, 2: 1, 3: 1}[kept]
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_rounds_that_make_no_sense(
+    tiny_collection: Collection, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="dense_share 0; at least 2 and a share above 0"):
+        train(
+            tiny_collection, tmp_path / "m", model=tiny_encoder, settings=LEARN, rounds=2, dense_share=0,
+            device="cpu",
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_takes_rounds(
+    textrip: Run, tiny_collection: Collection, write_beir: Any, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    data = write_beir(tiny_collection, tmp_path / "tiny")
+    (manifest,) = textrip(
+        "train", data, "-o", tmp_path / "m", "--model", tiny_encoder_folder, "--rounds", 2, "--json"
+    ).json_lines()
+    assert [entry["round"] for entry in manifest["rounds"]] == [1, 2]
+    refused = textrip(
+        "train", data, "-o", tmp_path / "n", "--model", tiny_encoder_folder, "--rounds", 2, "--dense-share", 3
+    )
+    assert refused.code == 2
+    assert "dense_share 3" in refused.err
+    assert not (tmp_path / "n").exists()
