@@ -245,3 +245,33 @@ def test_the_soft_margin_is_never_0() -> None:
     soft = formula("soft-margin", strategy="batch-hard", margin=0.2, **OPTIONS)(batch)
     assert soft.item() == pytest.approx(math.log1p(math.exp(-2.0)))
     assert hinge(torch.tensor(0.0), torch.tensor(2.0), 0.2).item() == 0
+
+
+def test_smooth_without_a_margin_is_the_librarys_multiple_negatives_ranking() -> None:
+    """With cosine distance it is T times that loss at scale 1 / T, and so are its gradients."""
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    torch.manual_seed(0)
+    queries, positives, mined = (torch.randn(6, 8, requires_grad=True) for _ in range(3))
+    theirs = MultipleNegativesRankingLoss(torch.nn.Identity(), scale=20.0)
+    theirs = theirs.compute_loss_from_embeddings([queries, positives, mined], torch.empty(0))
+    theirs_gradients = torch.autograd.grad(theirs, [queries, positives, mined])
+
+    documents = torch.cat([positives, mined])
+    relations = torch.full((6, 12), B, dtype=torch.int8)
+    relations[torch.arange(6), torch.arange(6)] = P
+    relations[torch.arange(6), torch.arange(6, 12)] = M
+    batch = batch_of(distance_matrix(queries, documents, "cosine"), relations.tolist())
+    ours = formula(
+        "smooth",
+        strategy="batch-hard",
+        margin=0.0,
+        temperature=0.05,
+        second_margin=0.1,
+        hardest_positive=False,
+    )(batch)
+    assert ours.item() == pytest.approx(0.05 * theirs.item(), rel=1e-5)
+    for mine, other in zip(
+        torch.autograd.grad(ours, [queries, positives, mined]), theirs_gradients, strict=True
+    ):
+        torch.testing.assert_close(mine, 0.05 * other, rtol=1e-4, atol=1e-7)

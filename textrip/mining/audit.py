@@ -27,6 +27,13 @@ FLAGS = {
     "above": "the model finds it as relevant as the least relevant of the positives",
     "zero": "shares no word with the query (and was no random draw)",
 }
+NAMES = {
+    "judged": "judged relevant",
+    "same": "same text",
+    "near": "near-duplicate",
+    "above": "above a positive",
+    "zero": "zero score",
+}
 _TEXT = 700
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from textrip.files import replacing
-from textrip.mining.audit import FLAGS, Audit, Audited, Shown, histogram
+from textrip.mining.audit import FLAGS, NAMES, Audit, Audited, Shown, histogram
 
 _SCRIPT = """
 "use strict";
@@ -131,7 +131,7 @@ def _share_rows(audited: Audit) -> Iterator[str]:
     for flag, share in audited.shares.items():
         count = round(share * len(audited.negatives))
         yield (
-            f"<tr><td>{html.escape(FLAGS[flag])}</td><td class=number>{count:,}</td>"
+            f"<tr><td>{NAMES[flag]}: {html.escape(FLAGS[flag])}</td><td class=number>{count:,}</td>"
             f'<td class=number>{share:.1%}</td><td><input type="checkbox" data-flag="{flag}" '
             f'aria-label="show only {html.escape(FLAGS[flag])}"></td></tr>'
         )
@@ -186,7 +186,9 @@ def _document(query_id: str, one: Shown) -> str:
         facts.append(f"model {one.model:.3f}")
     if one.relative is not None and not positive:
         facts.append(f"relative {one.relative:+.3f}")
-    flags = "".join(f'<span class="flag">{html.escape(FLAGS[flag])}</span>' for flag in one.flags)
+    flags = "".join(
+        f'<span class="flag" title="{html.escape(FLAGS[flag])}">{NAMES[flag]}</span>' for flag in one.flags
+    )
     buttons = (
         ""
         if positive
