@@ -1,5 +1,6 @@
 """The compiled search gives documents and scores of a plain loop, bit by bit, on any number of threads."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textrip.lexical import bm25, kernel
+from textrip.lexical import bm25, cuda, kernel
 from textrip.lexical.bm25 import BM25L, BM25Okapi, BM25Plus
+from textrip.lexical.cuda import best_documents_on
 
 # Enough words that none is in more than half of the documents: those have an idf that is no longer above 0.
 WORDS = [f"w{number}" for number in range(40)]
@@ -128,3 +131,51 @@ def test_words_in_most_documents_take_the_plain_way() -> None:
     index = BM25Okapi([["a"], ["a"], ["a", "b"]])
     assert (index.impacts <= 0).any()
     require_equal(*both(index, [["a", "b"], ["b"]], 3))
+
+
+def near(device: str, index: BM25Okapi, queries: list[np.ndarray], k: int, order: np.ndarray) -> None:
+    """The product's scores are within 1e-4 of the kernel's; equal documents stand in the given order."""
+    postings = kernel.Postings(index.indptr, index.doc_indices, index.impacts, order)
+    exact, words = kernel.best_documents(postings, queries, k), list(index.vocabulary)
+    found = best_documents_on(device, postings, queries, k)
+    np.testing.assert_array_equal(found.counts, exact.counts)
+    for row, count in enumerate(exact.counts):
+        np.testing.assert_allclose(found.scores[row, :count], exact.scores[row, :count], atol=1e-4)
+        scores = index.get_scores([words[term] for term in queries[row]])
+        np.testing.assert_allclose(found.scores[row, :count], scores[found.places[row, :count]], atol=1e-4)
+        for first, second in itertools.pairwise(range(count)):
+            if found.scores[row, first] == found.scores[row, second]:
+                assert order[found.places[row, first]] < order[found.places[row, second]]
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("size", [1, 7, 256])
+def test_the_sparse_product_gives_the_same(device: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    monkeypatch.setattr(cuda, "_QUERIES_A_BATCH", size)
+    index = BM25Okapi(random_corpus(400, 6, longest=4))  # short documents: many ties
+    rng = np.random.default_rng(1)
+    queries = [rng.integers(0, 40, size=rng.integers(0, 6)) for _ in range(20)]
+    near(device, index, queries, 30, np.arange(400))
+    near(device, index, queries, 400, rng.permutation(400))
+
+
+def test_a_gpu_is_chosen_for_many_queries_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = BM25Okapi(random_corpus(80, 1))
+    asked: list[str] = []
+
+    def on(device: str, postings: kernel.Postings, queries: list[np.ndarray], k: int) -> kernel.Found:
+        asked.append(device)
+        return best_documents_on("cpu", postings, queries, k)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(cuda, "best_documents_on", on)
+    monkeypatch.setattr(bm25, "_CUDA_FROM", 3)
+    plain, few = both(index, [["w1"], ["w2"]], 5)
+    require_equal(plain, few)
+    assert asked == []
+    plain, many = both(index, [["w1"], ["w2", "w3"], ["unknown"]], 5)
+    assert asked == ["cuda"]
+    np.testing.assert_allclose(many[1], plain[1], atol=1e-4)
+    assert (many[0][2] == plain[0][2]).all()

@@ -38,7 +38,15 @@ _CHUNK = 1 << 22
 # From so many scores on (queries x documents), the compiled search is worth the import of its compiler; once
 # that is there it answers everything.
 _COMPILED_FROM = 20_000_000
+# From so many queries on, a GPU that torch has loaded already is worth the way there.
+_CUDA_FROM = 2048
 _COMPILED = "textrip.lexical.kernel"
+
+
+def _on_cuda(queries: int) -> bool:
+    """Whether there are many queries, and a GPU; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return queries >= _CUDA_FROM and torch is not None and torch.cuda.is_available()
 
 
 class _ImpactMatrix(ABC):
@@ -217,7 +225,12 @@ class _ImpactMatrix(ABC):
             np.asarray(self.impacts),
             order,
         )
-        places, scores, counts = best_documents(postings, known, k)
+        if _on_cuda(len(queries)):
+            from textrip.lexical.cuda import best_documents_on
+
+            places, scores, counts = best_documents_on("cuda", postings, known, k)
+        else:
+            places, scores, counts = best_documents(postings, known, k)
         lacking = np.flatnonzero(counts < k)
         if lacking.size:
             by_order = np.argsort(order)[: 2 * k]  # at most k of them are found already
