@@ -73,7 +73,7 @@ def demo(
         say("· searching and clustering")
         answers = {question: index.search(question, k=3) for question in QUESTIONS}
         clusters = cluster(index, k=12, seed=seed)
-        print_report(done, answers, clusters, index.lexical.analyzer, kept=out, as_json=json)
+        print_report(done, answers, clusters, index.analyzer, kept=out, as_json=json)
         index.close()
     say(f"done in {time.perf_counter() - started:.0f} s")
     return 3 if done.verdict == "REGRESSION" else 0

@@ -9,7 +9,7 @@ import typer
 
 from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS
-from textrip.cli.options import Device, Force, Json, MaxLength, Output, TrustRemoteCode
+from textrip.cli.options import Backend, Device, Force, Json, MaxLength, Output, TrustRemoteCode
 from textrip.data.columns import Columns
 
 
@@ -28,6 +28,7 @@ def encode(
     output: Output,
     columns: Columns,
     model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
+    backend: Backend = "torch",
     max_length_tokens: MaxLength = None,
     queries: Annotated[
         bool, typer.Option("--queries", help="Encode as queries (the model's prompt for them).")
@@ -44,7 +45,7 @@ def encode(
     from textrip.cli.output import emit, emit_json
     from textrip.data.collection import Texts
     from textrip.data.formats import read
-    from textrip.encoding.encoder import Encoder
+    from textrip.encoding.backend import load_backend
     from textrip.encoding.vectors import refuse_suffix, sidecar, write_vectors
     from textrip.errors import InputError
     from textrip.files import STDIN, refuse_existing, uncompressed_suffix
@@ -66,15 +67,16 @@ def encode(
         collection = read(source, columns=columns)
         texts, total = collection.texts, len(collection.corpus)
         ids = iter(collection.doc_ids)
-    encoder = Encoder.load(
-        model, device=device, max_length_tokens=max_length_tokens, trust_remote_code=trust_remote_code
-    )
-    windows = encoder.encode_stream(
-        texts, kind="query" if queries else "document", progress="encoding", total=total
-    )
-    rows = write_vectors(
-        output, ids, windows, fingerprint=encoder.fingerprint, encoder=encoder.name, force=force
-    )
+    with load_backend(
+        model, backend=backend, device=device, max_length_tokens=max_length_tokens,
+        trust_remote_code=trust_remote_code,
+    ) as (encoder, _):  # fmt: skip
+        windows = encoder.encode_stream(
+            texts, kind="query" if queries else "document", progress="encoding", total=total
+        )
+        rows = write_vectors(
+            output, ids, windows, fingerprint=encoder.fingerprint, encoder=encoder.name, force=force
+        )
     report = {
         "rows": rows,
         "dimension": encoder.dimension,

@@ -1,5 +1,6 @@
 """`textrip index`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -7,12 +8,13 @@ import typer
 from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS
 from textrip.cli.options import (
+    Backend,
     Device,
     DryRun,
     Force,
     Json,
     MaxLength,
-    Output,
+    Seed,
     Stemmer,
     TrustRemoteCode,
 )
@@ -25,56 +27,131 @@ def register(app: typer.Typer) -> None:
 
 
 def index(
-    data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
-    output: Output,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin); an index for --check, --rebuild."
+        ),
+    ],
     columns: Columns,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")] = None,
     model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
+    backend: Backend = "torch",
     max_length_tokens: MaxLength = None,
+    passages: Annotated[
+        int, typer.Option("--passages", help="Cut documents into passages of so many tokens; 0: whole.")
+    ] = 0,
+    overlap: Annotated[
+        int | None, typer.Option("--overlap", help="Tokens that neighbours share; a quarter if not given.")
+    ] = None,
+    nearest: Annotated[
+        str,
+        typer.Option("--nearest", help="auto, exact, hnsw, int8 or binary; auto: hnsw past 200,000 vectors."),
+    ] = "auto",
+    recall: Annotated[
+        bool, typer.Option("--recall", help="Measure recall@10 against an exact search, and keep it.")
+    ] = False,
+    tune_hybrid: Annotated[
+        bool, typer.Option("--tune-hybrid", help="Choose hybrid's fusion on the data's dev queries.")
+    ] = False,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     device: Device = "auto",
     json: Json = False,
     dry_run: DryRun = False,
     force: Force = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read every byte of an index and say what is wrong.")
+    ] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Work out anew what an index derives from its documents.")
+    ] = False,
+    seed: Seed = 0,
 ) -> None:
-    """Build an index folder that carries documents, vectors, BM25 and its encoder.
+    """Build an index folder that carries documents, vectors, words and its encoder.
+
+    A build that is stopped goes on with the same command; --force over an index encodes only new texts.
 
     Example: textrip index my-corpus/ --model out/model -o out/index
     """
     from textrip.cli.output import emit, emit_json
     from textrip.data.formats import read
-    from textrip.encoding.encoder import Encoder
+    from textrip.encoding.backend import load_backend
+    from textrip.errors import InputError
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
     from textrip.retrieval.index import Index
+    from textrip.retrieval.nearest import chosen
+    from textrip.retrieval.passages import Cutting
 
+    if check or rebuild:
+        _mend(Path(data), rebuild=rebuild, json=json)
+        return
+    if output is None:
+        raise InputError("--output (-o) is missing: where is the index to be written?")
     if not dry_run:
         refuse_existing(output, force=force)
+    chosen(nearest, 0)  # type: ignore[arg-type]
+    cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
     collection = read(data, columns=columns)
-    analyzer = Analyzer.for_language(stemmer)
+    if tune_hybrid:
+        collection.queries_of("dev")
     documents = len(collection.corpus)
-    encoder = Encoder.load(
-        model, device=device, max_length_tokens=max_length_tokens, trust_remote_code=trust_remote_code
-    )
-    report: dict[str, Any] = {
-        "documents": documents,
-        "encoder": encoder.name,
-        "fingerprint": encoder.fingerprint,
-    }
-    if dry_run:
-        sample = collection.texts[: min(64, documents)]
-        report |= {
-            "megabytes of vectors": round(documents * encoder.dimension * 4 / 1e6, 1),
-            "seconds about": round(_seconds(encoder, sample) * documents / len(sample)),
-            "writes": str(output),
+    with load_backend(
+        model, backend=backend, device=device, max_length_tokens=max_length_tokens,
+        trust_remote_code=trust_remote_code, texts=collection.texts[: min(16, documents)],
+    ) as (encoder, torch_encoder):  # fmt: skip
+        report: dict[str, Any] = {
+            "documents": documents,
+            "encoder": encoder.name,
+            "fingerprint": encoder.fingerprint,
         }
-    else:
-        Index.build(collection, encoder, output, analyzer=analyzer, force=force).store.close()
-        report["written"] = str(output)
+        if dry_run:
+            sample = collection.texts[: min(64, documents)]
+            report |= {
+                "megabytes of vectors": round(documents * encoder.dimension * 4 / 1e6, 1),
+                "seconds about": round(_seconds(encoder, sample) * documents / len(sample)),
+                "writes": str(output),
+            }
+        else:
+            with Index.build(
+                collection, encoder, output, model=torch_encoder, force=force, seed=seed, cutting=cutting,
+                nearest=nearest, analyzer=Analyzer.for_language(stemmer),  # type: ignore[arg-type]
+            ) as built:  # fmt: skip
+                report["written"] = str(output)
+                if recall:
+                    report["recall@10"] = round(built.recall(seed=seed), 4)
+                    built.note(recall={"recall@10": report["recall@10"], "sample": min(200, documents)})
+                if tune_hybrid:
+                    report["hybrid"] = _in_words(built.tune_fusion(collection))
     if json:
         emit_json(report)
     else:
         emit("\n".join(f"{name}: {value}" for name, value in report.items()))
+
+
+def _in_words(fusion: Any) -> str:
+    how = "by ranks" if fusion.weight is None else f"{fusion.weight:.2f} dense, {1 - fusion.weight:.2f} BM25"
+    return f"{how} (tuned on {fusion.tuned_on}, {fusion.queries:,} queries)"
+
+
+def _mend(folder: Path, *, rebuild: bool, json: bool) -> None:
+    """--rebuild and --check."""
+    from textrip.cli.output import emit, emit_json
+    from textrip.errors import InputError, StorageError
+    from textrip.retrieval.index import Index
+
+    with Index.open(folder) as opened:
+        if rebuild and not opened.rebuild():
+            raise StorageError(f"{folder}: another process is rebuilding this index")
+        found = opened.check()
+        if found:
+            raise InputError("; ".join(found))
+        report = {"documents": len(opened), "problems": 0}
+    if json:
+        emit_json(report)
+    else:
+        emit(f"{folder}: whole, {report['documents']:,} documents")
 
 
 def _seconds(encoder: Any, texts: list[str]) -> float:

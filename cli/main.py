@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from textrip import interrupt, processes
-from textrip.cli import check, cluster, demo, encode, evaluate, fit, index, mine, search, train, tune
+from textrip.cli import change, check, cluster, demo, encode, evaluate, fit, index, mine, search, train, tune
 from textrip.cli.output import say
 from textrip.errors import InputError, OfflineError, StorageError, TextripError
 
@@ -136,5 +136,5 @@ def program(
 
 
 # In the order in which they are used.
-for module in (demo, check, fit, mine, tune, train, evaluate, encode, index, search, cluster):
+for module in (demo, check, fit, mine, tune, train, evaluate, encode, index, change, search, cluster):
     module.register(app)

@@ -9,6 +9,10 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Seed = Annotated[int, typer.Option("--seed", help="For every draw: the same seed, the same result.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Backend = Annotated[
+    str,
+    typer.Option("--backend", help="What encodes: torch, onnx or onnx-int8 (ONNX Runtime, on the CPU)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for a program.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print plan, sizes and time; write nothing.")]
 MaxLength = Annotated[

@@ -79,7 +79,7 @@ def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
     for hit in hits:
         title = f"{hit.title}  [{hit.doc_id}]" if hit.title and hit.title != hit.doc_id else hit.doc_id
         emit(f"{hit.rank:3d}  {hit.score:.3f}  {printable(title)}")
-        text = marked(snippet(hit.text, question, analyzer))
+        text = marked(snippet(hit.passage or hit.text, question, analyzer))
         if text:
             emit(f"            {text}")
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
-from textrip.encoding.encoder import Encoder
 from textrip.encoding.nearest import dense_top_k
+from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
 from textrip.eval.measures import MEASURES, mean, per_query
 from textrip.lexical.analyzer import Analyzer
@@ -98,7 +98,7 @@ class Evaluator:
         return self._measure("bm25", *self._bm25_rows())
 
     def encoder(
-        self, encoder: Encoder, *, name: str | None = None, hybrid: str | None = None
+        self, encoder: TextEncoder, *, name: str | None = None, hybrid: str | None = None
     ) -> SystemResult:
         """Measure an encoder, and its fusion with BM25 under the name `hybrid` where one is given."""
         started = time.perf_counter()
@@ -107,7 +107,7 @@ class Evaluator:
 
     def vectors(
         self,
-        encoder: Encoder,
+        encoder: TextEncoder,
         documents: NDArray[np.float32],
         *,
         name: str | None = None,
@@ -164,7 +164,7 @@ def evaluate(
     *,
     split: str = "test",
     bm25: bool = True,
-    encoders: Sequence[Encoder] = (),
+    encoders: Sequence[TextEncoder] = (),
     hybrid: bool = False,
     analyzer: Analyzer | None = None,
 ) -> Evaluation:
@@ -200,7 +200,7 @@ def dev_evaluation(
     max_documents: int,
     searcher: LexicalSearcher | None = None,
     max_queries: int = 500,
-) -> tuple[Callable[[Encoder], float], int]:
+) -> tuple[Callable[[TextEncoder], float], int]:
     """nDCG@10 on the dev split as a function of an encoder, and how many documents it searches.
 
     To choose among the steps of one training, a corpus of more than `max_documents` is cut to every

@@ -113,14 +113,27 @@ def replacing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     refuse_existing(target, force=force)
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _sync(temporary)
-        _rename(temporary, target)
-    except OSError as error:
-        raise StorageError(f"{error.filename or target}: {_reason(error)}") from error
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            move_into_place(temporary, target)
     finally:
         _remove(temporary)
+
+
+@contextmanager
+def storage_errors(target: Path) -> Iterator[None]:
+    """Whatever the disk refuses inside is a StorageError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{error.filename or target}: {_reason(error)}") from error
+
+
+def move_into_place(temporary: Path, target: Path) -> None:
+    """Sync what was made and rename it; what is at `target` gives way."""
+    _sync(temporary)
+    _rename(temporary, target)
 
 
 def refuse_existing(path: str | Path, *, force: bool) -> None:
@@ -234,18 +247,6 @@ def digests(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def require_digests(
-    folder: Path, expected: dict[str, str], *, remedy: str = "the index is damaged, build it again"
-) -> None:
-    """Raise InputError where a file is missing or is not the one that was digested."""
-    for name, digest in expected.items():
-        path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: is missing; {remedy}")
-        if sha256(path) != digest:
-            raise InputError(f"{path}: does not match its digest; {remedy}")
 
 
 def sha256(path: Path) -> str:

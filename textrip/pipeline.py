@@ -449,7 +449,7 @@ def cluster(
     if isinstance(source, str | Path) and (Path(source) / "index.json").is_file():
         source = Index.open(source)
     if isinstance(source, Index):
-        texts = (document.full_text for document in source.store)
+        texts = (stored.document.full_text for stored in source.store)
         return cluster_vectors(source.doc_ids, texts, source.vectors, k=k, seed=seed)
     collection = source if isinstance(source, Collection) else read(source)
     vectors = Encoder.load(model, device=device).encode(collection.texts, progress="encoding documents")

@@ -5,7 +5,8 @@ judged and not relevant. A Run maps a query to its retrieved documents and their
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Mapping[str, float]]
@@ -42,10 +43,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One retrieved document; rank counts from 1."""
+    """One retrieved document; rank counts from 1.
+
+    Attributes:
+        metadata: What else the document's row had.
+        passage: Of a document that was cut into several, the one that was found.
+    """
 
     rank: int
     doc_id: str
     score: float
     title: str
     text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    passage: str | None = None

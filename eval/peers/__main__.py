@@ -129,5 +129,89 @@ def mining(
         write_rows(json, rows)
 
 
+@app.command()
+def cold(
+    *,
+    data: Annotated[str, typer.Option("--data", help="What is searched; what textrip reads.")] = "stdlib",
+    model: Annotated[str, typer.Option("--model", help="The encoder.")] = "all-MiniLM-L6-v2",
+    question: Annotated[str, typer.Option("--question", help="What is asked.")] = "parse a date from text",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Each process is started so often.")] = 7,
+    json: JsonFile = None,
+) -> None:
+    """Seconds from the shell to the first hit, against a script with sentence-transformers and FAISS."""
+    from textrip.eval.peers.cold import SCRIPT, compare
+
+    rows = compare(data=data, model=model, question=question, rounds=rounds)
+    typer.echo(tables.table(rows, baseline=SCRIPT))
+    if json is not None:
+        write_rows(json, rows)
+
+
+@app.command()
+def encoding(
+    *,
+    data: Annotated[str, typer.Option("--data", help="Whose texts; what textrip reads.")] = "stdlib",
+    documents: Annotated[int, typer.Option("--documents", min=1, help="How many of them.")] = 512,
+    model: Annotated[str, typer.Option("--model", help="The encoder.")] = "all-MiniLM-L6-v2",
+    max_length_tokens: Annotated[
+        int | None, typer.Option("--max-length-tokens", help="Longer texts are cut.")
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Each system encodes so often, in turn.")
+    ] = 3,
+    quality: Annotated[
+        list[str] | None, typer.Option("--quality", help="Collections to measure test nDCG@10 on.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    json: JsonFile = None,
+) -> None:
+    """Documents per second of every backend against sentence-transformers' encode."""
+    from textrip.eval.peers.encoding import LIBRARY, Case, compare
+
+    case = Case(data, documents, model, max_length_tokens, rounds, device)
+    rows = compare(case, quality=quality or ())
+    typer.echo(tables.table(rows, baseline=LIBRARY))
+    if json is not None:
+        write_rows(json, rows)
+
+
+@app.command()
+def search(
+    *,
+    vectors: Annotated[Path, typer.Option("--vectors", help="A file of textrip encode.")],
+    documents: Annotated[
+        list[int] | None, typer.Option("--documents", help="Sizes; beyond the file's, repeated with noise.")
+    ] = None,
+    noise: Annotated[float, typer.Option("--noise", help="How far a repeated vector is moved.")] = 0.5,
+    queries: Annotated[
+        int, typer.Option("--queries", min=1, help="Vectors that are left out and asked.")
+    ] = 500,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="exact, hnsw, int8 and binary where none is given.")
+    ] = None,
+    breadth: Annotated[
+        list[int] | None, typer.Option("--breadth", help="Candidates, besides as it comes.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Each answers so often, in turn.")] = 3,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Recall against queries per second.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Recall and queries per second against FAISS and sentence-transformers' semantic_search."""
+    from textrip.eval.peers.search import FLAT, Case, compare
+    from textrip.eval.peers.search import plot as draw
+
+    cases = [Case(vectors, size, noise, queries, rounds) for size in documents or [100_000]]
+    rows = compare(
+        cases,
+        kinds=kind or ["exact", "hnsw", "int8", "binary"],  # type: ignore[arg-type]
+        breadths=breadth or [32, 64, 256],
+    )
+    if plot is not None:
+        draw(rows, plot)
+    typer.echo(tables.table(rows, baseline=FLAT))
+    if json is not None:
+        write_rows(json, rows)
+
+
 if __name__ == "__main__":
     app()

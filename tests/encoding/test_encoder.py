@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import build_tiny_encoder
 from textrip.encoding import encoder as encoder_module
+from textrip.encoding import text_encoder
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 
@@ -34,7 +35,7 @@ def test_odd_texts_give_finite_unit_vectors_in_order_at_any_batch_size(
     alone = np.concatenate([tiny_encoder.encode([text]) for text in ODD_TEXTS])
     np.testing.assert_allclose(together, alone, atol=1e-6)
     monkeypatch.setitem(encoder_module._TOKENS_A_BATCH, "cpu", 32)
-    monkeypatch.setattr(encoder_module, "_WINDOW", 3)
+    monkeypatch.setattr(text_encoder, "WINDOW", 3)
     np.testing.assert_allclose(tiny_encoder.encode(ODD_TEXTS), together, atol=1e-6)
     backwards = tiny_encoder.encode(ODD_TEXTS[::-1])
     np.testing.assert_allclose(backwards[::-1], together, atol=1e-6)

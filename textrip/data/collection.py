@@ -55,7 +55,8 @@ class Collection:
 
     Attributes:
         name: For reports; the folder's or file's name.
-        corpus: Columns doc_id, title, text and, for labelled texts, label and perhaps split.
+        corpus: Columns doc_id, title, text, perhaps metadata (a JSON object) and, for labelled texts, label
+            and perhaps split.
         queries: Columns query_id, text.
         qrels: By split (train, dev, test): query_id to doc_id to relevance; 0 is judged not relevant.
         groups: By query_id, what must not be torn apart by a split (the module of a docstring, say).
@@ -163,12 +164,17 @@ class Collection:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every id, text and judgment: the same data has the same one anywhere."""
+        """SHA-256 over every id, text and judgment: the same data has the same one anywhere.
+
+        Metadata takes no part: nothing is trained or measured by it.
+        """
         digest = hashlib.sha256()
         for part in (self.corpus, self.queries):
             for start in range(0, len(part), _ROWS_A_CHUNK):
                 columns = part[start : start + _ROWS_A_CHUNK]
-                for row in zip(*(columns[name] for name in sorted(columns)), strict=True):
+                for row in zip(
+                    *(columns[name] for name in sorted(columns) if name != "metadata"), strict=True
+                ):
                     digest.update(json.dumps(row).encode())
         digest.update(
             json.dumps({name: dict(qrels) for name, qrels in self.qrels.items()}, sort_keys=True).encode()

@@ -43,13 +43,16 @@ def read_labelled_folder(folder: Path, columns: Columns) -> Collection:
                 "labelled texts (name the column with --label-column)"
             )
 
+    some = any("metadata" in part.corpus.column_names for part in parts.values())
+    none = {"metadata": "{}"} if some else {}
+
     def records() -> Iterator[tuple[int, dict[str, str]]]:
         line = 0
         for split, part in parts.items():
             for row in part.corpus:
                 line += 1
                 # The same id may stand in two files.
-                yield line, {**row, "doc_id": f"{split}-{row['doc_id']}", SPLIT: split}
+                yield line, {**none, **row, "doc_id": f"{split}-{row['doc_id']}", SPLIT: split}
 
     return Collection(
         name=folder.resolve().name,

@@ -5,6 +5,7 @@ are any), pairs or triples (anchor, positive and negative), and BEIR's three fil
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,8 +14,10 @@ from datasets import Dataset
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
+from textrip.data.metadata import metadata_value
 from textrip.data.rows import Row
 from textrip.errors import InputError
+from textrip.files import uncompressed_suffix
 
 _ROWS_A_BATCH = 10_000
 
@@ -162,6 +165,9 @@ def _chain(first: tuple[int, Row], rest: Iterator[tuple[int, Row]]) -> Iterator[
 def _from_documents(
     rows: Iterable[tuple[int, Row]], roles: dict[str, str], *, source: str, name: str
 ) -> Collection:
+    taken = frozenset(roles[role] for role in ("id", "title", "text", "label") if role in roles)
+    typed = uncompressed_suffix(Path(source)) not in {".csv", ".tsv", ".tab"}
+
     def records() -> Iterator[tuple[int, dict[str, str]]]:
         for count, (line, row) in enumerate(rows, start=1):
             record = {
@@ -171,13 +177,15 @@ def _from_documents(
                 else "",
                 "text": text_value(row, roles["text"], source, line),
             }
+            record["metadata"] = metadata_value(row, taken, source, line, typed=typed)
             if "label" in roles:
                 record["label"] = id_value(row, roles["label"], source, line)
             yield line, record
 
-    return Collection(
-        name=name, corpus=corpus_of(records(), source), queries=dataset_of({"query_id": [], "text": []})
-    )
+    corpus = corpus_of(records(), source)
+    if pc.all(pc.equal(corpus.data.column("metadata"), "{}")).as_py():
+        corpus = corpus.remove_columns("metadata")
+    return Collection(name=name, corpus=corpus, queries=dataset_of({"query_id": [], "text": []}))
 
 
 def _from_triples(

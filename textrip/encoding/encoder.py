@@ -2,34 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
+from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, Windows, batches
 from textrip.errors import InputError
-from textrip.progress import advancing
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Kind = Literal["query", "document"]
-
-# Texts are sorted by length within a window of this many, so that a stream needs bounded memory.
-_WINDOW = 4096
 _TOKENS_A_BATCH = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 _MAX_TEXTS_A_BATCH = 1024
-# A tokenizer reads all of a text before it cuts; past this many characters a token nothing can survive.
-_CHARACTERS_A_TOKEN = 40
 # Parts of a configuration that say where and with what a model was saved.
 _NO_IDENTITY = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
 
 
-class Encoder:
+class Encoder(Windows):
     """Texts to unit vectors, with the model's own prompts for queries and documents.
 
     Attributes:
@@ -97,6 +90,11 @@ class Encoder:
         """The torch device that the model is on."""
         return str(self.model.device)
 
+    @property
+    def tokenizer(self) -> Any:
+        """The `tokenizers.Tokenizer`; its truncation and padding are whatever the last call left."""
+        return self.model.tokenizer.backend_tokenizer
+
     def prompt(self, kind: Kind) -> str:
         """What the model puts before a query or a document; mostly nothing."""
         return self.model.prompts.get(kind) or ""
@@ -118,7 +116,7 @@ class Encoder:
             keys = getattr(module, "config_keys", [])
             config = {key: getattr(module, key, None) for key in sorted(keys) if key != "max_seq_length"}
             modules.append([type(module).__name__, {key: repr(value) for key, value in config.items()}])
-        tokenizer = json.loads(self.model.tokenizer.backend_tokenizer.to_str())
+        tokenizer = json.loads(self.tokenizer.to_str())
         for passing in ("truncation", "padding"):  # states of the last call, no part of the identity
             tokenizer.pop(passing, None)
         return {
@@ -135,51 +133,18 @@ class Encoder:
         values = {} if config is None else config.to_dict()
         return {name: repr(value) for name, value in values.items() if name not in _NO_IDENTITY}
 
-    def encode(
-        self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None
-    ) -> NDArray[np.float32]:
-        """Encode texts to unit vectors, in their order.
-
-        Args:
-            texts: n texts; read in windows, so that a lazy sequence is never all in memory.
-            kind: Which of the model's prompts goes before each text.
-            progress: What a progress bar says; none without it.
-
-        Returns:
-            (n, d) float32, each row of length 1.
-        """
-        if isinstance(texts, str):
-            raise InputError("texts is a string, a list of texts was expected")
-        windows = list(self.encode_stream(texts, kind=kind, progress=progress, total=len(texts)))
-        if not windows:
-            return np.empty((0, self.dimension), dtype=np.float32)
-        return np.concatenate(windows)
-
-    def encode_stream(
-        self,
-        texts: Iterable[str],
-        *,
-        kind: Kind = "document",
-        progress: str | None = None,
-        total: int | None = None,
-    ) -> Iterator[NDArray[np.float32]]:
-        """Encode any number of texts in bounded memory: yields (at most 4096, d) float32 in their order."""
-        iterator = iter(texts)
-        with advancing(progress or "", total) as advance:
-            while window := list(islice(iterator, _WINDOW)):
-                yield self._encode_window(window, kind, advance if progress else None)
-
     def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
         import torch
 
-        longest = self.max_length_tokens * _CHARACTERS_A_TOKEN
+        longest = self.max_length_tokens * CHARACTERS_A_TOKEN
         texts = [text[:longest] for text in texts]
+        budget = _TOKENS_A_BATCH[self.model.device.type]
         vectors: NDArray[np.float32] | None = None
         training = self.model.training
         self.model.eval()
         try:
             with torch.inference_mode():
-                for rows in self._batches(texts):
+                for rows in batches(self.count_tokens(texts), tokens=budget, texts=_MAX_TEXTS_A_BATCH):
                     batch = self._forward([texts[row] for row in rows], kind)
                     if vectors is None:
                         vectors = np.empty((len(texts), batch.shape[1]), dtype=np.float32)
@@ -202,17 +167,6 @@ class Encoder:
         embeddings = self.model(features)["sentence_embedding"].float()
         unit: NDArray[np.float32] = torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy()
         return unit
-
-    def _batches(self, texts: list[str]) -> Iterator[list[int]]:
-        """Rows of about equal length, longest first, under a budget of padded tokens."""
-        budget = _TOKENS_A_BATCH[self.model.device.type]
-        lengths = self.count_tokens(texts)
-        order = sorted(range(len(texts)), key=lambda row: (-lengths[row], row))
-        start = 0
-        while start < len(order):
-            size = max(1, min(_MAX_TEXTS_A_BATCH, budget // lengths[order[start]]))
-            yield order[start : start + size]
-            start += size
 
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""

@@ -13,7 +13,6 @@ Examined" (ADCS 2014).
 import json
 import sys
 from abc import ABC, abstractmethod
-from array import array
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +21,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import rank_bm25
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from textrip import ranking
 from textrip.errors import InputError
 from textrip.files import read_json, sha256, write_sealed_json
+from textrip.lexical.counting import count_terms
 
 Tokens = Sequence[str]
 
@@ -74,37 +73,13 @@ class _ImpactMatrix(ABC):
 
     def _initialize(self, corpus: Iterable[Tokens]) -> dict[str, int]:
         """Count the corpus; called by rank-bm25's constructor, returns each term's document frequency."""
-        vocabulary: dict[str, int] = {}
-        self.vocabulary = vocabulary
-        occurrences = array("i")  # grows in place: a list of arrays would cost a document 100 bytes more
-        lengths = array("q")
-        for tokens in corpus:
-            if isinstance(tokens, str):
-                raise InputError("a document is a string, a list of tokens was expected; analyze it first")
-            occurrences.extend([vocabulary.setdefault(token, len(vocabulary)) for token in tokens])
-            lengths.append(len(tokens))
-        if not lengths:
-            raise InputError("the corpus is empty, at least one document was expected")
-        self.doc_len = np.asarray(lengths, dtype=np.int64)
-        self.corpus_size = len(lengths)
+        found = count_terms(corpus)
+        self.vocabulary = found.vocabulary
+        self.indptr, self.doc_indices, self._counts = found.indptr, found.doc_indices, found.counts
+        self.doc_len = found.lengths
+        self.corpus_size = len(found.lengths)
         self.avgdl = float(self.doc_len.sum()) / self.corpus_size
-        frequencies = self._count(np.frombuffer(occurrences, dtype=np.int32))
-        return dict(zip(vocabulary, frequencies.tolist(), strict=True))
-
-    def _count(self, occurrences: NDArray[np.int32]) -> NDArray[np.int64]:
-        """From all tokens in the order of the corpus to postings by term: a transposition, no sorting."""
-        begins = np.concatenate(([0], np.cumsum(self.doc_len)))
-        if begins[-1] <= np.iinfo(np.int32).max:
-            begins = begins.astype(np.int32)  # else scipy widens the tokens as well
-        ones = np.ones(occurrences.size, dtype=np.int32)
-        by_term = csr_array(
-            (ones, occurrences, begins), shape=(self.corpus_size, len(self.vocabulary)), copy=False
-        ).tocsc()
-        by_term.sum_duplicates()  # a term that occurs twice in a document
-        self.indptr = by_term.indptr.astype(np.int64)
-        self.doc_indices = by_term.indices.astype(np.int32, copy=False)
-        self._counts = by_term.data
-        return np.diff(self.indptr)
+        return dict(zip(self.vocabulary, np.diff(self.indptr).tolist(), strict=True))
 
     def _calc_idf(self, nd: dict[str, int]) -> None:
         if nd:  # rank-bm25 divides by the size of the vocabulary

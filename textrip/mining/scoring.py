@@ -22,6 +22,13 @@ class Scorer(Protocol):
         """(n,) of n pairs of a query's text and a document's place in `texts`; higher is more relevant."""
 
 
+class Reranker(Scorer, Protocol):
+    """A scorer that serves one sequence of texts after the other."""
+
+    def fresh(self) -> Scorer:
+        """The same model, for another sequence of texts."""
+
+
 class EncoderScorer:
     """The cosine of two vectors; every text is encoded once.
 
@@ -38,6 +45,10 @@ class EncoderScorer:
         self._queries: dict[str, NDArray[np.float32]] = {}
         self._documents: dict[int, NDArray[np.float32]] = {}
         self._vectors = vectors
+
+    def fresh(self) -> "EncoderScorer":
+        """The same encoder, and no vectors."""
+        return EncoderScorer(self.encoder)
 
     def scores(self, pairs: Pairs, texts: Sequence[str]) -> NDArray[np.float32]:
         """Cosines (n,) float32."""
@@ -63,6 +74,10 @@ class CrossEncoderScorer:
         self.name = name
         self.model = model
 
+    def fresh(self) -> "CrossEncoderScorer":
+        """Itself: it keeps nothing."""
+        return self
+
     def scores(self, pairs: Pairs, texts: Sequence[str]) -> NDArray[np.float32]:
         """Scores (n,) float32."""
         if not pairs:
@@ -76,7 +91,7 @@ class CrossEncoderScorer:
         return found
 
 
-def load_scorer(name: str, *, device: str = "auto", max_length_tokens: int | None = None) -> Scorer:
+def load_scorer(name: str, *, device: str = "auto", max_length_tokens: int | None = None) -> Reranker:
     """An encoder, or a cross-encoder where the folder's configuration says that it classifies.
 
     Raises:

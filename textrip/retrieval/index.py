@@ -1,67 +1,121 @@
 """Index: a folder that answers questions. It carries its documents, its vectors, its words and its encoder.
 
 INDEX/
-  index.json         kind, format, the encoder's fingerprint, counts, a digest of every other file
-  documents.sqlite   ids, titles, texts and vectors: the truth
-  bm25/              derived from the texts, with digests
-  encoder/           the sentence-transformers folder that made the vectors
+  index.json         kind, format, the encoder's fingerprint, settings, a digest of every file of encoder/
+  documents.sqlite   ids, titles, texts, metadata and vectors: the truth (see store.py)
+  derived/           what is worked out from it, and can be again (see derived.py)
+  onnx/              the query encoder, for a search without torch (see encoding/onnx.py)
+  encoder/           the sentence-transformers folder
+  stamps.json        which digests held already (see stamps.py)
 """
 
+import contextlib
+import json
 import re
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.data.collection import Collection
-from textrip.encoding.encoder import Encoder
-from textrip.encoding.nearest import dense_top_k
+from textrip.encoding.onnx import OnnxEncoder
+from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError, MismatchError
-from textrip.files import digests, read_json, replacing, require_digests, write_sealed_json
+from textrip.files import read_json, replacing, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
-from textrip.lexical.searcher import LexicalSearcher
-from textrip.provenance import provenance
-from textrip.ranking import id_order
+from textrip.progress import say
 from textrip.records import Hit
-from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
-from textrip.retrieval.store import DocumentStore, write_documents
+from textrip.retrieval.derived import Derived, derive, open_newest, publish, rebuilding, remove_others
+from textrip.retrieval.fusion import DEPTH, Fusion
+from textrip.retrieval.layout import FORMAT, KIND, STORE
+from textrip.retrieval.nearest import Kind
+from textrip.retrieval.passages import Cutting
+from textrip.retrieval.snapshot import Ranked, Snapshot
+from textrip.retrieval.store import DocumentStore, StoreWriter
+from textrip.retrieval.where import Where
+from textrip.stamps import require_digests
 
-KIND = "textrip-index"
-FORMAT = 1
+if TYPE_CHECKING:
+    from textrip.data.collection import Collection
+    from textrip.mining.scoring import Reranker
 
 Mode = Literal["dense", "bm25", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# How many of the best documents a reranker looks at, where it is not told.
+RERANK_DEPTH = 50
+# Up to so many documents everything derived is worked out again after a change, in a second or two; in a
+# larger index once so large a share of it has changed.
+_SMALL = 20_000
+_SHARE_PENDING = 0.05
 
-Ranked = list[tuple[NDArray[np.int64], NDArray[Any]]]
+
+@dataclass(frozen=True)
+class Change:
+    """What a change of an index did.
+
+    Attributes:
+        added: Documents with an id that was not there.
+        replaced: Documents with an id that was there, and another text or other metadata.
+        unchanged: Documents that were there as they are.
+        removed: Documents that are gone.
+        missing: Ids to be removed that were not there.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    missing: tuple[str, ...] = ()
 
 
 class Index:
-    """Documents that can be searched: by meaning, by words, or by both."""
+    """Documents that can be searched by meaning, by words, or by both, and that may come and go."""
 
-    def __init__(self, folder: Path, about: dict[str, Any], *, encoder: Encoder | None, device: str) -> None:
+    def __init__(
+        self, folder: Path, about: dict[str, Any], *, encoder: TextEncoder | None, device: str
+    ) -> None:
         self.folder = folder
         self.about = about
-        self.store = DocumentStore(folder / "documents.sqlite")
+        self.store = DocumentStore(folder / STORE, dimension=about["encoder"]["dimension"])
+        self.analyzer = Analyzer.from_dict(about["analyzer"])
+        self.cutting = Cutting(**about["cutting"])
         self._encoder = encoder
         self._device = device
+        self._lock = threading.RLock()
+        self._held: Snapshot | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if self.store.state("index_id") != about["index_id"]:
+            self.store.close()
+            raise InputError(f"{self.store.path}: belongs to another index; build this one again")
 
     @classmethod
     def build(
         cls,
-        collection: Collection,
-        encoder: Encoder,
+        collection: "Collection",
+        encoder: TextEncoder,
         folder: str | Path,
         *,
         analyzer: Analyzer | None = None,
         vectors: NDArray[np.float32] | None = None,
+        cutting: Cutting | None = None,
+        nearest: Kind = "auto",
+        onnx: bool = True,
+        model: Any = None,
         force: bool = False,
+        seed: int = 0,
     ) -> Self:
-        """Encode a collection's documents and write an index folder: complete or absent.
+        """Encode a collection's documents and write an index folder.
+
+        A build that is stopped leaves its vectors beside `folder` (`.NAME.building`), and the next one of
+        the same encoder goes on from there. Over an index that is there (`force`), texts that it holds are
+        not encoded again.
 
         Args:
             collection: Its corpus is indexed; queries and judgments play no part.
@@ -69,64 +123,49 @@ class Index:
             folder: Where.
             analyzer: BM25's.
             vectors: (n, d) float32 of this encoder, where they are there already.
+            cutting: Long documents into passages; whole where None.
+            nearest: How nearest neighbours are found: auto, exact, hnsw, int8 or binary.
+            onnx: Carry the query encoder as ONNX, so that a search starts without torch.
+            model: The sentence-transformers `Encoder` behind an ONNX one, to be carried too.
             force: Overwrite `folder`.
+            seed: For draws.
 
         Raises:
             InputError: `folder` exists and `force` is not set; vectors of another shape; an id twice.
             StorageError: the disk refused.
         """
-        _require_fitting(collection, encoder, vectors)
-        with replacing(folder, force=force) as temporary:
-            temporary.mkdir()
-            windows = (
-                encoder.encode_stream(
-                    collection.texts, progress="encoding documents", total=len(collection.corpus)
-                )
-                if vectors is None
-                else iter([vectors])
-            )
-            count = write_documents(temporary / "documents.sqlite", collection, windows)
-            lexical = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-            lexical.save(temporary / "bm25")
-            encoder.save(temporary / "encoder")
-            write_sealed_json(
-                temporary / "index.json",
-                {
-                    "kind": KIND,
-                    "format": FORMAT,
-                    "collection": collection.name,
-                    "documents": count,
-                    "encoder": {
-                        "name": encoder.name,
-                        "fingerprint": encoder.fingerprint,
-                        "dimension": encoder.dimension,
-                        "max_length_tokens": encoder.max_length_tokens,
-                    },
-                    "sha256": digests(temporary),
-                    **provenance(),
-                },
-            )
+        from textrip.encoding.encoder import Encoder
+        from textrip.retrieval.build import build_index
+
+        build_index(
+            collection, encoder, Path(folder),
+            model=encoder if isinstance(encoder, Encoder) else model, analyzer=analyzer or Analyzer(),
+            vectors=vectors, cutting=cutting or Cutting(), nearest=nearest, onnx=onnx, force=force, seed=seed,
+        )  # fmt: skip
         return cls.open(folder, encoder=encoder)
 
     @classmethod
-    def open(cls, folder: str | Path, *, encoder: Encoder | None = None, device: str = "auto") -> Self:
+    def open(cls, folder: str | Path, *, encoder: TextEncoder | None = None, device: str = "auto") -> Self:
         """Open an index; its encoder is loaded at the first dense search.
 
         Args:
             folder: What `build` wrote.
             encoder: Use this encoder, which is in memory already, in place of the index's own copy.
-            device: Where the index's own encoder runs.
+            device: Where the index's own encoder runs. auto and cpu take ONNX where the index carries it.
 
         Raises:
-            InputError: no index there, a damaged one, or one of a newer format.
+            InputError: no index there, a damaged one, or one of another format.
             MismatchError: the encoder is not the one that made the vectors.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such index; build one with textrip index")
         about = read_json(folder / "index.json", kind=KIND, version=FORMAT, sealed=True)
-        # A flipped byte in a text or a vector is no error to SQLite: it would be another answer.
-        require_digests(folder, _under(about, "documents.sqlite"))
+        if about["format"] < FORMAT:
+            raise InputError(
+                f"{folder}: has format {about['format']}, of a textrip before its first release; "
+                "build it again with textrip index"
+            )
         if encoder is not None:
             _require_same(folder, about, encoder)
         return cls(folder, about, encoder=encoder, device=device)
@@ -134,6 +173,9 @@ class Index:
     def close(self) -> None:
         """Let go of the store's file; an index is also a context manager that does."""
         self.store.close()
+        self._held = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -142,121 +184,352 @@ class Index:
         self.close()
 
     def __len__(self) -> int:
-        return int(self.about["documents"])
+        return len(self.store)
 
     def __repr__(self) -> str:
         return (
             f"Index({str(self.folder)!r}, {len(self):,} documents, encoder {self.about['encoder']['name']!r})"
         )
 
-    @cached_property
+    @property
     def doc_ids(self) -> list[str]:
-        """Every doc_id, by row."""
-        return self.store.doc_ids()
+        """Every doc_id, in the order in which the documents came."""
+        with self.store.snapshot():
+            snapshot = self._snapshot()
+            return [snapshot.doc_id(int(row)) for row in snapshot.rows]
 
-    @cached_property
+    @property
     def vectors(self) -> NDArray[np.float32]:
-        """Every document's unit vector, by row: (n, d) float32."""
-        vectors = self.store.vectors(self.about["encoder"]["dimension"])
-        if len(vectors) != len(self):
-            raise InputError(
-                f"{self.folder}: has {len(vectors)} of {len(self)} documents; build the index again"
-            )
-        return vectors
+        """Every document's unit vector, in the order of `doc_ids`: (n, d) float32."""
+        with self.store.snapshot():
+            return self._snapshot().vectors()
+
+    @property
+    def fusion(self) -> Fusion:
+        """How hybrid search fuses."""
+        return Fusion.from_dict(self.about["fusion"])
 
     @cached_property
-    def lexical(self) -> LexicalSearcher:
-        """BM25 over the documents."""
-        # bm25.json holds the digests of the other files, which opening checks: no file is read twice.
-        require_digests(self.folder, _under(self.about, ("bm25/bm25.json", "bm25/analyzer.json")))
-        return LexicalSearcher.open(self.folder / "bm25", self._order)
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder that made the vectors.
+    def encoder(self) -> TextEncoder:
+        """The encoder that made the vectors, by ONNX where that serves.
 
         Raises:
-            MismatchError: the index's copy was changed.
+            MismatchError: the index's copy is another encoder.
         """
         if self._encoder is not None:
             return self._encoder
-        require_digests(self.folder, _under(self.about, "encoder/"))
-        encoder = Encoder.load(self.folder / "encoder", device=self._device)
+        encoder: TextEncoder
+        if self.about["encoder"]["onnx"] and self._device in {"auto", "cpu"}:
+            encoder = OnnxEncoder.open(self.folder / "onnx")
+        else:
+            encoder = self.torch_encoder()
         encoder.name = self.about["encoder"]["name"]
         _require_same(self.folder, self.about, encoder)
         return encoder
 
-    @cached_property
-    def _order(self) -> NDArray[np.int64]:
-        return id_order(self.doc_ids)
+    def torch_encoder(self) -> Any:
+        """The index's sentence-transformers model as an `Encoder`."""
+        from textrip.encoding.encoder import Encoder
 
-    def search(self, query: str, *, k: int = 10, mode: Mode = "dense") -> list[Hit]:
+        if not self.about["encoder"]["torch"]:
+            raise InputError(f"{self.folder}: carries its encoder as ONNX alone, which runs on the CPU")
+        require_digests(self.folder, self.about["sha256"])
+        return Encoder.load(self.folder / "encoder", device=self._device)
+
+    def _snapshot(self) -> Snapshot:
+        """The state that the thread's transaction sees."""
+        generation = self.store.generation
+        with self._lock:
+            if self._held is None or self._held.generation != generation:
+                self._held = Snapshot(self.store, self._derived(generation), self.analyzer)
+            return self._held
+
+    def _derived(self, generation: int) -> Derived:
+        index_id = self.about["index_id"]
+        since = int(self.store.state("known_since"))
+        found = open_newest(self.folder, index_id=index_id, since=since, until=generation)
+        held = self._held.base if self._held is not None else None
+        if (
+            held is not None
+            and held.generation >= since
+            and (found is None or found.generation <= held.generation)
+        ):
+            return held  # though its files be gone, what is mapped is there
+        if found is not None:
+            return found
+        say(f"{self.folder}: has nothing derived that is whole; working it out from the documents")
+        if self._temporary is not None:
+            self._temporary.cleanup()
+        self._temporary = tempfile.TemporaryDirectory(prefix="textrip-")
+        folder = Path(self._temporary.name) / "derived"
+        derive(self.store, folder, index_id=index_id, analyzer=self.analyzer, nearest=self.about["nearest"])
+        return Derived.open(folder, index_id=index_id)
+
+    def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        mode: Mode = "dense",
+        where: str | Where | None = None,
+        rerank: "Reranker | None" = None,
+        rerank_depth: int = RERANK_DEPTH,
+        exact: bool = False,
+    ) -> list[Hit]:
         """The k best documents for a question, best first; equal scores by doc_id.
 
         Args:
             query: Text that is not blank.
             k: How many; fewer where the index has fewer, or BM25 finds fewer.
-            mode: dense (cosine similarity), bm25, or hybrid (reciprocal rank fusion of the two).
+            mode: dense (cosine similarity), bm25, or hybrid (see `Fusion`).
+            where: Only documents for which this SQL expression over their metadata holds.
+            rerank: Scores the best documents again (`mining.scoring.load_scorer`), and its order counts.
+            rerank_depth: How many of the best it looks at.
+            exact: Look at every vector, where the index was built to look at some.
 
         Raises:
-            InputError: a blank query, k below 1, or a mode that is not one of these.
+            InputError: a blank query, k below 1, a mode that is not one of these, a bad condition.
         """
-        return self.search_many([query], k=k, mode=mode)[0]
+        return self.search_many(
+            [query], k=k, mode=mode, where=where, rerank=rerank, rerank_depth=rerank_depth, exact=exact
+        )[0]
 
-    def search_many(self, queries: Sequence[str], *, k: int = 10, mode: Mode = "dense") -> list[list[Hit]]:
-        """`search` for many questions at once, in their order."""
-        if isinstance(queries, str):
-            raise InputError("queries is a string, a list of questions was expected")
-        if k < 1:
-            raise InputError(f"k is {k}, at least 1 was expected")
-        if any(not query.strip() for query in queries):
-            raise InputError("the query is blank; ask something")
-        if any(_SURROGATE.search(query) for query in queries):
-            raise InputError("the query has bytes that are no text (a lone surrogate); UTF-8 was expected")
-        return [self._hits(rows, scores) for rows, scores in self._rank(queries, k, mode)]
+    def search_many(
+        self,
+        queries: Sequence[str],
+        *,
+        k: int = 10,
+        mode: Mode = "dense",
+        where: str | Where | None = None,
+        rerank: "Reranker | None" = None,
+        rerank_depth: int = RERANK_DEPTH,
+        exact: bool = False,
+    ) -> list[list[Hit]]:
+        """`search` for many questions at once, in their order, all in one state of the index."""
+        _require_queries(queries, k)
+        if mode not in MODES:
+            raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
+        if rerank_depth < k and rerank is not None:
+            raise InputError(f"rerank_depth is {rerank_depth}, at least k ({k}) was expected")
+        # Before the transaction: encoding takes longer than everything else, and no writer has to wait.
+        encoded = self.encoder.encode(list(queries), kind="query") if mode != "bm25" and queries else None
+        with self.store.snapshot():
+            snapshot = self._snapshot()
+            keys = self.store.keys_where(_condition(where)) if where is not None else None
+            wanted = k if rerank is None else rerank_depth
+            ranked = self._rank(snapshot, queries, encoded, k=wanted, mode=mode, keys=keys, exact=exact)
+            hits = [self._hits(snapshot, *found) for found in ranked]
+        if rerank is None:
+            return hits
+        from textrip.retrieval.rerank import reranked
 
-    def _rank(self, queries: Sequence[str], k: int, mode: Mode) -> Ranked:
-        match mode:
-            case "dense":
-                encoded = self.encoder.encode(queries, kind="query")
-                return list(zip(*dense_top_k(encoded, self.vectors, k, self._order), strict=True))
-            case "bm25":
-                return list(self.lexical.search(queries, k))
-            case "hybrid":
-                dense, words = self._rank(queries, DEPTH, "dense"), self._rank(queries, DEPTH, "bm25")
-                return [
-                    reciprocal_rank_fusion([a, b], k, self._order)
-                    for (a, _), (b, _) in zip(dense, words, strict=True)
-                ]
-        raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
+        return [reranked(query, found, rerank, k) for query, found in zip(queries, hits, strict=True)]
 
-    def _hits(self, rows: NDArray[np.int64], scores: NDArray[Any]) -> list[Hit]:
-        documents = self.store.documents(rows.tolist())
-        return [
-            Hit(rank, document.doc_id, float(score), document.title, document.text)
-            for rank, (document, score) in enumerate(zip(documents, scores, strict=True), start=1)
+    def search_vectors(
+        self,
+        vectors: NDArray[np.float32],
+        *,
+        k: int = 10,
+        where: str | Where | None = None,
+        exact: bool = False,
+    ) -> list[list[Hit]]:
+        """`search_many` for questions that are vectors already: (q, d) float32, unit, of this encoder.
+
+        Raises:
+            InputError: vectors of another shape, or with NaN.
+        """
+        _require_queries([], k)
+        asked = np.ascontiguousarray(vectors, dtype=np.float32)
+        if asked.ndim != 2 or asked.shape[1] != self.store.dimension or not np.isfinite(asked).all():
+            raise InputError(
+                f"vectors have shape {asked.shape}; finite ones of (queries, {self.store.dimension}) expected"
+            )
+        with self.store.snapshot():
+            snapshot = self._snapshot()
+            keys = self.store.keys_where(_condition(where)) if where is not None else None
+            return [
+                self._hits(snapshot, *found) for found in snapshot.dense(asked, k, keys=keys, exact=exact)
+            ]
+
+    def more_like(
+        self, doc_id: str, *, k: int = 10, where: str | Where | None = None, exact: bool = False
+    ) -> list[Hit]:
+        """The k documents nearest to one of the index's own, by their vectors; itself not among them.
+
+        Raises:
+            InputError: the index has no document with this id.
+        """
+        _require_queries([], k)
+        with self.store.snapshot():
+            snapshot = self._snapshot()
+            found = self.store.by_id([doc_id])
+            if doc_id not in found:
+                raise InputError(f"{self.folder}: has no document {doc_id!r}")
+            keys = self.store.keys_where(_condition(where)) if where is not None else None
+            vector = found[doc_id].vectors.mean(axis=0, dtype=np.float32)
+            vector /= max(float(np.linalg.norm(vector)), np.finfo(np.float32).tiny)
+            (ranked,) = snapshot.dense(vector[None, :], k + 1, keys=keys, exact=exact)
+            others = np.flatnonzero(snapshot.keys[ranked[0]] != found[doc_id].key)[:k]
+            rows, scores, passages = ranked
+            return self._hits(snapshot, rows[others], scores[others], passages[others])
+
+    def _rank(
+        self,
+        snapshot: Snapshot,
+        queries: Sequence[str],
+        encoded: NDArray[np.float32] | None,
+        *,
+        k: int,
+        mode: Mode,
+        keys: NDArray[np.int64] | None,
+        exact: bool,
+    ) -> list[Ranked]:
+        if encoded is None:
+            return snapshot.bm25(queries, k, keys=keys) if queries else []
+        if mode == "dense":
+            return snapshot.dense(encoded, k, keys=keys, exact=exact)
+        depth = max(DEPTH, k)
+        fused: list[Ranked] = []
+        for dense, words in zip(
+            snapshot.dense(encoded, depth, keys=keys, exact=exact),
+            snapshot.bm25(queries, depth, keys=keys),
+            strict=True,
+        ):
+            rows, scores = self.fusion(dense[:2], words[:2], k, snapshot.order)
+            passage = dict(zip(dense[0].tolist(), dense[2].tolist(), strict=True))
+            fused.append((rows, scores, np.asarray([passage.get(row, 0) for row in rows.tolist()], np.int64)))
+        return fused
+
+    def _hits(
+        self, snapshot: Snapshot, rows: NDArray[np.int64], scores: NDArray[Any], passages: NDArray[np.int64]
+    ) -> list[Hit]:
+        hits = []
+        found = self.store.documents(snapshot.keys[rows].tolist())
+        for rank, (stored, score, number) in enumerate(zip(found, scores, passages, strict=True), start=1):
+            begin, end = stored.spans[number].tolist()
+            document = stored.document
+            passage = document.full_text[begin:end] if len(stored.spans) > 1 else None
+            hits.append(
+                Hit(rank, document.doc_id, float(score), document.title, document.text,
+                    metadata=stored.metadata, passage=passage)
+            )  # fmt: skip
+        return hits
+
+    def add(self, documents: "Collection | Iterable[Any]") -> Change:
+        """Add documents; one whose id is there takes its place, one that is there as it is costs nothing.
+
+        Texts are encoded before anything is written. A thousand documents are one transaction: there with
+        text, metadata and vector, or not at all.
+
+        Args:
+            documents: A collection, or records (`Document`, or pairs of one and its metadata).
+
+        Raises:
+            InputError: an id twice.
+            StorageError: another process has been writing for half a minute, or the disk refused.
+        """
+        from textrip.retrieval.change import add_documents
+
+        with contextlib.closing(StoreWriter.open(self.store.path)) as writer:
+            change = add_documents(self.store, writer, documents, self.encoder, self.cutting)
+        self._maintain()
+        return change
+
+    def delete(self, doc_ids: Iterable[str]) -> Change:
+        """Remove documents from every part of the index, in one transaction.
+
+        Raises:
+            InputError: nothing would be left.
+            StorageError: another process has been writing for half a minute, or the disk refused.
+        """
+        from textrip.retrieval.change import delete_documents
+
+        with contextlib.closing(StoreWriter.open(self.store.path)) as writer:
+            change = delete_documents(self.store, writer, doc_ids)
+        self._maintain()
+        return change
+
+    def _maintain(self) -> None:
+        """Derive anew where enough has changed that searches would feel it."""
+        with self.store.snapshot():
+            snapshot = self._snapshot()
+        large = len(snapshot.keys) > _SMALL
+        if snapshot.pending and (not large or snapshot.pending > _SHARE_PENDING * len(snapshot.keys)):
+            self.rebuild()
+
+    def rebuild(self) -> bool:
+        """Work out anew everything that is derived; False where another process is doing so."""
+        with rebuilding(self.folder) as alone:
+            if not alone:
+                return False
+            kept, generation = publish(
+                self.folder, self.store, index_id=self.about["index_id"], analyzer=self.analyzer,
+                nearest=self.about["nearest"],
+            )  # fmt: skip
+            with contextlib.closing(StoreWriter.open(self.store.path)) as writer:
+                writer.forget_removed(generation)
+            remove_others(self.folder, kept)
+        self._held = None
+        return True
+
+    def check(self) -> list[str]:
+        """What is wrong with the index, in words; nothing where it is whole. Every byte is read."""
+        from textrip.retrieval.inspect import problems
+
+        return problems(self.folder, self.about, self.store)
+
+    def recall(self, *, k: int = 10, sample: int = 200, seed: int = 0) -> float:
+        """recall@k of this index's own search against an exact one, over a sample of its documents.
+
+        The queries are documents' vectors, their own document not counted; that is harder than questions
+        where copies abound, and needs none.
+        """
+        with self.store.snapshot():
+            snapshot = self._snapshot()
+            vectors = snapshot.vectors()
+            draw = np.random.default_rng(seed).permutation(len(vectors))[:sample]
+            asked = np.ascontiguousarray(vectors[np.sort(draw)])
+            wanted = snapshot.dense(asked, k + 1, exact=True)
+            found = snapshot.dense(asked, k + 1)
+        shares = [
+            len(np.intersect1d(one[0], other[0])) / max(1, len(one[0]))
+            for one, other in zip(wanted, found, strict=True)
         ]
+        return float(np.mean(shares))
+
+    def note(self, **values: Any) -> None:
+        """Change what index.json says (a tuned fusion, a measured recall), in one step."""
+        about = {**self.about, **values}
+        about.pop("seal_sha256", None)
+        with replacing(self.folder / "index.json", force=True) as temporary:
+            write_sealed_json(temporary, json.loads(json.dumps(about)))
+        self.about = about
+
+    def tune_fusion(self, collection: "Collection", *, split: str = "dev") -> Fusion:
+        """Choose hybrid's fusion on a split's judgments, and keep it with the index (see tune_fusion.py)."""
+        from textrip.retrieval.tune_fusion import tuned
+
+        fusion = tuned(self, collection, split=split)
+        self.note(fusion=asdict(fusion))
+        return fusion
 
 
-def _under(about: dict[str, Any], prefix: str | tuple[str, ...]) -> dict[str, str]:
-    return {name: digest for name, digest in about["sha256"].items() if name.startswith(prefix)}
+def _condition(where: str | Where) -> Where:
+    return where if isinstance(where, Where) else Where(where)
 
 
-def _require_fitting(collection: Collection, encoder: Encoder, vectors: NDArray[np.float32] | None) -> None:
-    if len(collection.doc_row) < len(collection.corpus):
-        rows = enumerate(collection.doc_ids)
-        twice = next(doc_id for row, doc_id in rows if collection.doc_row[doc_id] != row)
-        raise InputError(f"{collection.name}: doc_id {twice!r} occurs twice; every document needs its own")
-    if vectors is None:
-        return
-    wanted = len(collection.corpus), encoder.dimension
-    if vectors.shape != wanted:
-        raise InputError(f"vectors have shape {vectors.shape}, {wanted} was expected (documents, dimension)")
-    if not np.isfinite(vectors).all():
-        raise InputError("vectors hold NaN or infinity; encode the documents again")
+def _require_queries(queries: Sequence[str], k: int) -> None:
+    if isinstance(queries, str):
+        raise InputError("queries is a string, a list of questions was expected")
+    if k < 1:
+        raise InputError(f"k is {k}, at least 1 was expected")
+    if any(not query.strip() for query in queries):
+        raise InputError("the query is blank; ask something")
+    if any(_SURROGATE.search(query) for query in queries):
+        raise InputError("the query has bytes that are no text (a lone surrogate); UTF-8 was expected")
 
 
-def _require_same(folder: Path, about: dict[str, Any], encoder: Encoder) -> None:
+def _require_same(folder: Path, about: Mapping[str, Any], encoder: TextEncoder) -> None:
     built, given = about["encoder"]["fingerprint"], encoder.fingerprint
     if built != given:
         raise MismatchError(

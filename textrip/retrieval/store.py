@@ -1,115 +1,473 @@
-"""The documents of an index in SQLite: ids, texts and vectors in one file, written in one transaction."""
+"""The documents of an index in SQLite: the truth. Every other file of an index is derived from it.
 
+Texts, metadata and vectors of a change are one transaction in write-ahead mode, so that readers see the
+state before it or the one after it, and go on while it is written. Every transaction has a number, the
+generation; a document carries the one that it was written in, and what was deleted is noted with its own.
+So what is derived from one generation can be brought up to date by what came since.
+
+A row is sealed: what SQLite cannot notice, a byte that turned over in a text or a vector, is told when the
+row is read.
+"""
+
+import hashlib
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+import struct
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.data.collection import Collection
 from textrip.errors import InputError, StorageError
 from textrip.records import Document
+from textrip.retrieval.where import Where
 
-_TABLE = """
+_TABLES = """
+CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE documents (
-    row INTEGER PRIMARY KEY,
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
     doc_id TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
     text TEXT NOT NULL,
-    vector BLOB NOT NULL
-) STRICT
+    metadata TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    spans BLOB NOT NULL,
+    vectors BLOB NOT NULL,
+    seal BLOB NOT NULL
+) STRICT;
+CREATE INDEX documents_by_generation ON documents (generation);
+CREATE INDEX documents_by_digest ON documents (digest);
+CREATE TABLE removed (key INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;
+CREATE TABLE columns (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
-_ROWS_A_CHUNK = 4096
+_COLUMNS = "key, doc_id, title, text, metadata, generation, spans, vectors, seal"
+_ROWS_A_CHUNK = 1024
 # SQLite takes at most 999 parameters a statement in old builds.
 _IDS_A_QUERY = 900
+# A writer waits so long for another one.
+WAIT_SECONDS = 30.0
+# Sums of seals are taken modulo this.
+_SEALS = 1 << 128
+DAMAGED = "the index is damaged, build it again"
 
 
-def write_documents(path: Path, collection: Collection, windows: Iterator[NDArray[np.float32]]) -> int:
-    """Write every document with its vector; vectors come in windows, in the order of the corpus.
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A document as an index holds it.
 
-    Raises:
-        StorageError: the disk refused.
+    Attributes:
+        document: Id, title and text.
+        metadata: What else a row of the data had.
+        spans: (p, 2) int32, where each passage begins and ends in the full text.
+        vectors: (p, d) float32, one for each passage.
+        key: Its number in the store, never given twice; 0 before it is stored.
+        generation: The transaction that wrote it.
     """
-    try:
-        return _write(path, collection, windows)
-    except sqlite3.Error as error:  # a full disk, an I/O error
-        raise StorageError(f"{path}: {error}") from error
+
+    document: Document
+    metadata: Mapping[str, Any]
+    spans: NDArray[np.int32]
+    vectors: NDArray[np.float32]
+    key: int = 0
+    generation: int = 0
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", text_digest(self.document.full_text))
 
 
-def _write(path: Path, collection: Collection, windows: Iterator[NDArray[np.float32]]) -> int:
-    written = 0
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute(_TABLE)
-        for window in windows:
-            rows = collection.corpus[written : written + len(window)]
-            database.executemany(
-                "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
-                zip(
-                    range(written, written + len(window)), rows["doc_id"], rows["title"], rows["text"],
-                    (np.ascontiguousarray(vector, dtype="<f4").tobytes() for vector in window),
-                    strict=True,
-                ),
-            )  # fmt: skip
-            written += len(window)
-    assert written == len(collection.corpus)
-    return written
+def text_digest(text: str) -> bytes:
+    """16 bytes that stand for a text: what has the same ones need not be encoded again."""
+    return hashlib.blake2b(text.encode("utf-8"), digest_size=16).digest()
+
+
+def _seal(*values: Any) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
+        part = value if isinstance(value, bytes) else str(value).encode("utf-8")
+        digest.update(struct.pack("<q", len(part)) + part)
+    return digest.digest()
 
 
 class DocumentStore:
-    """Reads the documents of an index; never writes."""
+    """Reads the documents of an index; every thread has a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, dimension: int) -> None:
         self.path = path
+        self.dimension = dimension
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._closed = False
         if not path.is_file():
-            raise InputError(f"{path}: is missing; the index is damaged, build it again")
+            raise InputError(f"{path}: is missing; {DAMAGED}")
         try:
-            # The search of a server answers from its own threads; nothing here is shared between calls.
-            self._database = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
-            )
-            self._database.execute("PRAGMA schema_version").fetchone()
-        except sqlite3.Error as error:
-            raise self._damaged(error) from None
+            self.state("generation")  # so that what is no database is told now
+        except InputError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let the file go."""
-        self._database.close()
+        self._closed = True
+        for connection in self._connections:
+            with suppress(sqlite3.Error):
+                connection.close()
 
-    def doc_ids(self) -> list[str]:
-        """Every doc_id, by row."""
-        return [doc_id for (doc_id,) in self._select("SELECT doc_id FROM documents ORDER BY row")]
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._closed:
+            raise InputError(f"{self.path}: the index is closed; open it again")
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._connect()
+            self._connections.append(self._local.connection)
+        return self._local.connection  # type: ignore[no-any-return]
 
-    def vectors(self, dimension: int) -> NDArray[np.float32]:
-        """Every vector, by row: (n, dimension) float32."""
-        parts = [vector for (vector,) in self._select("SELECT vector FROM documents ORDER BY row")]
-        if any(len(part) != 4 * dimension for part in parts):
-            raise InputError(
-                f"{self.path}: has vectors of another length than {dimension}; build the index again"
-            )
-        return np.frombuffer(b"".join(parts), dtype="<f4").reshape(len(parts), dimension)
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            return _reading(self.path)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
 
-    def documents(self, rows: Sequence[int]) -> list[Document]:
-        """The documents at some rows, in their order."""
-        found: dict[int, Document] = {}
-        for start in range(0, len(rows), _IDS_A_QUERY):
-            part = [int(row) for row in rows[start : start + _IDS_A_QUERY]]
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one generation, whatever is written meanwhile."""
+        database = self._database
+        if database.in_transaction:
+            yield
+            return
+        self._run("BEGIN")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):  # an error may have ended it
+                database.execute("COMMIT")
+
+    def state(self, name: str) -> str:
+        """One of the values that hold for the whole store."""
+        for (value,) in self._select("SELECT value FROM state WHERE name = ?", [name]):
+            return str(value)
+        raise InputError(f"{self.path}: has no {name!r}; {DAMAGED}")
+
+    @property
+    def generation(self) -> int:
+        """How many transactions wrote."""
+        return int(self.state("generation"))
+
+    def __len__(self) -> int:
+        return int(self.state("documents"))
+
+    def columns(self) -> list[str]:
+        """The names of the documents' metadata."""
+        return [name for (name,) in self._select("SELECT name FROM columns ORDER BY name")]
+
+    def documents(self, keys: Sequence[int]) -> list[Stored]:
+        """The documents with these keys, in their order.
+
+        Raises:
+            InputError: one is not there, or a row does not match its seal.
+        """
+        found: dict[int, Stored] = {}
+        for start in range(0, len(keys), _IDS_A_QUERY):
+            part = [int(key) for key in keys[start : start + _IDS_A_QUERY]]
             marks = ", ".join("?" * len(part))
-            statement = f"SELECT row, doc_id, title, text FROM documents WHERE row IN ({marks})"  # noqa: S608
-            found |= {row: Document(*values) for row, *values in self._select(statement, part)}
-        return [found[int(row)] for row in rows]
+            statement = f"SELECT {_COLUMNS} FROM documents WHERE key IN ({marks})"  # noqa: S608
+            found |= {stored.key: stored for stored in self._stored(statement, part)}
+        missing = next((int(key) for key in keys if int(key) not in found), None)
+        if missing is not None:
+            raise InputError(f"{self.path}: has no document number {missing}; {DAMAGED}")
+        return [found[int(key)] for key in keys]
 
-    def __iter__(self) -> Iterator[Document]:
-        for values in self._select("SELECT doc_id, title, text FROM documents ORDER BY row"):
-            yield Document(*values)
+    def by_id(self, doc_ids: Sequence[str]) -> dict[str, Stored]:
+        """The documents with these ids, those that are there."""
+        found: dict[str, Stored] = {}
+        for start in range(0, len(doc_ids), _IDS_A_QUERY):
+            part = list(doc_ids[start : start + _IDS_A_QUERY])
+            marks = ", ".join("?" * len(part))
+            statement = f"SELECT {_COLUMNS} FROM documents WHERE doc_id IN ({marks})"  # noqa: S608
+            found |= {stored.document.doc_id: stored for stored in self._stored(statement, part)}
+        return found
 
-    def _select(self, statement: str, parameters: Sequence[int] = ()) -> Iterator[tuple[Any, ...]]:
+    def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, Stored]:
+        """For each text that is there, by its digest, one document that has it."""
+        found: dict[bytes, Stored] = {}
+        for start in range(0, len(digests), _IDS_A_QUERY):
+            part = list(digests[start : start + _IDS_A_QUERY])
+            marks = ", ".join("?" * len(part))
+            statement = f"SELECT {_COLUMNS} FROM documents WHERE digest IN ({marks})"  # noqa: S608
+            found |= {stored.digest: stored for stored in self._stored(statement, part)}
+        return found
+
+    def written_since(self, generation: int) -> list[Stored]:
+        """Documents written after a generation, by key."""
+        statement = f"SELECT {_COLUMNS} FROM documents WHERE generation > ? ORDER BY key"  # noqa: S608
+        return list(self._stored(statement, [generation]))
+
+    def removed_since(self, generation: int) -> list[int]:
+        """Keys of what was deleted or replaced after a generation, ascending."""
+        statement = "SELECT key FROM removed WHERE generation > ? ORDER BY key"
+        return [key for (key,) in self._select(statement, [generation])]
+
+    def keys_where(self, where: Where) -> NDArray[np.int64]:
+        """The keys of the documents for which a condition holds, ascending.
+
+        Raises:
+            InputError: it is no SQL expression, names no column, or does more than read a document.
+        """
+        return where.keys(self._database, self.columns())
+
+    def __iter__(self) -> Iterator[Stored]:
+        """Every document, by key, read in chunks."""
+        last = 0
+        statement = f"SELECT {_COLUMNS} FROM documents WHERE key > ? ORDER BY key LIMIT ?"  # noqa: S608
+        while chunk := list(self._stored(statement, [last, _ROWS_A_CHUNK])):
+            yield from chunk
+            last = chunk[-1].key
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, in words: every page, every row and their number are looked at."""
+        found = [str(line) for (line,) in self._select("PRAGMA integrity_check(20)") if line != "ok"]
+        if found:
+            return found
+        try:
+            seals = [self._sealed(values)[1] for values in self._select(f"SELECT {_COLUMNS} FROM documents")]  # noqa: S608
+        except InputError as error:
+            return [str(error)]
+        if len(seals) != len(self):
+            return [f"has {len(seals)} documents, {len(self)} were written"]
+        if _sum(seals) != int(self.state("seals"), 16):
+            return ["the documents are not the ones that were written last"]
+        return []
+
+    def _stored(self, statement: str, parameters: Sequence[Any]) -> Iterator[Stored]:
+        for values in self._select(statement, parameters):
+            yield self._sealed(values)[0]
+
+    def _sealed(self, values: tuple[Any, ...]) -> tuple[Stored, bytes]:
+        key, doc_id, title, text, metadata, generation, spans, vectors, seal = values
+        if _seal(key, doc_id, title, text, metadata, generation, spans, vectors) != seal:
+            raise InputError(f"{self.path}: document {doc_id!r} does not match its seal; {DAMAGED}")
+        matrix = np.frombuffer(vectors, dtype="<f4").reshape(-1, self.dimension)
+        places = np.frombuffer(spans, dtype="<i4").reshape(-1, 2)
+        held = Stored(Document(doc_id, title, text), json.loads(metadata), places, matrix, key, generation)
+        return held, seal
+
+    def _select(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._database.execute(statement, parameters)
         except sqlite3.Error as error:
             raise self._damaged(error) from None
 
+    def _run(self, statement: str) -> None:
+        try:
+            self._database.execute(statement)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
+
     def _damaged(self, error: sqlite3.Error) -> InputError:
-        return InputError(f"{self.path}: {error}; the index is damaged, build it again")
+        return InputError(f"{self.path}: {error}; {DAMAGED}")
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write."""
+    uri = path.absolute().as_uri()
+    connection = sqlite3.connect(
+        f"{uri}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=WAIT_SECONDS
+    )
+    try:
+        connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
+    except sqlite3.OperationalError:
+        # Write-ahead mode wants a file beside the database; where none can be made and none is there,
+        # nobody writes either.
+        connection.close()
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        connection = sqlite3.connect(
+            f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
+    return connection
+
+
+class StoreWriter:
+    """Writes documents; each `transaction` is one generation, there in whole or not at all."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._database = connection
+
+    @classmethod
+    def create(cls, path: Path, *, index_id: str) -> "StoreWriter":
+        """A new, empty store.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        writer = cls(path, cls._connect(path))
+        state = {"index_id": index_id, "generation": "0", "documents": "0", "seals": "0", "known_since": "0"}
+        with writer._errors():
+            writer._database.executescript(_TABLES)
+            writer._database.executemany("INSERT INTO state VALUES (?, ?)", state.items())
+        return writer
+
+    @classmethod
+    def open(cls, path: Path) -> "StoreWriter":
+        """Write to a store that is there.
+
+        Raises:
+            InputError: there is none.
+            StorageError: it cannot be written to.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: is missing; {DAMAGED}")
+        return cls(path, cls._connect(path))
+
+    @staticmethod
+    def _connect(path: Path) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut
+        except sqlite3.Error as error:
+            raise StorageError(f"{path}: {error}") from error
+        return connection
+
+    def close(self) -> None:
+        """Let the file go; what the log holds goes into the database."""
+        self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator["Transaction"]:
+        """One generation: what is put and deleted inside becomes visible at once, at the end.
+
+        Raises:
+            StorageError: another process has been writing for half a minute, or the disk refused.
+        """
+        with self._errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                transaction = Transaction(self._database)
+                yield transaction
+                transaction.finish()
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def forget_removed(self, generation: int) -> None:
+        """What was removed up to a generation need not be known any longer: everything derived is newer."""
+        with self._errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute("DELETE FROM removed WHERE generation <= ?", [generation])
+            self._database.execute(
+                "UPDATE state SET value = ? WHERE name = 'known_since' AND CAST(value AS INTEGER) < ?",
+                [str(generation), generation],
+            )
+            self._database.execute("COMMIT")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "busy" in str(error):
+                raise StorageError(
+                    f"{self.path}: another process has been writing for {WAIT_SECONDS:.0f} seconds; "
+                    "try again when it has ended"
+                ) from error
+            raise StorageError(f"{self.path}: {error}") from error
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path}: {error}") from error
+
+
+class Transaction:
+    """What is written in one generation."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self.generation = int(self._state("generation")) + 1
+        self.documents = int(self._state("documents"))
+        self._seals = int(self._state("seals"), 16)
+        last = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'documents'").fetchone()
+        self._last_key: int = last[0] if last else 0
+
+    def _state(self, name: str) -> str:
+        found = self._database.execute("SELECT value FROM state WHERE name = ?", [name]).fetchone()
+        if found is None:
+            raise sqlite3.DatabaseError(f"has no {name!r}")
+        return str(found[0])
+
+    def put(self, documents: Iterable[Stored]) -> None:
+        """Add documents; one whose id is there takes its place."""
+        for stored in documents:
+            self._remove(stored.document.doc_id)
+            self._insert(stored)
+
+    def delete(self, doc_ids: Iterable[str]) -> list[str]:
+        """Remove documents; the ids that were not there are returned."""
+        return [doc_id for doc_id in doc_ids if not self._remove(doc_id)]
+
+    def _remove(self, doc_id: str) -> bool:
+        found = self._database.execute(
+            "SELECT key, seal FROM documents WHERE doc_id = ?", [doc_id]
+        ).fetchone()
+        if found is None:
+            return False
+        key, seal = found
+        self._database.execute("DELETE FROM documents WHERE key = ?", [key])
+        self._database.execute("INSERT INTO removed VALUES (?, ?)", [key, self.generation])
+        self.documents -= 1
+        self._seals = (self._seals - int.from_bytes(seal, "big")) % _SEALS
+        return True
+
+    def _insert(self, stored: Stored) -> None:
+        document, metadata = stored.document, _json(stored)
+        spans = np.ascontiguousarray(stored.spans, dtype="<i4").tobytes()
+        vectors = np.ascontiguousarray(stored.vectors, dtype="<f4").tobytes()
+        values = (document.doc_id, document.title, document.text, metadata, self.generation)
+        self._last_key += 1
+        seal = _seal(self._last_key, *values, spans, vectors)
+        self._database.execute(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [self._last_key, *values, stored.digest, spans, vectors, seal],
+        )
+        self._database.executemany(
+            "INSERT OR IGNORE INTO columns VALUES (?)", [(name,) for name in stored.metadata]
+        )
+        self.documents += 1
+        self._seals = (self._seals + int.from_bytes(seal, "big")) % _SEALS
+
+    def finish(self) -> None:
+        """Note the generation, the number of documents and the sum of their seals."""
+        state = {
+            "generation": str(self.generation),
+            "documents": str(self.documents),
+            "seals": f"{self._seals:x}",
+        }
+        self._database.executemany(
+            "UPDATE state SET value = ? WHERE name = ?", [(value, name) for name, value in state.items()]
+        )
+
+
+def _json(stored: Stored) -> str:
+    try:
+        return json.dumps(dict(stored.metadata), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"document {stored.document.doc_id!r}: metadata cannot be kept: {error}") from None
+
+
+def _sum(seals: Iterable[bytes]) -> int:
+    total: int = sum(int.from_bytes(seal, "big") for seal in seals)
+    return total % _SEALS
+
+
+def whole(text_length: int) -> NDArray[np.int32]:
+    """The spans (1, 2) of a document that is one passage."""
+    return np.array([[0, text_length]], dtype=np.int32)

@@ -20,9 +20,10 @@ from typing import Any
 from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, StorageError
-from textrip.files import digests, read_json, replacing, require_digests, write_sealed_json
+from textrip.files import digests, read_json, replacing, write_sealed_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
+from textrip.stamps import require_digests
 from textrip.training.lora import without_adapters
 
 KIND = "textrip-run"
@@ -144,7 +145,7 @@ class RunFolder:
                 sealed = read_json(
                     path / "checkpoint.json", kind=CHECKPOINT_KIND, version=FORMAT, sealed=True
                 )
-                require_digests(path, sealed["files"], remedy="the checkpoint is damaged")
+                require_digests(path, sealed["files"], remedy="the checkpoint is damaged", fully=True)
             except InputError as error:
                 say(f"passed over: {error}")
             else:

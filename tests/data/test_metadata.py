@@ -1,0 +1,41 @@
+"""Columns without a role are kept with the document, with their types."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textrip.data.formats import read
+from textrip.errors import InputError
+
+
+def metadata(path: Path, content: str) -> list[Any]:
+    path.write_text(content, encoding="utf-8")
+    return [json.loads(value) for value in read(path).corpus["metadata"]]
+
+
+def test_jsonl_keeps_its_types(tmp_path: Path) -> None:
+    content = (
+        '{"id": "a", "text": "x", "year": 2010, "lang": "en", "tags": ["p"], "open": true, "score2": NaN}\n'
+        '{"id": "b", "text": "y", "metadata": {"url": "u", "year": 1}, "year": 2}\n'
+        '{"id": "c", "text": "z", "metadata": "plain"}\n'
+    )
+    assert metadata(tmp_path / "d.jsonl", content) == [
+        {"year": 2010, "lang": "en", "tags": ["p"], "open": True, "score2": None},
+        {"url": "u", "year": 2},
+        {"metadata": "plain"},
+    ]
+
+
+@pytest.mark.parametrize(("suffix", "comma"), [("csv", ","), ("tsv", "\t")])
+def test_numbers_of_a_table_without_types(suffix: str, comma: str, tmp_path: Path) -> None:
+    lines = [["id", "text", "year", "zip", "share", "note"], ["a", "x", "2010", "007", "0.5", "1e3"]]
+    content = "".join(comma.join(line) + "\n" for line in lines)
+    found = metadata(tmp_path / f"d.{suffix}", content)
+    assert found == [{"year": 2010, "zip": "007", "share": 0.5, "note": "1e3"}]
+
+
+def test_what_cannot_be_kept_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"d\.jsonl:1: metadata \('bad'\) cannot be kept"):
+        metadata(tmp_path / "d.jsonl", '{"id": "a", "text": "x", "bad": "\\ud800"}\n')

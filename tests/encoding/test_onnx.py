@@ -1,0 +1,167 @@
+"""The exported encoder gives the encoder's own vectors, without torch, or is refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import build_tiny_encoder
+from textrip import progress
+from textrip.data.collection import Collection
+from textrip.encoding import export as export_module
+from textrip.encoding.backend import BACKENDS, load_backend
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.export import ExportError, export_onnx
+from textrip.encoding.onnx import OnnxEncoder
+from textrip.errors import InputError
+from textrip.retrieval.index import Index
+
+TEXTS = [
+    "rose tulip",
+    "",
+    "  Two  blanks\n",
+    "garden " * 100,
+    "Ünï 🙂 rose",
+    "a",
+    *(f"rose {n}" for n in range(70)),
+]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    folder = build_tiny_encoder(tmp_path_factory.mktemp("e"), prompts={"query": "query : "})
+    return Encoder.load(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def exported(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
+    return export_onnx(encoder, tmp_path_factory.mktemp("o") / "onnx")
+
+
+def test_gives_the_encoders_vectors(encoder: Encoder, exported: OnnxEncoder) -> None:
+    for kind in ("query", "document"):
+        np.testing.assert_allclose(
+            exported.encode(TEXTS, kind=kind),
+            encoder.encode(TEXTS, kind=kind),
+            atol=2e-6,
+        )
+    assert exported.encode([]).shape == (0, encoder.dimension)
+    assert exported.fingerprint == encoder.fingerprint
+    assert (exported.dimension, exported.max_length_tokens) == (encoder.dimension, encoder.max_length_tokens)
+    assert exported.prompt("query") == "query : "
+    assert exported.count_tokens(TEXTS) == encoder.count_tokens(TEXTS)
+    assert exported.count_tokens(TEXTS, cut=False) == encoder.count_tokens(TEXTS, cut=False)
+    assert exported.about["lowest_cosine"] >= 0.9999
+    with pytest.raises(InputError, match=r"texts is a string"):
+        exported.encode("rose")
+
+
+def test_needs_neither_torch_nor_transformers(exported: OnnxEncoder) -> None:
+    program = f"""
+import sys
+for name in ("torch", "transformers", "sentence_transformers", "datasets", "onnx", "scipy", "sklearn"):
+    sys.modules[name] = None  # an import of it fails
+from textrip.encoding.onnx import OnnxEncoder
+print(OnnxEncoder.open({str(exported.folder)!r}).encode(["rose"]).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "(1, 32)\n", done.stderr
+
+
+def test_a_damaged_file_is_refused(exported: OnnxEncoder, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported.folder, tmp_path / "onnx"))
+    content = (folder / "model.onnx").read_bytes()
+    for damaged in (content[:-1], content[:100] + b"\x01" + content[101:], b""):
+        (folder / "model.onnx").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"model\.onnx: does not match its digest"):
+            OnnxEncoder.open(folder)
+    with pytest.raises(InputError, match=r"model\.onnx: cannot be run"):
+        OnnxEncoder(folder, exported.about).encode(["rose"])
+    about = json.loads((folder / "onnx.json").read_text(encoding="utf-8"))
+    (folder / "onnx.json").write_text(json.dumps({**about, "max_length_tokens": 3}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"onnx\.json: does not match its own digest"):
+        OnnxEncoder.open(folder)
+
+
+def test_int8_is_another_encoder_of_a_quarter_of_the_size(
+    encoder: Encoder, exported: OnnxEncoder, tmp_path: Path
+) -> None:
+    small = export_onnx(encoder, tmp_path / "int8", precision="int8")
+    assert small.precision == "int8"
+    assert small.fingerprint not in {encoder.fingerprint, ""}
+    cosines = (small.encode(TEXTS) * encoder.encode(TEXTS)).sum(axis=1)
+    assert 0.9 < cosines.min() < 0.999999
+    assert small.about["lowest_cosine"] <= cosines.min() + 1e-5
+    again = OnnxEncoder.open(exported.folder)  # the float32 one is what it was
+    np.testing.assert_array_equal(again.encode(TEXTS), exported.encode(TEXTS))
+
+
+def test_an_export_that_gives_other_vectors_is_refused(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_module, "_exported", {})
+    real = export_module._write_graph
+
+    def of_another(_: Encoder, path: Path) -> None:
+        real(Encoder.load(build_tiny_encoder(tmp_path / "other", seed=5), device="cpu"), path)
+
+    monkeypatch.setattr(export_module, "_write_graph", of_another)
+    with pytest.raises(ExportError, match=r"as ONNX gives other vectors: the lowest cosine is -?0\.\d+"):
+        export_onnx(encoder, tmp_path / "onnx")
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_an_index_falls_back_to_torch_and_says_so(
+    encoder: Encoder, tiny_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_module, "_exported", {})
+
+    def fails(*_: object) -> None:
+        raise NotImplementedError("no operator\nfor this")
+
+    monkeypatch.setattr(export_module, "_write_graph", fails)
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append):
+        Index.build(tiny_collection, encoder, tmp_path / "index").close()
+    (remark,) = [one for one in said if "ONNX" in one]
+    assert remark.endswith("cannot be exported to ONNX: no operator; queries are encoded by torch, which "
+                           "takes seconds to start")  # fmt: skip
+    assert not (tmp_path / "index" / "onnx").exists()
+    with Index.open(tmp_path / "index") as index:
+        assert isinstance(index.encoder, Encoder)
+        assert len(index.search("plants rose")) == 10
+        assert index.check() == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_indexes_and_searches(
+    backend: str, encoder: Encoder, tiny_collection: Collection, tmp_path: Path
+) -> None:
+    with (
+        load_backend(encoder.name, backend=backend) as (made, model),
+        Index.build(tiny_collection, made, tmp_path / "index", model=model) as index,
+    ):
+        expected = index.search("plants rose")
+    with Index.open(tmp_path / "index") as index:
+        assert isinstance(index.encoder, OnnxEncoder)
+        assert index.encoder.precision == ("int8" if backend == "onnx-int8" else "float32")
+        found = index.search("plants rose")
+        assert [hit.doc_id for hit in found] == [hit.doc_id for hit in expected]
+        assert index.check() == []
+        assert isinstance(index.torch_encoder(), Encoder)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"backend": "jax"}, r"backend is 'jax', one of torch, onnx, onnx-int8"),
+        ({"backend": "onnx", "device": "cuda"}, r"backend onnx runs on the CPU; leave out --device cuda"),
+    ],
+)
+def test_backends_that_cannot_be_are_refused(how: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message), load_backend("x", **how):  # type: ignore[arg-type]
+        pass

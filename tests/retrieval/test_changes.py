@@ -1,0 +1,318 @@
+"""Documents come and go: the index is the set of those that are there, and answers as one built anew."""
+
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.retrieval.stub import StubEncoder, text_of
+from textrip.data.collection import Collection
+from textrip.errors import InputError, MismatchError, StorageError
+from textrip.records import Document, Hit
+from textrip.retrieval import index as index_module
+from textrip.retrieval import store as store_module
+from textrip.retrieval.index import MODES, Change, Index
+from textrip.retrieval.store import DocumentStore, StoreWriter
+
+QUERIES = ["rose tulip", "boat", "violin chord orbit rose"]
+
+
+def collection(documents: dict[str, str]) -> Collection:
+    return Collection.of("c", [Document(doc_id, "", text) for doc_id, text in documents.items()])
+
+
+def built(documents: dict[str, str], folder: Path, **how: Any) -> Index:
+    return Index.build(collection(documents), StubEncoder(), folder, **how)
+
+
+def answers(index: Index) -> list[list[list[Hit]]]:
+    return [index.search_many(QUERIES, k=7, mode=mode) for mode in MODES]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """30 documents, d00 to d29."""
+    with built({f"d{n:02d}": text_of(n) for n in range(30)}, tmp_path / "index") as made:
+        yield made
+
+
+class Changes(RuleBasedStateMachine):
+    """Any order of add, replace, delete, rebuild and reopen, beside a dict."""
+
+    IDS = st.sampled_from([f"{n}" for n in range(12)] + ["é", "a b", "../x"])
+    TEXTS = st.integers(0, 40).map(text_of)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.held: dict[str, str] = {}
+
+    @initialize(documents=st.dictionaries(IDS, TEXTS, min_size=2, max_size=8))
+    def build(self, documents: dict[str, str]) -> None:
+        self.held = dict(documents)
+        self.index = built(documents, self.folder / "index")
+        self.other = Index.open(self.folder / "index", encoder=StubEncoder())
+
+    @rule(documents=st.dictionaries(IDS, TEXTS, min_size=1, max_size=4))
+    def add(self, documents: dict[str, str]) -> None:
+        again = {doc_id for doc_id in documents if doc_id in self.held}
+        same = {doc_id for doc_id in again if self.held[doc_id] == documents[doc_id]}
+        change = self.index.add(collection(documents))
+        assert change == Change(
+            added=len(documents) - len(again), replaced=len(again) - len(same), unchanged=len(same)
+        )
+        for doc_id in documents.keys() - same:  # what is replaced comes last
+            self.held.pop(doc_id, None)
+        self.held |= documents
+
+    @rule(doc_ids=st.sets(IDS, min_size=1, max_size=3))
+    def delete(self, doc_ids: set[str]) -> None:
+        left = {doc_id: text for doc_id, text in self.held.items() if doc_id not in doc_ids}
+        if not left:
+            with pytest.raises(InputError, match=r"nothing would be left"):
+                self.index.delete(sorted(doc_ids))
+            return
+        change = self.index.delete(sorted(doc_ids))
+        assert change.removed == len(self.held) - len(left)
+        assert set(change.missing) == doc_ids - self.held.keys()
+        self.held = left
+
+    @rule()
+    def rebuild(self) -> None:
+        assert self.index.rebuild()
+
+    @rule()
+    def reopen(self) -> None:
+        self.index.close()
+        self.index = Index.open(self.folder / "index", encoder=StubEncoder())
+
+    @rule()
+    def lose_what_is_derived(self) -> None:
+        for path in (self.folder / "index" / "derived").iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+
+    @invariant()
+    def is_the_set(self) -> None:
+        if not self.held:
+            return
+        with built(self.held, self.folder / "fresh", force=True) as fresh:
+            expected = answers(fresh)
+        for index in (self.index, self.other):
+            assert len(index) == len(self.held)
+            assert set(index.doc_ids) == self.held.keys()
+            assert answers(index) == expected
+
+    def teardown(self) -> None:
+        self.index.close()
+        self.other.close()
+        shutil.rmtree(self.folder)
+
+
+@pytest.mark.parametrize("small", [0, 20_000], ids=["kept pending", "derived at once"])
+def test_an_index_is_a_set(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "_SMALL", small)
+    monkeypatch.setattr(index_module, "_SHARE_PENDING", 10.0)
+    machine: Any = Changes
+    machine.TestCase.settings = settings(max_examples=12, stateful_step_count=8, deadline=None)
+    machine.TestCase("runTest").runTest()
+
+
+def test_what_is_there_is_not_encoded_again(index: Index, tmp_path: Path) -> None:
+    encoder = StubEncoder()
+    with Index.open(index.folder, encoder=encoder) as opened:
+        opened.add(collection({"d00": text_of(0), "d01": text_of(1), "new": text_of(1)}))
+        assert encoder.texts == 0  # two are there, and a third has the text of one that is
+        opened.add(collection({"d00": text_of(99)}))
+        assert encoder.texts == 1
+    again = StubEncoder()
+    documents = {doc_id: text_of(n) for n, doc_id in enumerate(["d00", "d01", "x"])}
+    Index.build(collection({**documents, "y": "wholly new"}), again, index.folder, force=True).close()
+    assert again.texts == 2  # d00 has another text now, and y is new
+
+
+def test_a_replaced_text_is_gone_from_every_part(index: Index) -> None:
+    index.add(collection({"d03": "zeppelin"}))
+    assert [hit.doc_id for hit in index.search("zeppelin", mode="bm25")] == ["d03"]
+    index.add(collection({"d03": "tulip"}))
+    assert index.search("zeppelin", mode="bm25") == []
+    index.delete(["d03"])
+    content = b"".join(path.read_bytes() for path in index.folder.rglob("*") if path.suffix == ".npy")
+    assert b"zeppelin" not in content
+    with pytest.raises(InputError, match=r"has no document 'd03'"):
+        index.more_like("d03")
+
+
+def test_a_failure_inside_a_transaction_leaves_the_former_state(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = answers(index)
+    finish = store_module.Transaction.finish
+
+    def dies(self: Any) -> None:
+        finish(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module.Transaction, "finish", dies)
+        with pytest.raises(KeyboardInterrupt):
+            index.add(collection({"d00": "zeppelin", "new": "zeppelin"}))
+        with pytest.raises(KeyboardInterrupt):
+            index.delete(["d01"])
+    assert answers(index) == before
+    assert index.check() == []
+
+
+def test_a_disk_that_fills_up_leaves_the_former_state(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = answers(index)
+    connect = StoreWriter._connect
+
+    def small(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.execute("PRAGMA max_page_count = 1")  # what is there already is let be
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreWriter, "_connect", staticmethod(small))
+        with pytest.raises(StorageError, match=r"documents\.sqlite: database or disk is full"):
+            index.add(collection({f"n{n}": "word " * 4000 for n in range(20)}))
+    assert answers(index) == before
+    assert index.check() == []
+
+
+def test_a_second_writer_waits_or_is_told(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.2)
+    other = sqlite3.connect(index.store.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match=r"another process has been writing for 0 seconds; try again"):
+        index.add(collection({"new": "rose"}))
+    monkeypatch.setattr(store_module, "WAIT_SECONDS", 30.0)
+    threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
+    other_index = Index.open(index.folder, encoder=StubEncoder())
+    with other_index:
+        assert other_index.add(collection({"new": "rose"})).added == 1
+    other.close()
+
+
+def test_readers_go_on_while_another_writes(index: Index) -> None:
+    before = answers(index)
+    other = sqlite3.connect(index.store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("DELETE FROM documents WHERE doc_id < 'd20'")
+    assert answers(index) == before
+    with Index.open(index.folder, encoder=StubEncoder()) as opened:
+        assert answers(opened) == before
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def test_one_answer_is_of_one_state(index: Index) -> None:
+    """A write in the middle of a search is not seen by it."""
+    with Index.open(index.folder, encoder=StubEncoder()) as writer, index.store.snapshot():
+        before = answers(index)
+        writer.add(collection({"new": "rose tulip"}))
+        writer.delete(["d00"])
+        assert answers(index) == before
+        assert "new" not in index.doc_ids
+    assert "new" in index.doc_ids
+    assert "d00" not in index.doc_ids
+
+
+def test_two_rebuilds_at_once_are_one(index: Index) -> None:
+    lock = sqlite3.connect(index.folder / "derived" / "lock.sqlite", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    assert not index.rebuild()
+    assert index.add(collection({"new": "rose"})).added == 1  # the change itself needs no rebuild
+    assert "new" in index.doc_ids
+    lock.execute("COMMIT")
+    lock.close()
+    assert index.rebuild()
+
+
+def test_ids_twice_and_other_records_are_refused(index: Index) -> None:
+    with pytest.raises(InputError, match=r"doc_id 'x' occurs twice"):
+        index.add([Document("x", "", "a"), Document("x", "", "b")])
+    with pytest.raises(InputError, match=r"str given, a Document was expected"):
+        index.add([("x", {})])
+    with pytest.raises(InputError, match=r"doc_ids is a string, a list of ids was expected"):
+        index.delete("d00")
+    assert len(index) == 30
+
+
+def test_a_database_of_another_index_is_refused(index: Index, tmp_path: Path) -> None:
+    with built({"a": "rose"}, tmp_path / "other"):
+        pass
+    index.close()
+    shutil.copy(tmp_path / "other" / "documents.sqlite", index.folder / "documents.sqlite")
+    with pytest.raises(InputError, match=r"documents\.sqlite: belongs to another index"):
+        Index.open(index.folder)
+
+
+def test_an_index_without_its_encoder_says_so(index: Index) -> None:
+    with (
+        Index.open(index.folder) as opened,
+        pytest.raises(InputError, match=r"carries its encoder as ONNX alone|holds no"),
+    ):
+        opened.search("rose")
+
+
+def test_another_encoder_cannot_add(index: Index) -> None:
+    encoder = StubEncoder()
+    encoder.fingerprint = "0" * 64
+    with pytest.raises(MismatchError):
+        Index.open(index.folder, encoder=encoder)
+
+
+def test_a_read_only_folder_is_searched_and_not_written(index: Index, tmp_path: Path) -> None:
+    before = answers(index)
+    index.add([Document("n", "", "rose")])
+    index.delete(["n"])
+    index.close()
+    folder = Path(shutil.copytree(index.folder, tmp_path / "copy"))
+    for path in [*folder.rglob("*"), folder]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        with Index.open(folder, encoder=StubEncoder()) as opened:
+            assert answers(opened) == before
+    finally:
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_metadata_comes_back_and_a_change_of_it_is_a_change(index: Index) -> None:
+    document, metadata = (
+        Document("m", "", "zeppelin"),
+        {"year": 2020, "tags": ["a"], "open": True, "none": None},
+    )
+    assert index.add([(document, metadata)]) == Change(added=1)
+    assert index.add([(document, metadata)]) == Change(unchanged=1)
+    (hit,) = index.search("zeppelin", mode="bm25", where="year = 2020")
+    assert hit.metadata == metadata
+    assert index.add([(document, {"year": 2021})]) == Change(replaced=1)
+
+
+def test_the_store_reads_back_what_was_put(tmp_path: Path) -> None:
+    writer = StoreWriter.create(tmp_path / "s.sqlite", index_id="i")
+    vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
+    stored = store_module.Stored(
+        Document("é\0", "t", "x" * 5000), {"a": "ü"}, np.array([[0, 9], [5, 5002]], np.int32), vectors
+    )
+    with writer.transaction() as transaction:
+        transaction.put([stored])
+    writer.close()
+    store = DocumentStore(tmp_path / "s.sqlite", dimension=3)
+    (found,) = store
+    assert (found.document, found.metadata) == (stored.document, stored.metadata)
+    np.testing.assert_array_equal(found.vectors, vectors)
+    np.testing.assert_array_equal(found.spans, stored.spans)
+    assert store.check() == []
+    store.close()

@@ -1,0 +1,135 @@
+"""Killed with -9 anywhere: what was committed is there, the index opens, and it answers as one built anew."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.retrieval.crash_worker import FIRST, collection
+from tests.retrieval.stub import StubEncoder
+from textrip.retrieval.index import MODES, Index
+
+ROOT = Path(__file__).parents[2]
+QUERIES = ["rose tulip", "boat orbit"]
+
+
+def killed(folder: Path, seed: int, seconds: float) -> None:
+    """Run the worker and kill it so long after it began its work."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.retrieval.crash_worker", str(folder), str(seed)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert worker.stdout is not None
+    assert worker.stderr is not None
+    assert worker.stdout.readline() == b"ready\n", worker.stderr.read().decode()
+    time.sleep(seconds)
+    assert worker.poll() is None, worker.stderr.read().decode()
+    worker.kill()
+    worker.communicate()
+
+
+def states(folder: Path) -> list[dict[str, int]]:
+    """What the index may hold: the state after the last change that was done, or after the one begun."""
+    path = folder / "journal.jsonl"
+    entries: list[dict[str, Any]] = [
+        json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    state: dict[str, int] = dict(FIRST)
+    before = state
+    for entry in entries:
+        if entry["op"] in {"add", "delete"}:
+            before, state = state, dict(state)
+            for doc_id in entry["change"]:
+                state.pop(doc_id, None)
+            if entry["op"] == "add":
+                state |= entry["change"]
+        elif entry["op"] != "built":
+            before = state
+        if entry["op"] == "adopted":
+            before = state = entry["state"]
+    return [before, state]
+
+
+def answers(index: Index) -> Any:
+    return [index.search_many(QUERIES, k=20, mode=mode, exact=True) for mode in MODES]
+
+
+def require_whole(folder: Path) -> None:
+    with Index.open(folder / "index", encoder=StubEncoder()) as index:
+        held = {stored.document.doc_id: stored.document.text for stored in index.store}
+        matching = [
+            state
+            for state in states(folder)
+            if held == {document["doc_id"]: document["text"] for document in collection(state).corpus}
+        ]
+        assert matching, "neither the last state nor the next"
+        assert index.check() == []
+        in_order = {doc_id: matching[0][doc_id] for doc_id in index.doc_ids}
+        fresh = Index.build(
+            collection(in_order), StubEncoder(), folder / "fresh", force=True, nearest="exact"
+        )
+        with fresh:
+            assert answers(index) == answers(fresh)
+    # What follows begins where this index is.
+    with (folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
+        journal.write(json.dumps({"op": "adopted", "state": matching[0]}) + "\n")
+
+
+def run(folder: Path, *, kills: int, seed: int) -> int:
+    """Kill again and again; returns how often the index had been built when it was killed."""
+    draw, open_at_kill = random.Random(seed), 0
+    for number in range(kills):
+        killed(folder, seed * 1000 + number, draw.uniform(0.0, 0.8))
+        if (folder / "index").exists():
+            open_at_kill += 1
+            require_whole(folder)
+            if draw.random() < 0.25:  # again from the beginning, so that builds are killed too
+                for left in (folder / "index", folder / "journal.jsonl"):
+                    subprocess.run(["rm", "-rf", str(left)], check=True)
+    return open_at_kill
+
+
+def test_killed_at_a_few_points(tmp_path: Path) -> None:
+    run(tmp_path, kills=8, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_at_two_hundred_points(tmp_path: Path) -> None:
+    assert run(tmp_path, kills=200, seed=2) > 100
+
+
+def test_a_build_that_was_killed_goes_on(tmp_path: Path) -> None:
+    """Every vector that was committed is used again."""
+    for _ in range(20):
+        killed(tmp_path, 0, 0.05)
+        left = tmp_path / ".index.building" / "documents.sqlite"
+        if left.exists() or (tmp_path / "index").exists():
+            break
+    import sqlite3
+
+    committed = 0
+    if left.exists():
+        with sqlite3.connect(left) as database:
+            tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            committed = database.execute("SELECT count(*) FROM documents").fetchone()[0] if tables else 0
+        database.close()
+    encoder = StubEncoder()
+    if not (tmp_path / "index").exists():
+        Index.build(collection(FIRST), encoder, tmp_path / "index", nearest="hnsw").close()
+        assert encoder.texts == len(FIRST) - committed
+    require_nothing_left(tmp_path)
+    with Index.open(tmp_path / "index", encoder=StubEncoder()) as index:
+        assert index.doc_ids == list(FIRST)
+        assert index.check() == []
+
+
+def require_nothing_left(folder: Path) -> None:
+    assert not [
+        path.name for path in folder.iterdir() if path.name.startswith(".index.building") and path.is_dir()
+    ]

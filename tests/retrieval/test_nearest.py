@@ -1,0 +1,138 @@
+"""Approximate searches find nearly all, with exact scores; a damaged file of FAISS is never read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.retrieval.stub import StubEncoder
+from textrip.data.collection import Collection
+from textrip.errors import InputError
+from textrip.records import Document
+from textrip.retrieval import nearest as nearest_module
+from textrip.retrieval.index import Index
+from textrip.retrieval.nearest import KINDS, Kind, chosen
+
+N = 3000
+APPROXIMATE: list[Kind] = ["hnsw", "int8", "binary"]
+
+
+def clustered(n: int, seed: int) -> NDArray[np.float32]:
+    """Unit vectors around 100 centres, as texts are."""
+    draw = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((100, 64))
+    found = centres[draw.integers(0, 100, n)] + 0.7 * draw.standard_normal((n, 64))
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found.astype(np.float32)
+
+
+class Wide(StubEncoder):
+    dimension = 64
+
+    def encode(self, texts: Sequence[str], **_: Any) -> NDArray[np.float32]:
+        return clustered(len(texts), 99)
+
+
+@pytest.fixture(scope="module")
+def collection() -> Collection:
+    return Collection.of("c", [Document(f"{n:04d}", "", f"word{n % 50}") for n in range(N)])
+
+
+def build(collection: Collection, folder: Path, kind: Kind) -> Index:
+    return Index.build(collection, Wide(), folder, vectors=clustered(N, 1), nearest=kind)
+
+
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_recall_and_exact_scores(kind: Kind, collection: Collection, tmp_path: Path) -> None:
+    with build(collection, tmp_path / "index", kind) as index:
+        assert index.recall(k=10, sample=100) >= 0.97
+        queries = [f"q{n}" for n in range(30)]
+        exact = index.search_many(queries, exact=True)
+        found = index.search_many(queries)
+        for one, other in zip(exact, found, strict=True):
+            scores = {hit.doc_id: hit.score for hit in one}
+            assert all(hit.score == scores[hit.doc_id] for hit in other if hit.doc_id in scores)
+            assert [hit.score for hit in other] == sorted((hit.score for hit in other), reverse=True)
+    with Index.open(tmp_path / "index", encoder=Wide()) as index:
+        assert index.search_many(queries) == found
+        assert index.check() == []
+
+
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_deleted_and_new_documents(kind: Kind, collection: Collection, tmp_path: Path) -> None:
+    with build(collection, tmp_path / "index", kind) as index:
+        best = index.search("q", k=5)
+        before = index.store.generation
+        with pytest.MonkeyPatch.context() as patch:  # nothing is derived anew
+            patch.setattr(index, "_maintain", lambda: None)
+            index.delete([hit.doc_id for hit in best[:3]])
+            index.add([Document("new", "", "other")])
+        assert index.store.generation == before + 2
+        hits = index.search("q", k=N)
+        assert len(hits) == N - 2
+        ids = {hit.doc_id for hit in hits}
+        assert "new" in ids
+        assert not ids & {hit.doc_id for hit in best[:3]}
+        assert index.search("q", k=1)[0].doc_id in {best[3].doc_id, "new"}
+        (only,) = index.search("q", where="doc_id = '0007'")
+        assert only.doc_id == "0007"
+
+
+def test_a_share_of_the_memory(collection: Collection, tmp_path: Path) -> None:
+    sizes = {}
+    for kind in KINDS[1:]:
+        with build(collection, tmp_path / kind, kind) as index:
+            held = index.folder.glob("derived/*/nearest.faiss")
+            sizes[kind] = sum(path.stat().st_size for path in held)
+    floats = N * 64 * 4
+    assert sizes["exact"] == 0
+    assert sizes["int8"] < floats / 3.5
+    assert sizes["binary"] < floats / 25
+
+
+def test_auto_goes_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen("auto", nearest_module.EXACT_UP_TO) == "exact"
+    assert chosen("auto", nearest_module.EXACT_UP_TO + 1) == "hnsw"
+    assert chosen("binary", 1) == "binary"
+    with pytest.raises(InputError, match=r"nearest is 'fuzzy', one of auto, exact, hnsw, int8, binary"):
+        chosen("fuzzy", 1)  # type: ignore[arg-type]
+
+
+def test_a_damaged_file_is_never_read(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with build(collection, tmp_path / "index", "hnsw") as index:
+        expected = index.search("q")
+    (path,) = (tmp_path / "index").glob("derived/*/nearest.faiss")
+    content = bytearray(path.read_bytes())
+    draw = np.random.default_rng(0)
+    opened: list[str] = []
+    real = nearest_module.Approximate._read
+
+    def watching(self: nearest_module.Approximate) -> object:
+        opened.append(str(self._path))
+        return real(self)
+
+    monkeypatch.setattr(nearest_module.Approximate, "_read", watching)
+    for _ in range(10):
+        damaged = bytearray(content)
+        damaged[draw.integers(0, len(content))] ^= 1 << int(draw.integers(0, 8))
+        path.write_bytes(damaged)
+        with Index.open(tmp_path / "index", encoder=Wide()) as index:
+            assert index.search("q", exact=True)[0] == expected[0]
+            assert str(path) not in opened
+
+
+def test_a_file_of_another_shape_is_refused(collection: Collection, tmp_path: Path) -> None:
+    with build(collection, tmp_path / "index", "int8"):
+        pass
+    (path,) = (tmp_path / "index").glob("derived/*/nearest.faiss")
+    for shape in ((N + 1, 64), (N, 65)):
+        with pytest.raises(InputError, match=r"holds .*was expected; build the index again"):
+            nearest_module.Approximate(path, "int8", shape).candidates(np.ones((1, 64), np.float32), 1)
+    path.write_bytes(b"nothing of FAISS")
+    with pytest.raises(InputError, match=r"nearest\.faiss: .*; build the index again"):
+        nearest_module.Approximate(path, "int8", (N, 64)).candidates(np.ones((1, 64), np.float32), 1)

@@ -1,0 +1,99 @@
+"""Long documents are found by their best passage, wherever it stands."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.retrieval.stub import StubEncoder, text_of
+from textrip.data.collection import Collection
+from textrip.errors import InputError
+from textrip.records import Document
+from textrip.retrieval.index import MODES, Index
+from textrip.retrieval.passages import Cutting
+
+FILLER = " ".join(f"filler{n}" for n in range(60))
+LONG = Document("long", "Title", f"{FILLER} zeppelin airship zeppelin airship {FILLER} oven flour {FILLER}")
+
+
+def collection() -> Collection:
+    others = [Document(f"d{n}", "", text_of(n)) for n in range(20)]
+    return Collection.of("c", [*others, LONG, Document("empty", "", "")])
+
+
+@given(
+    text=st.text(st.sampled_from("ab .\n\té"), max_size=200),
+    tokens=st.integers(8, 30),
+    share=st.floats(0, 0.9),
+)
+def test_passages_cover_the_text_and_overlap(text: str, tokens: int, share: float) -> None:
+    cutting = Cutting(tokens=tokens, overlap=int(tokens * share))
+    encoder = StubEncoder()
+    (spans,) = cutting.spans(encoder, [text])
+    assert spans[0, 0] == 0
+    assert spans[-1, 1] == len(text)
+    for (_, end), (begin, after) in zip(spans[:-1].tolist(), spans[1:].tolist(), strict=True):
+        assert begin <= end < after
+    words = [len(encoder.tokenizer.encode(text[begin:end]).ids) for begin, end in spans.tolist()]
+    assert all(count <= tokens for count in words)
+    if cutting.overlap and len(words) > 1:
+        assert all(spans[1:, 0] < spans[:-1, 1])
+
+
+def test_a_document_is_found_by_its_best_passage(tmp_path: Path) -> None:
+    encoder = StubEncoder()
+    whole = Index.build(collection(), encoder, tmp_path / "whole")
+    cut = Index.build(collection(), encoder, tmp_path / "cut", cutting=Cutting(tokens=16, overlap=8))
+    with whole, cut:
+        assert len(whole) == len(cut) == 22
+        (hit,) = cut.search("zeppelin airship", k=1)
+        assert hit.doc_id == "long"
+        assert hit.score > whole.search("zeppelin airship", k=1)[0].score + 0.2
+        assert hit.passage is not None
+        assert "zeppelin airship" in hit.passage
+        assert hit.passage in LONG.full_text
+        assert whole.search("zeppelin airship", k=1)[0].passage is None
+        # The document's score is its best passage's, by a plain loop.
+        (asked,) = encoder.encode(["zeppelin airship"], kind="query")
+        (stored,) = cut.store.by_id(["long"]).values()
+        pieces = [LONG.full_text[begin:end] for begin, end in stored.spans.tolist()]
+        assert hit.score == pytest.approx(float((encoder.encode(pieces) @ asked).max()), abs=1e-6)
+        for mode in MODES:
+            hits = cut.search("zeppelin airship", k=22, mode=mode)
+            assert len({hit.doc_id for hit in hits}) == len(hits)
+        assert cut.search("zeppelin airship", k=1, mode="bm25")[0].passage is not None
+        assert cut.vectors.shape == (22, 16)
+        np.testing.assert_allclose(np.linalg.norm(cut.vectors, axis=1), 1, atol=1e-6)
+        assert cut.check() == []
+
+
+def test_passages_come_and_go_with_their_document(tmp_path: Path) -> None:
+    cutting = Cutting(tokens=16, overlap=8)
+    with Index.build(collection(), StubEncoder(), tmp_path / "index", cutting=cutting) as index:
+        index.delete(["long"])
+        assert index.search("zeppelin airship", k=1)[0].doc_id != "long"
+        index.add([LONG])
+        assert index.search("zeppelin airship", k=1)[0].doc_id == "long"
+        with Index.build(collection(), StubEncoder(), tmp_path / "fresh", cutting=cutting) as fresh:
+            for query in ("zeppelin airship", "oven flour", "rose"):
+                assert [(h.doc_id, h.score) for h in index.search(query, k=22)] == [
+                    (h.doc_id, h.score) for h in fresh.search(query, k=22)
+                ]
+
+
+def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"passages of 4 tokens; at least 8"):
+        Cutting(tokens=4)
+    with pytest.raises(InputError, match=r"overlap by 16 of their 16 tokens"):
+        Cutting(tokens=16, overlap=16)
+    encoder = StubEncoder()
+    encoder.max_length_tokens = 16
+    with pytest.raises(InputError, match=r"passages of 16 tokens; stub reads 14 at most"):
+        Index.build(collection(), encoder, tmp_path / "index", cutting=Cutting(tokens=16))
+    with pytest.raises(InputError, match=r"vectors were given for documents that are to be cut"):
+        Index.build(
+            collection(), StubEncoder(), tmp_path / "index", cutting=Cutting(tokens=16),
+            vectors=np.ones((22, 16), np.float32),
+        )  # fmt: skip

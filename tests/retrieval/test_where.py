@@ -1,0 +1,113 @@
+"""Conditions read documents and nothing else."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.retrieval.stub import StubEncoder
+from textrip.data.collection import Collection
+from textrip.errors import InputError
+from textrip.records import Document
+from textrip.retrieval import where as where_module
+from textrip.retrieval.index import MODES, Index
+from textrip.retrieval.where import Where
+
+ROWS: list[tuple[str, dict[str, Any]]] = [
+    ("a", {"year": 2010, "lang": "en", "open": True}),
+    ("b", {"year": 2015, "lang": "de", "odd name": "x", "quote'd": 1}),
+    ("c", {"year": 2020.5, "lang": "en", "open": False}),
+    ("d", {"lang": None}),
+    ("e", {}),
+]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    folder = tmp_path_factory.mktemp("where") / "index"
+    first = Collection.of("c", [Document("z", "", "rose filler")])
+    with Index.build(first, StubEncoder(), folder) as built:
+        built.add([(Document(doc_id, f"title {doc_id}", f"rose word{doc_id}"), row) for doc_id, row in ROWS])
+        yield built
+
+
+def found(index: Index, where: str | Where, mode: Any = "dense") -> list[str]:
+    return sorted(hit.doc_id for hit in index.search("rose worda", k=50, mode=mode, where=where))
+
+
+@pytest.mark.parametrize(
+    ("expression", "parameters", "expected"),
+    [
+        ("year > 2010", {}, "bc"),
+        ("year >= :y AND lang = :l", {"y": 2010, "l": "en"}, "ac"),
+        ("year > ?", [2015], "c"),
+        ("lang IS NULL", {}, "dez"),
+        ("open", {}, "a"),
+        ("NOT open", {}, "c"),
+        ("\"odd name\" = 'x'", {}, "b"),
+        ("doc_id IN ('a', 'e', 'nowhere')", {}, "ae"),
+        ("text LIKE '%wordc%' OR title = 'title d'", {}, "cd"),
+        ("1 = 0", {}, ""),
+        ("1 -- a comment", {}, "abcdez"),
+        ("coalesce(year, 0) = 0", {}, "dez"),
+    ],
+)
+def test_conditions(index: Index, expression: str, parameters: Any, expected: str) -> None:
+    assert "".join(found(index, Where(expression, parameters))) == expected
+
+
+def test_every_mode_keeps_to_the_condition(index: Index) -> None:
+    for mode in MODES:
+        assert set(found(index, "lang = 'en'", mode)) <= {"a", "c"}
+    assert [hit.doc_id for hit in index.more_like("a", where="year > 2010")] in (["b", "c"], ["c", "b"])
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "1); DROP TABLE documents; --",
+        "1) UNION SELECT key FROM removed; --",
+        "key IN (SELECT key FROM removed)",
+        "EXISTS (SELECT 1 FROM sqlite_master)",
+        "EXISTS (SELECT 1 FROM state)",
+        "load_extension('x')",
+        "length(zeroblob(1000000000)) > 0",
+        "length(randomblob(1000000000)) > 0",
+        "EXISTS (SELECT 1 FROM pragma_database_list)",
+        "key IN (WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x FROM r)",
+        "EXISTS (SELECT * FROM json_each('[1]'))",
+        "vectors IS NOT NULL",
+    ],
+)
+def test_what_does_more_than_read_a_document_is_refused(index: Index, attack: str) -> None:
+    with pytest.raises(InputError, match=r"^where .*\(columns: doc_id, title, text, lang, "):
+        found(index, attack)
+    assert len(index) == 6
+    assert index.check() == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "parameters", "reason"),
+    [
+        ("yeer > 1", {}, "no such column: yeer"),
+        ("year >", {}, "syntax error"),
+        ("year > (SELECT min(year) FROM documents)", {}, "misuse of aggregate"),
+        ("", {}, "syntax error"),
+        ("year > :y", {}, "binding"),
+        ("year > ?", [], "binding"),
+        ("year > ?", [object()], "binding|type"),
+        ("year > ?", [10**30], "too large"),
+        ("year > 1; SELECT 1", {}, ""),
+    ],
+)
+def test_mistakes_are_told(index: Index, expression: str, parameters: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=rf"where .*{reason}.*\(columns: doc_id, title, text, "):
+        found(index, Where(expression, parameters))
+
+
+def test_what_takes_too_long_is_stopped(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(where_module, "_SECONDS", 0.05)
+    slow = " + ".join(["length(replace(hex(printf('%.900000c', 'x')), '78', 'yyy'))"] * 40)
+    monkeypatch.setattr(where_module, "_INSTRUCTIONS_A_LOOK", 10)
+    with pytest.raises(InputError, match=r"took longer than 0 seconds"):
+        found(index, f"{slow} > 0")

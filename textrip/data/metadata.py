@@ -1,0 +1,56 @@
+"""What a row of documents has besides id, title and text: kept with them, for conditions in a search."""
+
+import json
+import math
+from collections.abc import Collection
+from typing import Any
+
+from textrip.data.rows import Row
+from textrip.errors import InputError
+
+# BEIR's own name for an object of them.
+_NESTED = "metadata"
+
+
+def metadata_value(row: Row, taken: Collection[str], source: str, line: int, *, typed: bool) -> str:
+    """The columns that have no role, as a JSON object.
+
+    Args:
+        row: All of it.
+        taken: The columns that have a role.
+        source: For errors.
+        line: For errors.
+        typed: Whether the format has numbers; where not (CSV, TSV) what is written as one is one.
+
+    Raises:
+        InputError: a value that is no text JSON could hold.
+    """
+    found = {name: value for name, value in row.items() if name is not None and name not in taken}
+    nested = found.pop(_NESTED, None)
+    if isinstance(nested, dict):
+        found = {**nested, **found}
+    elif nested is not None:
+        found[_NESTED] = nested
+    values = {name: _plain(value, typed=typed) for name, value in found.items()}
+    try:
+        text = json.dumps(values, ensure_ascii=False, default=str)
+        text.encode("utf-8")
+    except (UnicodeEncodeError, ValueError, RecursionError) as error:
+        columns = ", ".join(map(repr, values))
+        raise InputError.at(source, line, f"metadata ({columns}) cannot be kept: {error}") from None
+    return text
+
+
+def _plain(value: Any, *, typed: bool) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no word for it
+    if typed or not isinstance(value, str):
+        return value
+    for number in (int, float):
+        try:
+            made = number(value)
+        except ValueError:
+            continue
+        # "007" and "1e3" are rather names than numbers: only what reads back the same is one.
+        return made if str(made) == value else value
+    return value

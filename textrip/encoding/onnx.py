@@ -1,0 +1,141 @@
+"""An encoder that needs neither torch nor transformers: ONNX Runtime and a tokenizer.
+
+ONNX/
+  model.onnx       input_ids and attention_mask (batch, length) int64 to unit vectors (batch, dimension)
+  tokenizer.json   of the `tokenizers` library
+  onnx.json        kind, format, the encoder's fingerprint, prompts, length, how it was checked, digests
+
+`export.py` writes it.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, Windows, batches
+from textrip.errors import InputError
+from textrip.files import read_json
+from textrip.stamps import require_digests
+
+KIND = "textrip-onnx"
+FORMAT = 1
+FILES = ("model.onnx", "tokenizer.json")
+
+Precision = Literal["float32", "int8"]
+
+# Small batches keep a layer's activations in the processor's cache; measured with 64 to 8192.
+_TOKENS_A_BATCH = 2048
+_MAX_TEXTS_A_BATCH = 64
+
+
+class OnnxEncoder(Windows):
+    """Texts to unit vectors by ONNX Runtime on the CPU.
+
+    Attributes:
+        name: What the encoder was loaded by when it was exported.
+        about: What onnx.json says.
+    """
+
+    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
+        self.folder = folder
+        self.about = about
+        self.name: str = about["name"]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Open what `export_onnx` wrote; the model is read at the first text.
+
+        Raises:
+            InputError: a file is missing or damaged, or of a newer format.
+        """
+        folder = Path(folder)
+        about = read_json(folder / "onnx.json", kind=KIND, version=FORMAT, sealed=True)
+        require_digests(folder, {name: about["sha256"][name] for name in FILES})
+        return cls(folder, about)
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return int(self.about["dimension"])
+
+    @property
+    def max_length_tokens(self) -> int:
+        """What is read of a text, special tokens included."""
+        return int(self.about["max_length_tokens"])
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's own; another one where the weights are int8."""
+        return str(self.about["fingerprint"])
+
+    @property
+    def precision(self) -> Precision:
+        """Of the weights."""
+        return self.about["precision"]  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> str:
+        """Always the CPU."""
+        return "cpu"
+
+    def prompt(self, kind: Kind) -> str:
+        """What the model puts before a query or a document; mostly nothing."""
+        return str(self.about["prompts"].get(kind) or "")
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The `tokenizers.Tokenizer`."""
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only
+        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
+        # Threads that wait by spinning take the processor from everything else, and win nothing.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        path = str(self.folder / "model.onnx")
+        try:
+            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library has an error for every way to be damaged
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{path}: cannot be run: {first}") from None
+
+    def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
+        """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
+        return [len(encoded.ids) for encoded in self._tokenize(list(texts), cut=cut)]
+
+    def _tokenize(self, texts: list[str], *, cut: bool = True) -> list[Any]:
+        self.tokenizer.no_padding()
+        if cut:
+            self.tokenizer.enable_truncation(self.max_length_tokens)
+        else:
+            self.tokenizer.no_truncation()
+        return self.tokenizer.encode_batch(texts)  # type: ignore[no-any-return]
+
+    def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
+        longest = self.max_length_tokens * CHARACTERS_A_TOKEN
+        tokenized = self._tokenize([self.prompt(kind) + text[:longest] for text in texts])
+        lengths = [len(encoded.ids) for encoded in tokenized]
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for rows in batches(lengths, tokens=_TOKENS_A_BATCH, texts=_MAX_TEXTS_A_BATCH):
+            width = max(1, lengths[rows[0]])
+            ids = np.full((len(rows), width), self.about["pad_token_id"], dtype=np.int64)
+            mask = np.zeros((len(rows), width), dtype=np.int64)
+            for place, row in enumerate(rows):
+                ids[place, : lengths[row]] = tokenized[row].ids
+                mask[place, : lengths[row]] = 1
+            (batch,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+            vectors[rows] = batch
+            if advance is not None:
+                advance(len(rows))
+        return vectors

@@ -1,0 +1,111 @@
+"""What every encoder offers, whatever runs it, and how its texts become batches."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.errors import InputError
+from textrip.progress import advancing
+
+Kind = Literal["query", "document"]
+
+# Texts are sorted by length within a window of this many, so that a stream needs bounded memory.
+WINDOW = 4096
+# A tokenizer reads all of a text before it cuts; past this many characters a token nothing can survive.
+CHARACTERS_A_TOKEN = 40
+
+
+class TextEncoder(Protocol):
+    """Texts to unit vectors, with the model's own prompts for queries and documents."""
+
+    name: str
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+
+    @property
+    def max_length_tokens(self) -> int:
+        """What is read of a text, special tokens included."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of everything that moves a vector."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The `tokenizers.Tokenizer`; its truncation and padding are whatever the last call left."""
+
+    def encode(
+        self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None
+    ) -> NDArray[np.float32]:
+        """(n, d) float32 of n texts, each row of length 1."""
+
+    def encode_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        kind: Kind = "document",
+        progress: str | None = None,
+        total: int | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Windows (at most 4096, d) float32 of any number of texts, in their order."""
+
+    def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
+        """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
+
+
+class Windows:
+    """Encoding any number of texts, window by window; `_encode_window` is what an encoder adds."""
+
+    dimension: Any
+
+    def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def encode(
+        self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None
+    ) -> NDArray[np.float32]:
+        """Encode texts to unit vectors, in their order.
+
+        Args:
+            texts: n texts; read in windows, so that a lazy sequence is never all in memory.
+            kind: Which of the model's prompts goes before each text.
+            progress: What a progress bar says; none without it.
+
+        Returns:
+            (n, d) float32, each row of length 1.
+        """
+        if isinstance(texts, str):
+            raise InputError("texts is a string, a list of texts was expected")
+        windows = list(self.encode_stream(texts, kind=kind, progress=progress, total=len(texts)))
+        if not windows:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        return np.concatenate(windows)
+
+    def encode_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        kind: Kind = "document",
+        progress: str | None = None,
+        total: int | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Encode any number of texts in bounded memory: yields (at most 4096, d) float32 in their order."""
+        iterator = iter(texts)
+        with advancing(progress or "", total) as advance:
+            while window := list(islice(iterator, WINDOW)):
+                yield self._encode_window(window, kind, advance if progress else None)
+
+
+def batches(lengths: Sequence[int], *, tokens: int, texts: int) -> Iterator[list[int]]:
+    """Rows of about equal length, longest first, under a budget of padded tokens and of texts."""
+    order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+    start = 0
+    while start < len(order):
+        size = max(1, min(texts, tokens // max(1, lengths[order[start]])))
+        yield order[start : start + size]
+        start += size

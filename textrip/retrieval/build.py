@@ -1,0 +1,346 @@
+"""Building an index: in bounded memory, stopped and gone on with, encoding only what is new.
+
+Documents are encoded window by window into a store beside the place of the index, one transaction each.
+When all are there the rest is derived, and the folder is renamed to its place. A build that dies leaves
+that folder; the same command finds it, keeps every vector of a text that is still in the data, and goes on.
+So does a build over an index that is there (`force`): vectors are kept by text and encoder.
+"""
+
+import contextlib
+import json
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.export import ExportError, export_onnx
+from textrip.encoding.onnx import OnnxEncoder
+from textrip.encoding.text_encoder import TextEncoder
+from textrip.errors import InputError, StorageError
+from textrip.files import (
+    digests,
+    move_into_place,
+    read_json,
+    refuse_existing,
+    storage_errors,
+    write_sealed_json,
+)
+from textrip.lexical.analyzer import Analyzer
+from textrip.progress import advancing, say
+from textrip.provenance import provenance
+from textrip.records import Document
+from textrip.retrieval.derived import FOLDER, publish
+from textrip.retrieval.fusion import Fusion
+from textrip.retrieval.layout import FORMAT, KIND, STORE
+from textrip.retrieval.nearest import Kind, chosen
+from textrip.retrieval.passages import Cutting
+from textrip.retrieval.store import DocumentStore, Stored, StoreWriter, text_digest
+from textrip.stamps import require_digests, stamp
+
+_BUILDING = "building.json"
+# Documents a transaction: what a build that dies has to encode again at most.
+_ROWS_A_CHUNK = 1024
+
+
+def build_index(
+    collection: Collection,
+    encoder: TextEncoder,
+    folder: Path,
+    *,
+    model: Encoder | None,
+    analyzer: Analyzer,
+    vectors: NDArray[np.float32] | None,
+    cutting: Cutting,
+    nearest: Kind,
+    onnx: bool,
+    force: bool,
+    seed: int,
+) -> None:
+    """Write an index folder. Arguments as in `Index.build`, which see.
+
+    Args:
+        collection: Its corpus is indexed.
+        encoder: Makes the vectors.
+        folder: Where.
+        model: The sentence-transformers model behind the encoder, copied into the index.
+        analyzer: BM25's.
+        vectors: (n, d) float32 of the documents, where they are there already.
+        cutting: Long documents.
+        nearest: How nearest neighbours are found.
+        onnx: Carry the query encoder as ONNX.
+        force: Overwrite `folder`.
+        seed: For draws.
+    """
+    _require_fitting(collection, encoder, vectors, cutting)
+    chosen(nearest, 0)
+    refuse_existing(folder, force=force)
+    staging = folder.parent / f".{folder.name}.building"
+    identity = {"kind": KIND, "format": FORMAT, "encoder": encoder.fingerprint, "cutting": vars(cutting)}
+    with storage_errors(folder), _staging(staging, identity) as left:
+        spare = [*left, *(_reusable(folder, identity) if folder.is_dir() else [])]
+        index_id = _fill(collection, encoder, staging, spare, vectors=vectors, cutting=cutting)
+        store = DocumentStore(staging / STORE, dimension=encoder.dimension)
+        with contextlib.closing(store):
+            publish(staging, store, index_id=index_id, analyzer=analyzer, nearest=nearest, seed=seed)
+        if model is not None:
+            model.save(staging / "encoder")
+        carried = _carry_onnx(encoder, model, collection, staging / "onnx", wanted=onnx)
+        copied = {f"encoder/{name}": digest for name, digest in digests(staging / "encoder").items()}
+        write_sealed_json(
+            staging / "index.json",
+            {
+                "kind": KIND,
+                "format": FORMAT,
+                "index_id": index_id,
+                "collection": collection.name,
+                "built_documents": len(collection.corpus),
+                "encoder": {
+                    "name": encoder.name,
+                    "fingerprint": encoder.fingerprint,
+                    "dimension": encoder.dimension,
+                    "max_length_tokens": encoder.max_length_tokens,
+                    "onnx": carried,
+                    "torch": model is not None,
+                },
+                "analyzer": analyzer.to_dict(),
+                "cutting": vars(cutting),
+                "nearest": nearest,
+                "fusion": vars(Fusion()),
+                "sha256": copied,
+                **provenance(),
+            },
+        )
+        (staging / _BUILDING).unlink()
+        (staging / FOLDER / "lock.sqlite").unlink(missing_ok=True)
+        stamp(staging, copied)
+        require_digests(staging, copied)
+        move_into_place(staging, folder)
+
+
+@contextlib.contextmanager
+def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
+    """The folder in which an index grows; yields stores whose vectors may be used again.
+
+    What is left of a build that died is kept where it is of the same encoder and cutting.
+    """
+    with _alone(staging):
+        spare = [staging / STORE] if _reusable(staging, identity) else []
+        if not spare:
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir(parents=True)
+            write_sealed_json(staging / _BUILDING, identity)
+        for left in staging.iterdir():
+            if left.is_dir():  # derived, encoder and onnx are made at the end
+                shutil.rmtree(left)
+        try:
+            yield spare
+        except InputError:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        except BaseException:
+            kept = _documents(staging / STORE)
+            if kept:
+                say(f"{kept:,} documents are kept in {staging}; the same command goes on from there")
+            else:
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def _alone(staging: Path) -> Iterator[None]:
+    """Two processes that build the same index at once would tear it: the second one is refused."""
+    lock = staging.with_name(staging.name + ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(lock, isolation_level=None, timeout=0)
+    try:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise StorageError(f"{lock}: {error}") from error
+            raise StorageError(f"{staging}: another process is building this index") from None
+        yield
+    finally:
+        connection.close()
+        lock.unlink(missing_ok=True)
+
+
+def _reusable(folder: Path, identity: dict[str, Any]) -> list[Path]:
+    """A folder's store where its vectors are those of the same encoder and cutting."""
+    for name, ours in ((_BUILDING, True), ("index.json", False)):
+        with contextlib.suppress(InputError, KeyError, TypeError):
+            found = read_json(folder / name, kind=KIND, version=FORMAT, sealed=True)
+            encoder = found["encoder"] if ours else found["encoder"]["fingerprint"]
+            same = (encoder, found["cutting"]) == (identity["encoder"], identity["cutting"])
+            if same and (folder / STORE).is_file():
+                return [folder / STORE]
+    return []
+
+
+def _documents(path: Path) -> int:
+    with contextlib.suppress(sqlite3.Error, TypeError), contextlib.closing(sqlite3.connect(path)) as database:
+        return int(database.execute("SELECT count(*) FROM documents").fetchone()[0])
+    return 0
+
+
+def _fill(
+    collection: Collection,
+    encoder: TextEncoder,
+    staging: Path,
+    spare: list[Path],
+    *,
+    vectors: NDArray[np.float32] | None,
+    cutting: Cutting,
+) -> str:
+    """Put every document into the store; returns the index's id."""
+    path, done = staging / STORE, 0
+    if spare and spare[0] == path:
+        done = _agreeing(path, collection, encoder.dimension)
+        if done < _documents(path):  # other documents now: what is there is a quarry
+            quarry = staging / f"quarry-{secrets.token_hex(4)}.sqlite"
+            _settle(path)
+            path.rename(quarry)
+            spare, done = [quarry, *spare[1:]], 0
+        else:
+            spare = spare[1:]
+    if done:
+        index_id = _index_id(path)
+        writer = StoreWriter.open(path)
+        say(f"going on after {done:,} of {len(collection.corpus):,} documents that are encoded already")
+    else:
+        index_id = secrets.token_hex(16)
+        writer = StoreWriter.create(path, index_id=index_id)
+    sources = [DocumentStore(source, dimension=encoder.dimension) for source in spare]
+    reused = 0
+    try:
+        with advancing("encoding documents", len(collection.corpus)) as advance:
+            advance(done)
+            for first in range(done, len(collection.corpus), _ROWS_A_CHUNK):
+                documents = list(documents_of(collection, first, first + _ROWS_A_CHUNK))
+                given = None if vectors is None else vectors[first : first + _ROWS_A_CHUNK]
+                stored, again = encoded(documents, encoder, cutting, sources=sources, vectors=given)
+                reused += again
+                with writer.transaction() as transaction:
+                    transaction.put(stored)
+                advance(len(documents))
+    finally:
+        writer.close()
+        for source in sources:
+            source.close()
+    if reused:
+        say(f"{reused:,} of {len(collection.corpus):,} documents had their vectors already")
+    for quarry in staging.glob("quarry-*"):
+        quarry.unlink()
+    return index_id
+
+
+def _settle(path: Path) -> None:
+    """Bring what the log holds into the database, so that one file is all there is."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+
+
+def _index_id(path: Path) -> str:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return str(database.execute("SELECT value FROM state WHERE name = 'index_id'").fetchone()[0])
+
+
+def _agreeing(path: Path, collection: Collection, dimension: int) -> int:
+    """How many documents of the store are the collection's first ones, in its order."""
+    done = 0
+    with contextlib.closing(DocumentStore(path, dimension=dimension)) as store:
+        wanted = documents_of(collection, 0, len(collection.corpus))
+        for stored, (document, metadata) in zip(store, wanted, strict=False):
+            if stored.document != document or stored.metadata != metadata:
+                return done
+            done += 1
+    return done
+
+
+def documents_of(collection: Collection, first: int, last: int) -> Iterator[tuple[Document, dict[str, Any]]]:
+    """Documents with their metadata, rows [first, last) of a collection."""
+    for start in range(first, min(last, len(collection.corpus)), _ROWS_A_CHUNK):
+        rows = collection.corpus[start : min(start + _ROWS_A_CHUNK, last)]
+        for place in range(len(rows["doc_id"])):
+            metadata = json.loads(rows["metadata"][place]) if "metadata" in rows else {}
+            if rows.get("label") is not None:
+                metadata = {**metadata, "label": rows["label"][place]}
+            yield Document(rows["doc_id"][place], rows["title"][place], rows["text"][place]), metadata
+
+
+def encoded(
+    documents: Sequence[tuple[Document, Mapping[str, Any]]],
+    encoder: TextEncoder,
+    cutting: Cutting,
+    *,
+    sources: list[DocumentStore],
+    vectors: NDArray[np.float32] | None = None,
+) -> tuple[list[Stored], int]:
+    """Documents with their passages' vectors, and how many of them were found in other stores."""
+    texts = [document.full_text for document, _ in documents]
+    known: dict[bytes, Stored] = {}
+    if vectors is None:
+        marks = [text_digest(text) for text in texts]
+        for source in sources:
+            known |= source.by_digest([mark for mark in dict.fromkeys(marks) if mark not in known])
+        new = [row for row, mark in enumerate(marks) if mark not in known]
+    else:
+        marks, new = [], list(range(len(texts)))
+    spans = dict(zip(new, cutting.spans(encoder, [texts[row] for row in new]), strict=True))
+    pieces = [texts[row][begin:end] for row in new for begin, end in spans[row].tolist()]
+    made = encoder.encode(pieces) if vectors is None else vectors
+    stored, place = [], 0
+    for row, (document, metadata) in enumerate(documents):
+        if row in spans:
+            count = len(spans[row])
+            stored.append(Stored(document, metadata, spans[row], made[place : place + count]))
+            place += count
+        else:
+            found = known[marks[row]]
+            stored.append(Stored(document, metadata, found.spans, found.vectors))
+    return stored, len(documents) - len(new)
+
+
+def _carry_onnx(
+    encoder: TextEncoder, model: Encoder | None, collection: Collection, folder: Path, *, wanted: bool
+) -> bool:
+    """Put the query encoder into the index as ONNX; whether it is there."""
+    if isinstance(encoder, OnnxEncoder):
+        shutil.copytree(encoder.folder, folder, ignore=shutil.ignore_patterns("stamps.json"))
+        return True
+    if not wanted or model is None:
+        return False
+    try:
+        export_onnx(model, folder, texts=collection.texts[: min(16, len(collection.corpus))])
+    except ExportError as error:
+        say(f"{error}; queries are encoded by torch, which takes seconds to start")
+        return False
+    return True
+
+
+def _require_fitting(
+    collection: Collection, encoder: TextEncoder, vectors: NDArray[np.float32] | None, cutting: Cutting
+) -> None:
+    if not len(collection.corpus):
+        raise InputError("the corpus is empty, at least one document was expected")
+    if len(collection.doc_row) < len(collection.corpus):
+        rows = enumerate(collection.doc_ids)
+        twice = next(doc_id for row, doc_id in rows if collection.doc_row[doc_id] != row)
+        raise InputError(f"{collection.name}: doc_id {twice!r} occurs twice; every document needs its own")
+    cutting.require_fit(encoder)
+    if vectors is None:
+        return
+    if cutting.tokens:
+        raise InputError("vectors were given for documents that are to be cut into passages; give none")
+    wanted = len(collection.corpus), encoder.dimension
+    if vectors.shape != wanted:
+        raise InputError(f"vectors have shape {vectors.shape}, {wanted} was expected (documents, dimension)")
+    if not np.isfinite(vectors).all():
+        raise InputError("vectors hold NaN or infinity; encode the documents again")

@@ -1,0 +1,81 @@
+"""Documents come and go: encoded first, then written in transactions."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from textrip.data.collection import Collection
+from textrip.encoding.text_encoder import TextEncoder
+from textrip.errors import InputError
+from textrip.progress import advancing
+from textrip.records import Document
+from textrip.retrieval.build import documents_of, encoded
+from textrip.retrieval.index import Change
+from textrip.retrieval.passages import Cutting
+from textrip.retrieval.store import DocumentStore, StoreWriter
+
+_ROWS_A_TRANSACTION = 1024
+
+Pair = tuple[Document, dict[str, Any]]
+
+
+def add_documents(
+    store: DocumentStore,
+    writer: StoreWriter,
+    documents: Collection | Iterable[Any],
+    encoder: TextEncoder,
+    cutting: Cutting,
+) -> Change:
+    """Put documents into the store; see `Index.add`."""
+    added = replaced = unchanged = 0
+    seen: set[str] = set()
+    total = len(documents.corpus) if isinstance(documents, Collection) else None
+    pairs = _pairs(documents)
+    with advancing("encoding documents", total) as advance:
+        while chunk := list(islice(pairs, _ROWS_A_TRANSACTION)):
+            for document, _ in chunk:
+                if document.doc_id in seen:
+                    raise InputError(f"doc_id {document.doc_id!r} occurs twice; every document needs its own")
+                seen.add(document.doc_id)
+            there = store.by_id([document.doc_id for document, _ in chunk])
+            news = [pair for pair in chunk if not _same(there.get(pair[0].doc_id), pair)]
+            stored, _ = encoded(news, encoder, cutting, sources=[store])
+            if stored:
+                with writer.transaction() as transaction:
+                    transaction.put(stored)
+            again = sum(document.doc_id in there for document, _ in news)
+            added, replaced = added + len(news) - again, replaced + again
+            unchanged += len(chunk) - len(news)
+            advance(len(chunk))
+    return Change(added=added, replaced=replaced, unchanged=unchanged)
+
+
+def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
+    if isinstance(documents, Collection):
+        yield from documents_of(documents, 0, len(documents.corpus))
+        return
+    for given in documents:
+        document, metadata = (given, {}) if isinstance(given, Document) else given
+        if not isinstance(document, Document):
+            raise InputError(f"{type(document).__name__} given, a Document was expected")
+        yield document, dict(metadata)
+
+
+def _same(stored: Any, pair: Pair) -> bool:
+    return stored is not None and (stored.document, dict(stored.metadata)) == pair
+
+
+def delete_documents(store: DocumentStore, writer: StoreWriter, doc_ids: Iterable[str]) -> Change:
+    """Remove documents from the store; see `Index.delete`."""
+    asked = list(dict.fromkeys(doc_ids))
+    if isinstance(doc_ids, str):
+        raise InputError("doc_ids is a string, a list of ids was expected")
+    there = store.by_id(asked)
+    missing = tuple(doc_id for doc_id in asked if doc_id not in there)
+    if not there:
+        return Change(missing=missing)
+    with writer.transaction() as transaction:
+        gone = transaction.delete(there)
+        if not transaction.documents:
+            raise InputError(f"{store.path}: nothing would be left; remove the folder, or add others first")
+    return Change(removed=len(there) - len(gone), missing=missing)

@@ -1,0 +1,250 @@
+"""What is worked out from an index's documents, so that a search need not: rebuilt whenever it is lost.
+
+INDEX/derived/GENERATION-HEX/
+  derived.json     kind, format, the generation it was derived from, counts, a digest of every file below
+  keys.npy         (n,) int64, each row's key in the store, ascending
+  order.npy        (n,) int64, each row's place in ascending order of doc_id
+  ids.*.npy        doc_ids in ascending order
+  begins.npy       (n + 1,) int64, where each document's passages begin
+  vectors.npy      (p, d) float32 unit vectors, by passage
+  terms.*.npy, indptr.npy, doc_indices.npy, counts.npy, lengths.npy    words by document
+  nearest.*        what an approximate search reads (see nearest.py)
+
+A folder appears by a rename and never changes. Readers take the newest one that is whole.
+"""
+
+import contextlib
+import json
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.errors import InputError
+from textrip.files import digests, read_json, replacing, write_sealed_json
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.word_index import WordCounts
+from textrip.progress import advancing, say
+from textrip.retrieval.nearest import Approximate, Kind, open_nearest, write_nearest
+from textrip.retrieval.store import DocumentStore, Stored
+from textrip.stamps import require_digests, stamp
+from textrip.string_table import StringTable
+
+KIND = "textrip-derived"
+FORMAT = 1
+FOLDER = "derived"
+_HEADER_BYTES = 128
+
+
+class Derived:
+    """One derived folder, memory-mapped.
+
+    Attributes:
+        generation: Of the store that it was derived from.
+        keys: (n,) int64.
+        order: (n,) int64.
+        ids: doc_ids in ascending order: a row's is ids[order[row]].
+        begins: (n + 1,) int64.
+        vectors: (p, d) float32.
+        words: Counts of terms.
+        nearest: The approximate search, where there is one.
+    """
+
+    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
+        self.folder = folder
+        self.about = about
+        self.generation: int = about["generation"]
+
+        def array(name: str) -> Any:
+            return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+        self.keys: NDArray[np.int64] = array("keys")
+        self.order: NDArray[np.int64] = array("order")
+        self.begins: NDArray[np.int64] = array("begins")
+        self.vectors: NDArray[np.float32] = array("vectors")
+        self.ids = StringTable.open(folder, "ids")
+        self.words = WordCounts.open(folder)
+        self.nearest: Approximate | None = open_nearest(folder, about["nearest"], self.vectors.shape)
+
+    @classmethod
+    def open(cls, folder: Path, *, index_id: str, fully: bool = False) -> Self:
+        """Open a derived folder.
+
+        Raises:
+            InputError: a file is missing or damaged, or it belongs to another index.
+        """
+        about = read_json(folder / "derived.json", kind=KIND, version=FORMAT, sealed=True)
+        if about["index_id"] != index_id:
+            raise InputError(f"{folder}: belongs to another index")
+        require_digests(folder, about["sha256"], fully=fully)
+        try:
+            return cls(folder, about)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: {error}") from None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def has_passages(self) -> bool:
+        """Whether some document is more than one passage."""
+        return len(self.vectors) != len(self.keys)
+
+
+def derive(
+    store: DocumentStore,
+    folder: Path,
+    *,
+    index_id: str,
+    analyzer: Analyzer,
+    nearest: Kind,
+    seed: int = 0,
+) -> None:
+    """Write everything derived into a new folder, from one snapshot of the store.
+
+    Memory: the ids, a few bytes a token, and what the approximate search needs to be built.
+    """
+    folder.mkdir(parents=True)
+    with store.snapshot():
+        generation, size = store.generation, len(store)
+        if not size:
+            raise InputError(f"{store.path}: has no documents; an index needs at least one")
+        reading = _Reading(store, folder / "vectors.npy")
+        with advancing("words and vectors", size) as advance:
+            WordCounts.write(reading.texts(advance), analyzer, folder)
+    keys = np.asarray(reading.keys, dtype=np.int64)
+    by_id = sorted(range(len(keys)), key=reading.doc_ids.__getitem__)
+    order = np.empty(len(keys), dtype=np.int64)
+    order[by_id] = np.arange(len(keys))
+    StringTable.of([reading.doc_ids[row] for row in by_id]).save(folder, "ids")
+    for name, array in (("keys", keys), ("order", order), ("begins", np.asarray(reading.begins, np.int64))):
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+    about = write_nearest(folder, vectors, nearest, seed=seed)
+    names = digests(folder)
+    write_sealed_json(
+        folder / "derived.json",
+        {
+            "kind": KIND,
+            "format": FORMAT,
+            "index_id": index_id,
+            "generation": generation,
+            "documents": len(keys),
+            "passages": len(vectors),
+            "nearest": about,
+            "sha256": names,
+        },
+    )
+    stamp(folder, names)
+    require_digests(folder, names)  # as they lie on the disk; and from now on the stamps vouch for them
+
+
+class _Reading:
+    """One pass over the store: texts go to the counter, vectors to their file, ids and keys are kept."""
+
+    def __init__(self, store: DocumentStore, path: Path) -> None:
+        self.keys: list[int] = []
+        self.doc_ids: list[str] = []
+        self.begins = [0]
+        self._store = store
+        self._path = path
+
+    def texts(self, advance: Any) -> Iterator[str]:
+        with self._path.open("wb") as stream:
+            stream.write(b"\0" * _HEADER_BYTES)  # the number of rows is known at the end
+            for stored in self._store:
+                self._keep(stored)
+                stream.write(np.ascontiguousarray(stored.vectors, dtype="<f4").tobytes())
+                advance(1)
+                yield stored.document.full_text
+            stream.seek(0)
+            shape = (self.begins[-1], self._store.dimension)
+            np.lib.format.write_array_header_1_0(
+                stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
+            )
+            assert stream.tell() == _HEADER_BYTES
+
+    def _keep(self, stored: Stored) -> None:
+        self.keys.append(stored.key)
+        self.doc_ids.append(stored.document.doc_id)
+        self.begins.append(self.begins[-1] + len(stored.vectors))
+
+
+def open_newest(index: Path, *, index_id: str, since: int, until: int) -> Derived | None:
+    """The newest derived folder of a generation in [since, until] that is whole; None where there is none.
+
+    A damaged one is passed over, with a remark.
+    """
+    for folder in sorted(derived_folders(index), key=_generation, reverse=True):
+        if not since <= _generation(folder) <= until:
+            continue
+        try:
+            return Derived.open(folder, index_id=index_id)
+        except InputError as error:
+            if folder.is_dir():  # else a writer took it away for a newer one
+                say(f"{error}; working it out again from the documents")
+    return None
+
+
+def derived_folders(index: Path) -> list[Path]:
+    """The complete ones; what a process that died left half-made has another name."""
+    with contextlib.suppress(OSError):
+        return [path for path in (index / FOLDER).iterdir() if _generation(path) >= 0]
+    return []
+
+
+def _generation(folder: Path) -> int:
+    number, dash, _ = folder.name.partition("-")
+    return int(number) if dash and number.isascii() and number.isdigit() else -1
+
+
+@contextlib.contextmanager
+def rebuilding(index: Path) -> Iterator[bool]:
+    """Whether this process may rebuild what is derived; another that does keeps it from doing so.
+
+    The lock is SQLite's own, which the operating system takes back when a process dies.
+    """
+    path = index / FOLDER / "lock.sqlite"
+    path.parent.mkdir(exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    try:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            yield False
+            return
+        yield True
+    finally:
+        connection.close()
+
+
+def publish(index: Path, store: DocumentStore, **how: Any) -> tuple[Path, int]:
+    """Derive anew beside what is there; returns the folder and its generation.
+
+    The caller holds `rebuilding`'s lock.
+    """
+    parent = index / FOLDER
+    for left in parent.glob(".*.tmp"):  # of a process that died; none but the lock's holder writes here
+        shutil.rmtree(left, ignore_errors=True)
+    generation = store.generation
+    target = parent / f"{generation:08d}-{secrets.token_hex(4)}"
+    with replacing(target) as temporary:
+        derive(store, temporary, **how)
+        made = int(json.loads((temporary / "derived.json").read_bytes())["generation"])
+    if made != generation:  # a writer came between
+        target = target.rename(parent / f"{made:08d}-{secrets.token_hex(4)}")
+    return target, made
+
+
+def remove_others(index: Path, kept: Path) -> None:
+    """Remove what else was derived; readers that have it open keep what they mapped."""
+    for folder in derived_folders(index):
+        if folder.name != kept.name:
+            shutil.rmtree(folder, ignore_errors=True)

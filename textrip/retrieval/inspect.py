@@ -1,0 +1,63 @@
+"""A full check of an index: every file's digest, every document's seal, every derived count."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textrip.encoding.onnx import FILES
+from textrip.errors import InputError
+from textrip.files import read_json
+from textrip.retrieval.derived import FOLDER, Derived, derived_folders
+from textrip.retrieval.store import DocumentStore
+from textrip.stamps import require_digests
+
+
+def problems(folder: Path, about: dict[str, Any], store: DocumentStore) -> list[str]:
+    """What is wrong, in words; no stamp is trusted."""
+    found = [f"{store.path}: {problem}" for problem in store.check()]
+    for check in (_encoder, _onnx):
+        try:
+            check(folder, about)
+        except InputError as error:
+            found.append(str(error))
+    generation = store.generation
+    folders = sorted(derived_folders(folder))
+    if not folders:
+        found.append(f"{folder / FOLDER}: holds nothing that was derived; textrip index --rebuild makes it")
+    for path in folders:
+        try:
+            derived = Derived.open(path, index_id=about["index_id"], fully=True)
+        except InputError as error:
+            found.append(str(error).replace("build it again", "textrip index --rebuild makes it again"))
+            continue
+        if derived.generation > generation:
+            found.append(f"{path}: is of generation {derived.generation}, the documents are of {generation}")
+        elif not found and derived.generation == generation:
+            found += _agree(path, derived, store)
+    return found
+
+
+def _encoder(folder: Path, about: dict[str, Any]) -> None:
+    require_digests(folder, about["sha256"], fully=True)
+
+
+def _onnx(folder: Path, about: dict[str, Any]) -> None:
+    if not about["encoder"]["onnx"]:
+        return
+    onnx = folder / "onnx"
+    saved = read_json(onnx / "onnx.json", kind="textrip-onnx", version=1, sealed=True)
+    require_digests(onnx, {name: saved["sha256"][name] for name in FILES}, fully=True)
+    if saved["fingerprint"] != about["encoder"]["fingerprint"]:
+        raise InputError(f"{onnx}: is another encoder than the one that built the index")
+
+
+def _agree(path: Path, derived: Derived, store: DocumentStore) -> list[str]:
+    """Whether the derived vectors are the documents' own."""
+    for row, stored in enumerate(store):
+        if row >= len(derived) or stored.key != derived.keys[row]:
+            return [f"{path}: holds other documents than {store.path.name}"]
+        part = derived.vectors[derived.begins[row] : derived.begins[row + 1]]
+        if not np.array_equal(part, stored.vectors):
+            return [f"{path}: holds another vector for document {stored.document.doc_id!r}"]
+    return []

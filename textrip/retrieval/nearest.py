@@ -1,0 +1,151 @@
+"""Approximate nearest neighbours over unit vectors: HNSW, int8 and binary codes, each scored again exactly.
+
+| kind | what is searched | in memory |
+|---|---|---|
+| exact | the float32 vectors, all of them | the vectors, memory-mapped |
+| hnsw | a graph (Malkov and Yashunin, arXiv 1603.09320) over 8-bit codes, by FAISS | codes and graph |
+| int8 | 8-bit codes, all of them, by FAISS | a quarter |
+| binary | signs, all of them, by Hamming distance (FAISS) | a thirty-second |
+
+Ranges of the 8-bit codes come from the corpus and lie with them. What is found approximately is a set of
+candidates: their scores are the exact ones of the float32 vectors, which are read for them alone.
+
+A file of FAISS is never read before its digest holds, and what was read must have the shape that is known.
+"""
+
+import threading
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.errors import InputError
+from textrip.progress import say
+
+Kind = Literal["auto", "exact", "hnsw", "int8", "binary"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+# Up to so many vectors an exact search takes some 30 ms; a graph is not worth its building.
+EXACT_UP_TO = 200_000
+_LINKS = 32
+_EF_CONSTRUCTION = 100
+# How many candidates are looked at for k documents: so many times k, and at least so many.
+_BREADTH = {"hnsw": (8, 128), "int8": (2, 32), "binary": (20, 400)}
+_TRAINED_ON = 100_000
+
+
+def chosen(kind: Kind, vectors: int) -> Kind:
+    """What auto means for a number of vectors."""
+    if kind not in KINDS:
+        raise InputError(f"nearest is {kind!r}, one of {', '.join(KINDS)} was expected")
+    if kind != "auto":
+        return kind
+    return "exact" if vectors <= EXACT_UP_TO else "hnsw"
+
+
+class Approximate:
+    """Candidates for exact scoring.
+
+    Attributes:
+        kind: hnsw, int8 or binary.
+        rows: How many vectors.
+    """
+
+    def __init__(self, path: Path, kind: Kind, shape: tuple[int, ...]) -> None:
+        self.kind = kind
+        self.rows, self.dimension = shape
+        self._path = path
+        self._lock = threading.Lock()
+        self._index: Any = None
+
+    def candidates(
+        self, queries: NDArray[np.float32], k: int, *, breadth: int | None = None
+    ) -> NDArray[np.int64]:
+        """Rows (q, c) of the c most promising vectors, in no order; -1 where there are fewer.
+
+        Args:
+            queries: (q, d) float32 unit vectors.
+            k: How many are wanted in the end; c is larger.
+            breadth: c; by the kind where None.
+        """
+        times, least = _BREADTH[self.kind]
+        count = min(self.rows, breadth or max(least, times * k))
+        index = self._opened()
+        if self.kind == "binary":
+            _, found = index.search(_signs(queries, self.dimension), count)
+        elif self.kind == "hnsw":
+            faiss = _faiss()
+            how = faiss.SearchParametersHNSW(efSearch=count)
+            _, found = index.search(np.ascontiguousarray(queries), count, params=how)
+        else:
+            _, found = index.search(np.ascontiguousarray(queries), count)
+        return found  # type: ignore[no-any-return]
+
+    def _opened(self) -> Any:
+        with self._lock:
+            if self._index is None:
+                self._index = self._read()
+        return self._index
+
+    def _read(self) -> Any:
+        faiss = _faiss()
+        read = faiss.read_index_binary if self.kind == "binary" else faiss.read_index
+        try:
+            index = read(str(self._path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            raise InputError(f"{self._path}: {str(error).splitlines()[0]}; build the index again") from None
+        found = index.ntotal, index.d
+        wanted = self.rows, _bits(self.dimension) if self.kind == "binary" else self.dimension
+        if found != wanted:
+            raise InputError(f"{self._path}: holds {found}, {wanted} was expected; build the index again")
+        return index
+
+
+def write_nearest(folder: Path, vectors: NDArray[np.float32], kind: Kind, *, seed: int) -> dict[str, Any]:
+    """Write what a kind needs beside the vectors (p, d); returns what derived.json keeps of it."""
+    kind = chosen(kind, len(vectors))
+    if kind == "exact":
+        return {"kind": kind}
+    faiss = _faiss()
+    p, d = vectors.shape
+    if kind == "binary":
+        index = faiss.IndexBinaryFlat(_bits(d))
+    elif kind == "int8":
+        index = faiss.IndexScalarQuantizer(d, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+    else:
+        index = faiss.IndexHNSWSQ(d, faiss.ScalarQuantizer.QT_8bit, _LINKS, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = _EF_CONSTRUCTION
+        say(f"building the graph of {p:,} vectors")
+    if kind != "binary":
+        sample = np.sort(np.random.default_rng(seed).permutation(p)[:_TRAINED_ON])
+        index.train(np.ascontiguousarray(vectors[sample]))
+    for first in range(0, p, 65536):
+        part = np.ascontiguousarray(vectors[first : first + 65536])
+        index.add(_signs(part, d) if kind == "binary" else part)
+    write = faiss.write_index_binary if kind == "binary" else faiss.write_index
+    write(index, str(folder / "nearest.faiss"))
+    return {"kind": kind, "rows": p}
+
+
+def open_nearest(folder: Path, about: dict[str, Any], shape: tuple[int, ...]) -> Approximate | None:
+    """What `write_nearest` wrote; None for exact. Nothing is read yet."""
+    if about["kind"] == "exact":
+        return None
+    return Approximate(folder / "nearest.faiss", about["kind"], shape)
+
+
+def _bits(dimension: int) -> int:
+    return (dimension + 7) // 8 * 8
+
+
+def _signs(vectors: NDArray[np.float32], dimension: int) -> NDArray[np.uint8]:
+    assert vectors.shape[1] == dimension
+    return np.packbits(vectors > 0, axis=1)
+
+
+def _faiss() -> Any:
+    """FAISS; after torch where that is loaded, as it is wherever both are needed (two OpenMP run-times)."""
+    import faiss
+
+    return faiss

@@ -1,0 +1,71 @@
+"""Long documents cut into overlapping passages, each with a vector of its own (MaxP: Dai and Callan, 2019).
+
+The best passage's score is the document's, and that passage is what a hit shows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.encoding.text_encoder import TextEncoder
+from textrip.errors import InputError
+from textrip.retrieval.store import whole
+
+# What the special tokens and a prompt may take of an encoder's length.
+_SPARE_TOKENS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutting:
+    """How documents are cut.
+
+    Attributes:
+        tokens: Tokens a passage; 0 leaves documents whole (an encoder reads their beginning).
+        overlap: Tokens that two neighbours share.
+    """
+
+    tokens: int = 0
+    overlap: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tokens < 0 or (self.tokens and self.tokens < 8):
+            raise InputError(f"passages of {self.tokens} tokens; at least 8 were expected, or 0 for none")
+        if not 0 <= self.overlap < max(1, self.tokens):
+            raise InputError(
+                f"passages overlap by {self.overlap} of their {self.tokens} tokens; less was expected"
+            )
+
+    def require_fit(self, encoder: TextEncoder) -> None:
+        """Raise InputError where a passage is longer than what the encoder reads."""
+        longest = encoder.max_length_tokens - _SPARE_TOKENS
+        if self.tokens > longest:
+            raise InputError(
+                f"passages of {self.tokens} tokens; {encoder.name} reads {longest} at most "
+                f"({encoder.max_length_tokens} with its special tokens)"
+            )
+
+    def spans(self, encoder: TextEncoder, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """For every text the character spans (p, 2) of its passages, at least one."""
+        if not self.tokens:
+            return [whole(len(text)) for text in texts]
+        tokenizer = encoder.tokenizer
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [
+            np.asarray(list(self._cut(len(text), found.offsets)), dtype=np.int32).reshape(-1, 2)
+            for text, found in zip(texts, encoded, strict=True)
+        ]
+
+    def _cut(self, length: int, offsets: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Spans that begin at the beginning, end at the end, and leave out nothing between."""
+        step = self.tokens - self.overlap
+        for first in range(0, max(1, len(offsets)), step):
+            last = first + self.tokens
+            begin = offsets[first][0] if first else 0
+            if last >= len(offsets):
+                yield begin, length
+                return
+            yield begin, offsets[last][0]

@@ -1,0 +1,59 @@
+"""Hybrid's fusion, chosen by nDCG@10 on a split that is not test."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textrip.errors import InputError
+from textrip.retrieval.fusion import DEPTH, Fusion
+
+if TYPE_CHECKING:
+    from textrip.data.collection import Collection
+    from textrip.retrieval.index import Index
+
+_WEIGHTS = [round(float(weight), 2) for weight in np.linspace(0.0, 1.0, 21)]
+_K = 10
+
+
+def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
+    """The best of reciprocal rank fusion and 21 weights of a convex combination.
+
+    Raises:
+        InputError: the split is test, or has no judgments of documents that are in the index.
+    """
+    if split == "test":
+        raise InputError("a fusion is not tuned on test: what is tuned there cannot be measured there")
+    queries = collection.queries_of(split)
+    judged = collection.judged(split)
+    with index.store.snapshot():
+        snapshot = index._snapshot()
+        row_of = {snapshot.doc_id(int(row)): int(row) for row in snapshot.rows}
+        dense = snapshot.dense(index.encoder.encode(list(queries.values()), kind="query"), DEPTH)
+        words = snapshot.bm25(list(queries.values()), DEPTH)
+        gains = [
+            {row_of[doc_id]: grade for doc_id, grade in judged[query].items() if doc_id in row_of}
+            for query in queries
+        ]
+        if not any(any(grade > 0 for grade in gain.values()) for gain in gains):
+            raise InputError(f"{collection.name}: no relevant document of split {split!r} is in the index")
+        where = f"{collection.name}, split {split}"
+        fusions = [Fusion(weight=weight) for weight in (None, *_WEIGHTS)]
+        values = [
+            float(np.mean([
+                _ndcg(fusion(one[:2], other[:2], _K, snapshot.order)[0], gain)
+                for one, other, gain in zip(dense, words, gains, strict=True)
+            ]))
+            for fusion in fusions
+        ]  # fmt: skip
+    best = max(range(len(fusions)), key=lambda place: (values[place], -place))  # a tie goes to ranks
+    return Fusion(weight=fusions[best].weight, tuned_on=where, queries=len(queries))
+
+
+def _ndcg(rows: Any, gain: dict[int, int]) -> float:
+    """nDCG@10 with graded gains, as trec_eval has it."""
+    discounts = 1 / np.log2(np.arange(2, _K + 2))
+    ideal = np.sort([grade for grade in gain.values() if grade > 0])[::-1][:_K]
+    if not len(ideal):
+        return 0.0
+    found = np.asarray([max(0, gain.get(row, 0)) for row in rows.tolist()], dtype=float)
+    return float((found * discounts[: len(found)]).sum() / (ideal * discounts[: len(ideal)]).sum())
