@@ -63,6 +63,7 @@ MINING = OptionGroup(
             "random": (int, "So many of the negatives are drawn from the whole corpus."),
             "dense": (int, "So many of the negatives come from the ranking of --dense-model."),
             "dense_model": (str | None, "The encoder that ranks, by folder or name."),
+            "dense_nearest": (str, "How it ranks: exact, or hnsw (a graph, for a million documents)."),
             "depth": (int, "How deep in the ranking a negative may stand."),
             "skip": (int, "Ranks passed over at the top, where unjudged relevant documents stand."),
             "most_score": (float, "Pass over what has more than this share of the best BM25 score."),

@@ -76,12 +76,12 @@ def index(
     """
     from textrip.cli.output import emit, emit_json
     from textrip.data.formats import read
+    from textrip.encoding.approximate import chosen
     from textrip.encoding.backend import load_backend
     from textrip.errors import InputError
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
     from textrip.retrieval.index import Index
-    from textrip.retrieval.nearest import chosen
     from textrip.retrieval.passages import Cutting
 
     if check or rebuild:

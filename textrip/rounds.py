@@ -90,7 +90,7 @@ def train_in_rounds(
         tuned = Encoder.load(output, device=encoder.device)
         say(f"round {number}: mining with what round {done[-1]['round']} tuned")
         scorer = EncoderScorer(tuned) if later.denoise == "auto" else None
-        ranker = DenseRanker(tuned, collection)
+        ranker = DenseRanker(tuned, collection, nearest=mining.dense_nearest)
         triples = mine(collection, settings=later, searcher=searcher, dense=ranker, scorer=scorer)
         fresh = Encoder(copy.deepcopy(base), encoder.name)
         beside = output.with_name(f"{output.name}.round-{number}")

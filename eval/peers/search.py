@@ -19,10 +19,10 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from textrip.encoding.approximate import Approximate, Kind, open_nearest, write_nearest
+from textrip.encoding.nearest import Passages, candidates_top_k, exact_top_k
 from textrip.encoding.vectors import read_vectors
 from textrip.eval.peers.rows import Row
-from textrip.retrieval.dense import Passages, candidates_top_k, exact_top_k
-from textrip.retrieval.nearest import Approximate, Kind, open_nearest, write_nearest
 
 FLAT = "FAISS flat"
 _K = 10

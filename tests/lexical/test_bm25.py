@@ -100,7 +100,9 @@ def test_a_damaged_file_is_noticed(tmp_path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[-1] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(InputError, match=r"impacts\.npy: is missing or damaged; build the index again"):
+    with pytest.raises(
+        InputError, match=r"impacts\.npy: does not match its digest; the index is damaged, build it again"
+    ):
         BM25Okapi.open(tmp_path / "bm25")
 
 

@@ -1,6 +1,7 @@
 """What is left out of the negatives, by which filter, and that it is counted."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,11 @@ def test_the_encoders_own_ranking_gives_negatives_too(
     scores = vectors @ tiny_encoder.encode([tiny_collection.query_texts[group.query_id]], kind="query")[0]
     for negative in group.negatives[1:]:
         assert negative.score == pytest.approx(scores[tiny_collection.doc_row[negative.doc_id]], abs=1e-5)
+    # By a graph, on one thread: the same triples every time, and with 60 documents the exact ones.
+    by_graph = [
+        mine(tiny_collection, settings=replace(settings, dense_nearest="hnsw")).groups for _ in range(2)
+    ]
+    assert by_graph == [triples.groups, triples.groups]
     above = np.sort(scores)[::-1]
     assert group.negatives[1].rank <= 4
     assert group.negatives[1].score == pytest.approx(above[group.negatives[1].rank - 1], abs=1e-5)

@@ -1,4 +1,6 @@
-"""Exact dense search: inner products of unit vectors, in blocks."""
+"""Exact dense search: documents by their best passage, by inner products of unit vectors, in blocks."""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,31 +33,155 @@ def dense_top_k(
     k = min(k, len(documents))
     indices = np.empty((len(queries), k), dtype=np.int64)
     scores = np.empty((len(queries), k), dtype=np.float32)
-    block = max(1, _SCORES_A_BLOCK // max(1, len(documents)))
-    for start in range(0, len(queries), block):
-        rough = queries[start : start + block] @ documents.T
-        for row, row_scores in enumerate(rough, start=start):
-            indices[row], scores[row] = _exact_top_k(queries[row], documents, row_scores, k, order)
+    if k == 0:
+        return indices, scores
+    rows = np.arange(len(documents) + 1)
+    passages = Passages([documents], rows)
+    for query, found in enumerate(exact_top_k(queries, passages, k, rows[:-1] if order is None else order)):
+        indices[query], scores[query], _ = found
     return indices, scores
 
 
-def _exact_top_k(
-    query: NDArray[np.float32],
-    documents: NDArray[np.float32],
-    rough: NDArray[np.float32],
-    k: int,
-    order: NDArray[np.int64] | None,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k best of one query, (k,) and (k,): the matrix product's candidates, scored again one by one.
+class Passages:
+    """Vectors by passage, in two parts: those on disk and those that came since.
 
-    A matrix product rounds equal rows differently by their place, so that copies of a document would
-    stand in an order of their own; summed row by row they have one score, and doc_id decides.
+    Attributes:
+        parts: Each (p_i, d) float32.
+        begins: (n + 1,) int64, where each document's passages begin, over both parts.
     """
-    n = len(rough)
-    if k == 0:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-    kth = np.partition(rough, n - k)[n - k]
-    near = np.flatnonzero(rough >= kth - _ROUNDING)
-    exact = (documents[near].astype(np.float64) * query).sum(axis=1).astype(np.float32)
-    places, best = ranking.top_k(exact[None, :], k, near if order is None else order[near])
-    return near[places[0]], best[0]
+
+    def __init__(self, parts: list[NDArray[np.float32]], begins: NDArray[np.int64]) -> None:
+        self.parts = [part for part in parts if len(part)]
+        self.begins = begins
+        self._firsts = np.cumsum([0, *(len(part) for part in self.parts)])
+
+    @property
+    def single(self) -> bool:
+        """Whether every document is one passage."""
+        return len(self.begins) - 1 == int(self._firsts[-1])
+
+    def rows(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The vectors (c, d) at some passages, float64."""
+        found = np.empty((len(places), self.parts[0].shape[1]), dtype=np.float64)
+        which = np.searchsorted(self._firsts, places, side="right") - 1
+        for number, part in enumerate(self.parts):
+            mine = which == number
+            if mine.any():
+                found[mine] = part[places[mine] - self._firsts[number]]
+        return found
+
+    def rough(self, queries: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Scores (b, p) of blocks of queries, one after the other, as a matrix product rounds them."""
+        total = int(self._firsts[-1])
+        block = max(1, _SCORES_A_BLOCK // max(1, total))
+        for start in range(0, len(queries), block):
+            asked = queries[start : start + block]
+            yield np.concatenate([asked @ part.T for part in self.parts], axis=1)
+
+    def best(
+        self, query: NDArray[np.float32], documents: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Each document's exact score (c,) float32 and the passage (c,) that has it, the first of equals.
+
+        Summed passage by passage: a matrix product rounds equal rows differently by their place, so that
+        copies of a document would stand in an order of their own.
+        """
+        if not len(documents):
+            return np.empty(0, np.float32), np.empty(0, np.int64)
+        if self.single:
+            scores = (self.rows(documents) * query).sum(axis=1).astype(np.float32)
+            return scores, np.zeros(len(documents), dtype=np.int64)
+        counts = self.begins[documents + 1] - self.begins[documents]
+        starts = np.concatenate(([0], np.cumsum(counts)))[:-1]
+        places = np.arange(int(counts.sum())) - np.repeat(starts - self.begins[documents], counts)
+        scores = (self.rows(places) * query).sum(axis=1).astype(np.float32)
+        best = np.maximum.reduceat(scores, starts)
+        hit = np.flatnonzero(scores == np.repeat(best, counts))
+        owner = np.repeat(np.arange(len(documents)), counts)[hit]
+        _, first = np.unique(owner, return_index=True)
+        return best, hit[first] - starts
+
+
+def exact_top_k(
+    queries: NDArray[np.float32],
+    passages: Passages,
+    k: int,
+    order: NDArray[np.int64],
+    allowed: NDArray[np.bool_] | None = None,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]:
+    """For every query the k best documents: rows, scores and the best passage's number, best first.
+
+    Args:
+        queries: (q, d) float32.
+        passages: Of n documents.
+        k: How many at most.
+        order: (n,) what breaks ties.
+        allowed: (n,) which documents may be found; all where None.
+    """
+    n = len(passages.begins) - 1
+    if allowed is not None and allowed.sum() * 4 < n:
+        few = np.flatnonzero(allowed)
+        for query in queries:
+            yield _ranked(query, passages, few, k, order)
+        return
+    row = 0
+    for block in passages.rough(queries):
+        for found in block:
+            scores = found if passages.single else np.maximum.reduceat(found, passages.begins[:-1])
+            if allowed is not None:
+                scores = np.where(allowed, scores, -np.inf)
+            yield _ranked(queries[row], passages, _near(scores, k), k, order)
+            row += 1
+
+
+def _near(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Rows that may be among the k best when they are scored exactly."""
+    n = len(scores)
+    if k >= n:
+        return np.flatnonzero(scores > -np.inf)
+    kth = np.partition(scores, n - k)[n - k]
+    return np.flatnonzero((scores >= kth - _ROUNDING) & (scores > -np.inf))
+
+
+def _ranked(
+    query: NDArray[np.float32],
+    passages: Passages,
+    near: NDArray[np.int64],
+    k: int,
+    order: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    scores, passage = passages.best(query, near)
+    if not len(near):
+        return near, scores, passage
+    places, best = ranking.top_k(scores[None, :], k, order[near])
+    return near[places[0]], best[0].astype(np.float32), passage[places[0]]
+
+
+def candidates_top_k(
+    queries: NDArray[np.float32],
+    passages: Passages,
+    candidates: NDArray[np.int64],
+    *,
+    others: NDArray[np.int64],
+    k: int,
+    order: NDArray[np.int64],
+    allowed: NDArray[np.bool_] | None,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]:
+    """`exact_top_k` over some documents of every query.
+
+    Args:
+        queries: (q, d) float32.
+        passages: Of n documents.
+        candidates: (q, c) passages; -1 is none.
+        others: Documents that are looked at for every query.
+        k: How many at most.
+        order: (n,) what breaks ties.
+        allowed: (n,) which documents may be found; all where None.
+    """
+    for query, found in zip(queries, candidates, strict=True):
+        places = found[found >= 0]
+        rows = places if passages.single else np.searchsorted(passages.begins, places, side="right") - 1
+        near = np.union1d(rows, others)
+        if allowed is not None:
+            near = near[allowed[near]]
+        yield _ranked(query, passages, near, k, order)

@@ -10,10 +10,9 @@ The variants are those of Trotman, Puurula and Burgess, "Improvements to BM25 an
 Examined" (ADCS 2014).
 """
 
-import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -26,11 +25,13 @@ from textrip import ranking
 from textrip.errors import InputError
 from textrip.files import read_json, sha256, write_sealed_json
 from textrip.lexical.counting import count_terms
+from textrip.stamps import require_digests, stamp
+from textrip.string_table import StringTable
 
 Tokens = Sequence[str]
 
 KIND = "textrip-bm25"
-FORMAT = 1
+FORMAT = 2
 _ARRAYS = ("indptr", "doc_indices", "impacts")
 # So many postings have their impacts worked out at once, in float64.
 _CHUNK = 1 << 22
@@ -46,6 +47,27 @@ def _on_cuda(queries: int) -> bool:
     """Whether there are many queries, and a GPU; torch is not imported to find out."""
     torch = sys.modules.get("torch")
     return queries >= _CUDA_FROM and torch is not None and torch.cuda.is_available()
+
+
+class _SavedVocabulary(Mapping[str, int]):
+    """From term to row, by binary search in a memory-mapped table: a dictionary takes a second to fill."""
+
+    def __init__(self, terms: StringTable, rows: NDArray[np.int64]) -> None:
+        self._terms = terms
+        self._rows = rows
+
+    def __getitem__(self, term: str) -> int:
+        place = self._terms.find(term)
+        if place is None:
+            raise KeyError(term)
+        return int(self._rows[place])
+
+    def __iter__(self) -> Iterator[str]:
+        """Terms in the order of their rows."""
+        return (self._terms[int(place)] for place in np.argsort(self._rows))
+
+    def __len__(self) -> int:
+        return len(self._terms)
 
 
 class _ImpactMatrix(ABC):
@@ -66,7 +88,7 @@ class _ImpactMatrix(ABC):
     doc_indices: NDArray[np.int32]
     impacts: NDArray[np.float32]
     baselines: NDArray[np.float64]
-    vocabulary: dict[str, int]
+    vocabulary: Mapping[str, int]
     corpus_size: int
     avgdl: float
     idf: dict[str, float]
@@ -222,8 +244,11 @@ class _ImpactMatrix(ABC):
         for name in _ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
         np.save(folder / "baselines.npy", self.baselines, allow_pickle=False)
-        (folder / "vocabulary.json").write_text(json.dumps(list(self.vocabulary)), encoding="utf-8")
-        names = [*(f"{name}.npy" for name in (*_ARRAYS, "baselines")), "vocabulary.json"]
+        terms = sorted(self.vocabulary)
+        StringTable.of(terms).save(folder, "terms")
+        rows = np.fromiter((self.vocabulary[term] for term in terms), dtype=np.int64, count=len(terms))
+        np.save(folder / "rows.npy", rows, allow_pickle=False)
+        names = [f"{name}.npy" for name in (*_ARRAYS, "baselines", "rows", "terms.blob", "terms.offsets")]
         write_sealed_json(
             folder / "bm25.json",
             {
@@ -235,30 +260,30 @@ class _ImpactMatrix(ABC):
                 "sha256": {name: sha256(folder / name) for name in names},
             },
         )
+        stamp(folder, names)
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Open what `save` wrote; the arrays are memory-mapped.
+        """Open what `save` wrote, memory-mapped: in milliseconds where the digests held before.
 
         Raises:
             InputError: a file is missing or damaged, or the folder holds another variant.
         """
         folder = Path(folder)
         saved = read_json(folder / "bm25.json", kind=KIND, version=FORMAT, sealed=True)
+        if saved["format"] < FORMAT:
+            raise InputError(f"{folder}: has format {saved['format']}, of an older textrip; build it again")
         if saved["variant"] != cls.__name__:
             raise InputError(f"{folder}: holds {saved['variant']}, {cls.__name__} was asked for")
-        for name, digest in saved["sha256"].items():
-            path = folder / Path(name).name
-            if not path.is_file() or sha256(path) != digest:
-                raise InputError(f"{path}: is missing or damaged; build the index again")
+        require_digests(folder, {Path(name).name: digest for name, digest in saved["sha256"].items()})
         index = cls.__new__(cls)
         for name, value in saved["parameters"].items():
             setattr(index, name, value)
         for name in _ARRAYS:
             setattr(index, name, np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-        index.baselines = np.load(folder / "baselines.npy", allow_pickle=False)
-        terms = json.loads((folder / "vocabulary.json").read_bytes())
-        index.vocabulary = {term: row for row, term in enumerate(terms)}
+        index.baselines = np.load(folder / "baselines.npy", mmap_mode="r", allow_pickle=False)
+        rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
+        index.vocabulary = _SavedVocabulary(StringTable.open(folder, "terms"), rows)
         index.corpus_size = saved["corpus_size"]
         return index
 

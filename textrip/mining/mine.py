@@ -82,7 +82,9 @@ def mine(
     rankers: dict[Source, Ranker] = {"bm25": searcher}
     if settings.dense:
         rankers["dense"] = dense or DenseRanker(
-            Encoder.load(settings.dense_model or "", device=device), collection
+            Encoder.load(settings.dense_model or "", device=device),
+            collection,
+            nearest=settings.dense_nearest,
         )
     if settings.denoise == "none":
         scorer = None

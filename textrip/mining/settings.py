@@ -1,6 +1,7 @@
 """How triples are mined: one frozen record, checked once, saved with the triples."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from textrip.errors import InputError
 
@@ -18,6 +19,7 @@ class MineSettings:
             hard and easy ones.
         dense: How many of them come from the ranking of an encoder, and not from BM25's.
         dense_model: That encoder, by name or folder.
+        dense_nearest: How it ranks: exact, or hnsw (a graph, for a corpus of a million).
         depth: How deep in the ranking a negative may stand.
         skip: How many ranks from the top are passed over (they hold unjudged relevant documents).
         most_score: Documents of more than this share of the ranking's best score are passed over.
@@ -44,6 +46,7 @@ class MineSettings:
     random: int = 0
     dense: int = 0
     dense_model: str | None = None
+    dense_nearest: Literal["exact", "hnsw"] = "exact"
     depth: int = 100
     skip: int = 0
     most_score: float = 1
@@ -77,6 +80,8 @@ class MineSettings:
             )
         if self.dense and self.dense_model is None:
             problems.append("dense is above 0 and dense_model is not given: the encoder that ranks")
+        if self.dense_nearest not in {"exact", "hnsw"}:
+            problems.append(f"dense_nearest is {self.dense_nearest!r}, exact or hnsw was expected")
         if not 0 <= self.least_score < self.most_score <= 1:
             problems.append(
                 f"least_score is {self.least_score:g} and most_score {self.most_score:g}; shares of the best "

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
+from textrip.encoding.approximate import Kind, chosen
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import ExportError, export_onnx
 from textrip.encoding.onnx import OnnxEncoder
@@ -39,7 +40,6 @@ from textrip.records import Document
 from textrip.retrieval.derived import FOLDER, publish
 from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
-from textrip.retrieval.nearest import Kind, chosen
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.store import DocumentStore, Stored, StoreWriter, text_digest
 from textrip.stamps import require_digests, stamp

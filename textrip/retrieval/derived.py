@@ -8,7 +8,7 @@ INDEX/derived/GENERATION-HEX/
   begins.npy       (n + 1,) int64, where each document's passages begin
   vectors.npy      (p, d) float32 unit vectors, by passage
   terms.*.npy, indptr.npy, doc_indices.npy, counts.npy, lengths.npy    words by document
-  nearest.*        what an approximate search reads (see nearest.py)
+  nearest.*        what an approximate search reads (see encoding/approximate.py)
 
 A folder appears by a rename and never changes. Readers take the newest one that is whole.
 """
@@ -25,12 +25,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.encoding.approximate import Approximate, Kind, open_nearest, write_nearest
 from textrip.errors import InputError
 from textrip.files import digests, read_json, replacing, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordCounts
 from textrip.progress import advancing, say
-from textrip.retrieval.nearest import Approximate, Kind, open_nearest, write_nearest
 from textrip.retrieval.store import DocumentStore, Stored
 from textrip.stamps import require_digests, stamp
 from textrip.string_table import StringTable

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError, MismatchError
@@ -33,7 +34,6 @@ from textrip.records import Hit
 from textrip.retrieval.derived import Derived, derive, open_newest, publish, rebuilding, remove_others
 from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
-from textrip.retrieval.nearest import Kind
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.snapshot import Ranked, Snapshot
 from textrip.retrieval.store import DocumentStore, StoreWriter

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip import ranking
+from textrip.encoding.nearest import Passages, candidates_top_k, exact_top_k
 from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordIndex
-from textrip.retrieval.dense import Passages, candidates_top_k, exact_top_k
 from textrip.retrieval.derived import Derived
 from textrip.retrieval.store import DAMAGED, DocumentStore
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from tests.retrieval.stub import StubEncoder
 from textrip.data.collection import Collection
+from textrip.encoding import approximate as nearest_module
+from textrip.encoding.approximate import KINDS, Kind, chosen
 from textrip.errors import InputError
 from textrip.records import Document
-from textrip.retrieval import nearest as nearest_module
 from textrip.retrieval.index import Index
-from textrip.retrieval.nearest import KINDS, Kind, chosen
 
 N = 3000
 APPROXIMATE: list[Kind] = ["hnsw", "int8", "binary"]

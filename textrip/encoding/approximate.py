@@ -15,7 +15,7 @@ A file of FAISS is never read before its digest holds, and what was read must ha
 
 import threading
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +52,23 @@ class Approximate:
         rows: How many vectors.
     """
 
-    def __init__(self, path: Path, kind: Kind, shape: tuple[int, ...]) -> None:
+    def __init__(self, path: Path | None, kind: Kind, shape: tuple[int, ...], index: Any = None) -> None:
         self.kind = kind
         self.rows, self.dimension = shape
         self._path = path
         self._lock = threading.Lock()
-        self._index: Any = None
+        self._index = index
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], kind: Kind, *, seed: int = 0) -> Self:
+        """Build one in memory over vectors (p, d), on one thread: the same graph every time."""
+        faiss = _faiss()
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(1)
+        try:
+            return cls(None, kind, vectors.shape, _built(vectors, kind, seed=seed))
+        finally:
+            faiss.omp_set_num_threads(threads)
 
     def candidates(
         self, queries: NDArray[np.float32], k: int, *, breadth: int | None = None
@@ -91,9 +102,12 @@ class Approximate:
     def _read(self) -> Any:
         faiss = _faiss()
         read = faiss.read_index_binary if self.kind == "binary" else faiss.read_index
+        assert self._path is not None
         try:
+            # No part of a file is larger than the file: a forged length asks for no memory.
+            faiss.set_deserialization_vector_byte_limit(self._path.stat().st_size + 4096)
             index = read(str(self._path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             raise InputError(f"{self._path}: {str(error).splitlines()[0]}; build the index again") from None
         found = index.ntotal, index.d
         wanted = self.rows, _bits(self.dimension) if self.kind == "binary" else self.dimension
@@ -107,6 +121,16 @@ def write_nearest(folder: Path, vectors: NDArray[np.float32], kind: Kind, *, see
     kind = chosen(kind, len(vectors))
     if kind == "exact":
         return {"kind": kind}
+    if kind == "hnsw":
+        say(f"building the graph of {len(vectors):,} vectors")
+    index = _built(vectors, kind, seed=seed)
+    faiss = _faiss()
+    write = faiss.write_index_binary if kind == "binary" else faiss.write_index
+    write(index, str(folder / "nearest.faiss"))
+    return {"kind": kind, "rows": len(vectors)}
+
+
+def _built(vectors: NDArray[np.float32], kind: Kind, *, seed: int) -> Any:
     faiss = _faiss()
     p, d = vectors.shape
     if kind == "binary":
@@ -116,16 +140,13 @@ def write_nearest(folder: Path, vectors: NDArray[np.float32], kind: Kind, *, see
     else:
         index = faiss.IndexHNSWSQ(d, faiss.ScalarQuantizer.QT_8bit, _LINKS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = _EF_CONSTRUCTION
-        say(f"building the graph of {p:,} vectors")
     if kind != "binary":
         sample = np.sort(np.random.default_rng(seed).permutation(p)[:_TRAINED_ON])
         index.train(np.ascontiguousarray(vectors[sample]))
     for first in range(0, p, 65536):
         part = np.ascontiguousarray(vectors[first : first + 65536])
         index.add(_signs(part, d) if kind == "binary" else part)
-    write = faiss.write_index_binary if kind == "binary" else faiss.write_index
-    write(index, str(folder / "nearest.faiss"))
-    return {"kind": kind, "rows": p}
+    return index
 
 
 def open_nearest(folder: Path, about: dict[str, Any], shape: tuple[int, ...]) -> Approximate | None:
