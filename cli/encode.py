@@ -9,7 +9,16 @@ import typer
 
 from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS
-from textrip.cli.options import Backend, Device, Force, Json, MaxLength, Output, TrustRemoteCode
+from textrip.cli.options import (
+    Backend,
+    Device,
+    EncodePrecision,
+    Force,
+    Json,
+    MaxLength,
+    Output,
+    TrustRemoteCode,
+)
 from textrip.data.columns import Columns
 
 
@@ -29,6 +38,7 @@ def encode(
     columns: Columns,
     model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
     backend: Backend = "torch",
+    precision: EncodePrecision = "float32",
     max_length_tokens: MaxLength = None,
     queries: Annotated[
         bool, typer.Option("--queries", help="Encode as queries (the model's prompt for them).")
@@ -68,7 +78,7 @@ def encode(
         texts, total = collection.texts, len(collection.corpus)
         ids = iter(collection.doc_ids)
     with load_backend(
-        model, backend=backend, device=device, max_length_tokens=max_length_tokens,
+        model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
         trust_remote_code=trust_remote_code,
     ) as (encoder, _):  # fmt: skip
         windows = encoder.encode_stream(

@@ -11,6 +11,7 @@ from textrip.cli.options import (
     Backend,
     Device,
     DryRun,
+    EncodePrecision,
     Force,
     Json,
     MaxLength,
@@ -37,6 +38,7 @@ def index(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")] = None,
     model: Annotated[str, typer.Option("--model", help="An encoder's name or folder.")] = "all-MiniLM-L6-v2",
     backend: Backend = "torch",
+    precision: EncodePrecision = "float32",
     max_length_tokens: MaxLength = None,
     passages: Annotated[
         int, typer.Option("--passages", help="Cut documents into passages of so many tokens; 0: whole.")
@@ -98,7 +100,7 @@ def index(
         collection.queries_of("dev")
     documents = len(collection.corpus)
     with load_backend(
-        model, backend=backend, device=device, max_length_tokens=max_length_tokens,
+        model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
         trust_remote_code=trust_remote_code, texts=collection.texts[: min(16, documents)],
     ) as (encoder, torch_encoder):  # fmt: skip
         report: dict[str, Any] = {

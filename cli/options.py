@@ -13,6 +13,10 @@ Backend = Annotated[
     str,
     typer.Option("--backend", help="What encodes: torch, onnx or onnx-int8 (ONNX Runtime, on the CPU)."),
 ]
+EncodePrecision = Annotated[
+    str,
+    typer.Option("--precision", help="Of torch's matrix products: float32, bf16 or fp16 (for a GPU)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for a program.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print plan, sizes and time; write nothing.")]
 MaxLength = Annotated[

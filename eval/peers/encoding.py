@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from textrip.data.formats import read
 from textrip.encoding.backend import BACKENDS, load_backend
+from textrip.encoding.encoder import PRECISIONS, Encoder, Precision
 from textrip.eval.evaluate import Evaluator
 from textrip.eval.peers.rows import Row
 
@@ -94,9 +95,15 @@ def _systems(case: Case, stack: ExitStack, texts: Sequence[str]) -> tuple[dict[s
         )  # fmt: skip
         if backend == "torch":
             systems[LIBRARY] = _library(behind.model)
+            for precision in PRECISIONS[1:] if case.device == "cuda" else ():
+                systems[f"textrip, torch, {precision}"] = _half(behind, precision)
         systems[f"textrip, {backend}"] = encoder.encode
         encoders[f"textrip, {backend}"] = encoder
     return systems, encoders
+
+
+def _half(encoder: Encoder, precision: Precision) -> Encode:
+    return Encoder(encoder.model, encoder.name, precision=precision).encode
 
 
 def _library(model: Any) -> Encode:

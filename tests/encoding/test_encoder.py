@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import build_tiny_encoder
 from textrip.encoding import encoder as encoder_module
 from textrip.encoding import text_encoder
-from textrip.encoding.encoder import Encoder
+from textrip.encoding.encoder import Encoder, Precision
 from textrip.errors import InputError
 
 ODD_TEXTS = [
@@ -94,6 +94,30 @@ def test_a_length_beyond_the_positions_is_refused(tiny_encoder_folder: Path) -> 
 def test_tokens_are_counted_with_and_without_the_cut(tiny_encoder: Encoder) -> None:
     assert tiny_encoder.count_tokens(["rose", "rose " * 40]) == [3, 32]
     assert tiny_encoder.count_tokens(["rose " * 40], cut=False) == [42]
+
+
+def test_half_precision_moves_a_vector_a_little(tiny_encoder_folder: Path, tiny_encoder: Encoder) -> None:
+    half = Encoder.load(tiny_encoder_folder, device="cpu", precision="bf16")
+    exact, found = tiny_encoder.encode(ODD_TEXTS), half.encode(ODD_TEXTS)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert (exact * found).sum(axis=1).min() > 0.995
+    assert np.abs(exact - found).max() > 1e-6
+    assert half.fingerprint == tiny_encoder.fingerprint
+    with pytest.raises(InputError, match=r"precision is 'fp8', one of float32, bf16, fp16 was expected"):
+        Encoder.load(tiny_encoder_folder, device="cpu", precision="fp8")  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_on_cuda(precision: Precision, tiny_encoder_folder: Path) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    exact = Encoder.load(tiny_encoder_folder, device="cuda").encode(ODD_TEXTS)
+    found = Encoder.load(tiny_encoder_folder, device="cuda", precision=precision).encode(ODD_TEXTS)
+    assert (exact * found).sum(axis=1).min() > 0.995
 
 
 @pytest.mark.gpu

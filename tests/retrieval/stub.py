@@ -14,6 +14,7 @@ class StubEncoder(Windows):
     """A text's vector is the unit sum of its words' directions."""
 
     name = "stub"
+    precision = "float32"
     dimension = 16
     max_length_tokens = 10_000
     fingerprint = hashlib.sha256(b"stub").hexdigest()

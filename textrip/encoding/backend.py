@@ -22,6 +22,7 @@ def load_backend(
     device: str = "auto",
     max_length_tokens: int | None = None,
     trust_remote_code: bool = False,
+    precision: str = "float32",
     texts: Sequence[str] = (),
 ) -> Iterator[tuple[TextEncoder, Encoder]]:
     """Yield an encoder on a backend, and the sentence-transformers one behind it.
@@ -32,6 +33,7 @@ def load_backend(
         device: For torch.
         max_length_tokens: As in `Encoder.load`.
         trust_remote_code: As in `Encoder.load`.
+        precision: Of torch's matrix products, as in `Encoder.load`.
         texts: Some of those that will be encoded, to check an export with.
 
     Raises:
@@ -42,11 +44,14 @@ def load_backend(
         raise InputError(f"backend is {backend!r}, one of {', '.join(BACKENDS)} was expected")
     if backend != "torch" and device not in {"auto", "cpu"}:
         raise InputError(f"backend {backend} runs on the CPU; leave out --device {device}, or take torch")
+    if backend != "torch" and precision != "float32":
+        raise InputError(f"precision {precision} is for the backend torch; take --backend onnx-int8")
     encoder = Encoder.load(
         name,
         device=device if backend == "torch" else "cpu",
         max_length_tokens=max_length_tokens,
         trust_remote_code=trust_remote_code,
+        precision=precision,  # type: ignore[arg-type]  # checked there
     )
     if backend == "torch":
         yield encoder, encoder
@@ -54,5 +59,5 @@ def load_backend(
     from textrip.encoding.export import export_onnx
 
     with tempfile.TemporaryDirectory(prefix="textrip-") as folder:
-        precision: Literal["float32", "int8"] = "int8" if backend == "onnx-int8" else "float32"
-        yield export_onnx(encoder, Path(folder) / "onnx", texts=texts, precision=precision), encoder
+        weights: Literal["float32", "int8"] = "int8" if backend == "onnx-int8" else "float32"
+        yield export_onnx(encoder, Path(folder) / "onnx", texts=texts, precision=weights), encoder

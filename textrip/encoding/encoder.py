@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from textrip.errors import InputError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+Precision = Literal["float32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 _TOKENS_A_BATCH = {"cpu": 4096, "cuda": 65536, "mps": 16384}
 _MAX_TEXTS_A_BATCH = 1024
@@ -28,13 +32,22 @@ class Encoder(Windows):
     Attributes:
         name: What it was loaded by, for reports.
         model: The sentence-transformers model.
+        precision: Of its matrix products.
     """
 
     def __init__(
-        self, model: "SentenceTransformer", name: str, *, max_length_tokens: int | None = None
+        self,
+        model: "SentenceTransformer",
+        name: str,
+        *,
+        max_length_tokens: int | None = None,
+        precision: Precision = "float32",
     ) -> None:
+        if precision not in PRECISIONS:
+            raise InputError(f"precision is {precision!r}, one of {', '.join(PRECISIONS)} was expected")
         self.model = model
         self.name = name
+        self.precision = precision
         if max_length_tokens is not None:
             self._limit_length(max_length_tokens)
 
@@ -46,6 +59,7 @@ class Encoder(Windows):
         device: str = "auto",
         max_length_tokens: int | None = None,
         trust_remote_code: bool = False,
+        precision: Precision = "float32",
     ) -> Self:
         """Load an encoder by folder or name.
 
@@ -55,13 +69,15 @@ class Encoder(Windows):
             device: auto, cpu, cuda or mps.
             max_length_tokens: Longer texts are cut; the model's own length where None.
             trust_remote_code: Run code that the model brings along. Only for models that you trust.
+            precision: float32, or bf16 or fp16 autocast for matrix products, for a GPU: vectors are float32
+                in any case, and differ in their third digit. It is no part of the fingerprint.
 
         Raises:
             InputError: no such folder, or nothing in it that can be read.
             OfflineError: the name is only on the hub and the hub is out of reach.
         """
         model = load_model(name, device=device, trust_remote_code=trust_remote_code)
-        return cls(model, str(name), max_length_tokens=max_length_tokens)
+        return cls(model, str(name), max_length_tokens=max_length_tokens, precision=precision)
 
     def _limit_length(self, max_length_tokens: int) -> None:
         own = self.model.max_seq_length
@@ -164,9 +180,18 @@ class Encoder(Windows):
             key: value.to(self.model.device) if isinstance(value, torch.Tensor) else value
             for key, value in features.items()
         }
-        embeddings = self.model(features)["sentence_embedding"].float()
+        with self._autocast():
+            embeddings = self.model(features)["sentence_embedding"].float()
         unit: NDArray[np.float32] = torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy()
         return unit
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return nullcontext()
+        import torch
+
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        return torch.autocast(self.model.device.type, dtype=dtype)
 
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""

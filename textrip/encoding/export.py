@@ -40,8 +40,9 @@ def export_onnx(
         folder: Where; made here.
         texts: Some of those that will be encoded; odd ones are added. float32 has to give each the
             encoder's own vector (cosine 0.9999 and more); int8 is measured on them, not held to that.
-        precision: int8 holds the weights of matrix products in 8 bits, activations are quantised as
-            they come (onnxruntime's dynamic quantisation).
+        precision: int8 holds the weights of matrix products in 8 bits; activations are quantised as they
+            come, a batch at a time (onnxruntime's dynamic quantisation), so that a vector moves a little
+            with its company.
 
     Raises:
         ExportError: the model is of a kind that cannot be exported, or the export gives other vectors.
@@ -165,5 +166,6 @@ def _quantise(path: Path) -> None:
 
         with tempfile.TemporaryDirectory() as folder:
             small = Path(folder) / "model.onnx"
-            quantize_dynamic(str(path), str(small), weight_type=QuantType.QInt8)
+            # A scale for each channel: with one for a whole matrix the mean cosine falls from .995 to .937.
+            quantize_dynamic(str(path), str(small), weight_type=QuantType.QInt8, per_channel=True)
             shutil.copyfile(small, path)

@@ -24,6 +24,10 @@ class TextEncoder(Protocol):
     name: str
 
     @property
+    def precision(self) -> str:
+        """Of its weights or its matrix products: float32, bf16, fp16 or int8."""
+
+    @property
     def dimension(self) -> int:
         """The length of a vector."""
 

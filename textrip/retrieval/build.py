@@ -82,7 +82,13 @@ def build_index(
     chosen(nearest, 0)
     refuse_existing(folder, force=force)
     staging = folder.parent / f".{folder.name}.building"
-    identity = {"kind": KIND, "format": FORMAT, "encoder": encoder.fingerprint, "cutting": vars(cutting)}
+    identity = {
+        "kind": KIND,
+        "format": FORMAT,
+        "encoder": encoder.fingerprint,
+        "precision": encoder.precision,
+        "cutting": vars(cutting),
+    }
     with storage_errors(folder), _staging(staging, identity) as left:
         spare = [*left, *(_reusable(folder, identity) if folder.is_dir() else [])]
         index_id = _fill(collection, encoder, staging, spare, vectors=vectors, cutting=cutting)
@@ -104,6 +110,7 @@ def build_index(
                 "encoder": {
                     "name": encoder.name,
                     "fingerprint": encoder.fingerprint,
+                    "precision": encoder.precision,
                     "dimension": encoder.dimension,
                     "max_length_tokens": encoder.max_length_tokens,
                     "onnx": carried,
@@ -177,8 +184,14 @@ def _reusable(folder: Path, identity: dict[str, Any]) -> list[Path]:
     for name, ours in ((_BUILDING, True), ("index.json", False)):
         with contextlib.suppress(InputError, KeyError, TypeError):
             found = read_json(folder / name, kind=KIND, version=FORMAT, sealed=True)
-            encoder = found["encoder"] if ours else found["encoder"]["fingerprint"]
-            same = (encoder, found["cutting"]) == (identity["encoder"], identity["cutting"])
+            about = (
+                {"encoder": found["encoder"]["fingerprint"], "precision": found["encoder"]["precision"]}
+                if not ours
+                else found
+            )
+            same = all(
+                identity[name] == {**found, **about}[name] for name in ("encoder", "precision", "cutting")
+            )
             if same and (folder / STORE).is_file():
                 return [folder / STORE]
     return []
