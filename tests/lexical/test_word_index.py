@@ -9,6 +9,7 @@ import rank_bm25
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from textrip.lexical import word_index
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordCounts, WordIndex
 
@@ -26,6 +27,13 @@ def opened(texts: list[str], folder: Path) -> WordCounts:
 
 def fresh(texts: list[str], folder: Path) -> WordIndex:
     return WordIndex(opened(texts, folder), ANALYZER, np.empty(0, np.int64), [])
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a dozen documents are several chunks."""
+    monkeypatch.setattr(word_index, "TOKENS_A_CHUNK", 7)
+    monkeypatch.setattr(word_index, "_CHUNK", 3)
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=12), queries=st.lists(TEXT, min_size=1, max_size=3))

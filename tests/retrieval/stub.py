@@ -33,6 +33,8 @@ class StubEncoder(Windows):
         return tokenizer
 
     def _direction(self, word: str) -> NDArray[np.float64]:
+        if len(self._known) > 10_000:
+            self._known.clear()
         if word not in self._known:
             seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
             self._known[word] = np.random.default_rng(seed).standard_normal(self.dimension)

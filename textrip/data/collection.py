@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,17 @@ _ROWS_A_CHUNK = 8192
 
 def dataset_of(columns: Mapping[str, Sequence[Any]]) -> Dataset:
     """An Arrow dataset of string columns, in memory, without a cache file."""
-    return Dataset(pa.table({name: pa.array(values, pa.large_string()) for name, values in columns.items()}))
+    return as_dataset(
+        pa.table({name: pa.array(values, pa.large_string()) for name, values in columns.items()})
+    )
+
+
+def as_dataset(table: pa.Table) -> Dataset:
+    """A dataset over a table; nothing is copied.
+
+    The library would pickle the whole table to name its cache files, of which there are none.
+    """
+    return Dataset(table, fingerprint=secrets.token_hex(8))
 
 
 def _column(dataset: Dataset, name: str) -> list[str]:

@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from textrip.data.collection import Collection, dataset_of
+from textrip.data.collection import Collection, as_dataset, dataset_of
 from textrip.data.columns import Columns
 from textrip.data.metadata import metadata_value
 from textrip.data.rows import Row
+from textrip.data.spill import table_of
 from textrip.errors import InputError
 from textrip.files import uncompressed_suffix
-
-_ROWS_A_BATCH = 10_000
 
 
 def text_value(row: Row, column: str, source: str, line: int, *, optional: bool = False) -> str:
@@ -90,28 +89,10 @@ def corpus_of(
     Raises:
         InputError: the same id with another content, with both lines; or no record at all.
     """
-    batches: list[pa.RecordBatch] = []
-    pending: list[dict[str, Any]] = []
-    schema: pa.Schema | None = None
-
-    def flush() -> None:
-        nonlocal schema
-        if pending:
-            if schema is None:
-                names = [name for name in pending[0] if name != "line"]
-                schema = pa.schema([("line", pa.int64()), *((name, pa.large_string()) for name in names)])
-            batches.append(pa.RecordBatch.from_pylist(pending, schema=schema))
-            pending.clear()
-
-    for line, record in records:
-        pending.append({"line": line, **record})
-        if len(pending) == _ROWS_A_BATCH:
-            flush()
-    flush()
-    if schema is None:
+    table = table_of(({"line": line, **record} for line, record in records), {"line": pa.int64()})
+    if table is None:
         raise InputError(f"{source}: is empty, at least one record was expected")
-    table = pa.Table.from_batches(batches, schema=schema)
-    return Dataset(_without_duplicates(table, source, id_column).drop_columns("line"))
+    return as_dataset(_without_duplicates(table, source, id_column).drop_columns("line"))
 
 
 def _without_duplicates(table: pa.Table, source: str, id_column: str) -> pa.Table:

@@ -4,7 +4,7 @@ Shapes: t terms, n documents, z postings.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,24 +37,41 @@ def count_terms(corpus: Iterable[Sequence[str]]) -> Counts:
     Raises:
         InputError: a document is a string, or there is none.
     """
+    (found,) = count_in_chunks(corpus, tokens=None)
+    return found
+
+
+def count_in_chunks(corpus: Iterable[Sequence[str]], *, tokens: int | None) -> Iterator[Counts]:
+    """Count a corpus by chunks of so many tokens, whose documents are numbered from 0 in each.
+
+    All share one vocabulary, which grows: a chunk's arrays know the terms that were met up to its end.
+
+    Raises:
+        InputError: a document is a string, or there is none.
+    """
     vocabulary: dict[str, int] = {}
     occurrences = array("i")  # grows in place: a list of arrays would cost a document 100 bytes more
     lengths = array("q")
-    for tokens in corpus:
-        if isinstance(tokens, str):
+    some = False
+    for document in corpus:
+        if isinstance(document, str):
             raise InputError("a document is a string, a list of tokens was expected; analyze it first")
-        occurrences.extend([vocabulary.setdefault(token, len(vocabulary)) for token in tokens])
-        lengths.append(len(tokens))
-    if not lengths:
+        occurrences.extend([vocabulary.setdefault(token, len(vocabulary)) for token in document])
+        lengths.append(len(document))
+        some = True
+        if tokens is not None and len(occurrences) >= tokens:
+            yield _transposed(vocabulary, occurrences, lengths)
+            occurrences, lengths = array("i"), array("q")
+    if not some:
         raise InputError("the corpus is empty, at least one document was expected")
-    return _transposed(vocabulary, np.frombuffer(occurrences, dtype=np.int32), np.asarray(lengths, np.int64))
+    if lengths:
+        yield _transposed(vocabulary, occurrences, lengths)
 
 
-def _transposed(
-    vocabulary: dict[str, int], occurrences: NDArray[np.int32], lengths: NDArray[np.int64]
-) -> Counts:
+def _transposed(vocabulary: dict[str, int], met: "array[int]", sizes: "array[int]") -> Counts:
     from scipy.sparse import csr_array
 
+    occurrences, lengths = np.frombuffer(met, dtype=np.int32), np.asarray(sizes, dtype=np.int64)
     begins = np.concatenate(([0], np.cumsum(lengths)))
     if begins[-1] <= np.iinfo(np.int32).max:
         begins = begins.astype(np.int32)  # else scipy widens the tokens as well

@@ -8,6 +8,7 @@ terms; nothing else is read when the index is opened.
 Shapes: t terms, n documents, z postings.
 """
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -22,8 +23,10 @@ from textrip.string_table import StringTable
 
 K1, B, EPSILON = 1.5, 0.75, 0.25
 _ARRAYS = ("indptr", "doc_indices", "counts", "lengths")
-# Permuted postings are copied so many at a time.
-_CHUNK = 1 << 22
+# So many tokens are counted at once: 20 bytes each.
+TOKENS_A_CHUNK = 1 << 22
+# So many postings are brought to their places at once.
+_CHUNK = 1 << 20
 
 
 class WordCounts:
@@ -46,19 +49,24 @@ class WordCounts:
 
     @staticmethod
     def write(texts: Iterable[str], analyzer: Analyzer, folder: Path) -> None:
-        """Count texts and write them into an existing folder."""
-        from textrip.lexical.counting import count_terms
+        """Count texts and write them into an existing folder.
 
-        found = count_terms(analyzer(text) for text in texts)
-        ordered = sorted(found.vocabulary)
-        rows = np.fromiter((found.vocabulary[term] for term in ordered), np.int64, len(ordered))
-        StringTable.of(ordered).save(folder, "terms")
-        sizes = np.diff(found.indptr)[rows]
-        indptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-        np.save(folder / "indptr.npy", indptr, allow_pickle=False)
-        np.save(folder / "lengths.npy", found.lengths.astype(np.int32), allow_pickle=False)
-        for name in ("doc_indices", "counts"):
-            _write_permuted(folder / f"{name}.npy", getattr(found, name), found.indptr[rows], indptr)
+        Memory: the vocabulary and a chunk of tokens; counts go to files as they come, and from there into
+        their places.
+        """
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            chunks = Path(name)
+            vocabulary, frequencies, lengths = _count_into(chunks, texts, analyzer)
+            ordered = sorted(vocabulary)
+            StringTable.of(ordered).save(folder, "terms")
+            rows = np.fromiter((vocabulary[term] for term in ordered), np.int64, len(ordered))
+            indptr = np.concatenate(([0], np.cumsum(frequencies[rows]))).astype(np.int64)
+            np.save(folder / "indptr.npy", indptr, allow_pickle=False)
+            np.save(folder / "lengths.npy", lengths, allow_pickle=False)
+            begins = np.empty(len(rows), dtype=np.int64)  # by the order in which terms were met
+            begins[rows] = indptr[:-1]
+            for part in ("doc_indices", "counts"):
+                _gather(folder / f"{part}.npy", chunks, part, begins.copy(), int(indptr[-1]))
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -75,17 +83,46 @@ class WordCounts:
         return self.doc_indices[place], self.counts[place]
 
 
-def _write_permuted(
-    path: Path, values: NDArray[np.int32], begins: NDArray[np.int64], indptr: NDArray[np.int64]
-) -> None:
-    """Write terms' postings in another order of the terms, chunk by chunk."""
-    with path.open("wb") as stream:
-        header = {"descr": "<i4", "fortran_order": False, "shape": (int(indptr[-1]),)}
-        np.lib.format.write_array_header_1_0(stream, header)
-        for first in range(0, int(indptr[-1]), _CHUNK):
-            places = np.arange(first, min(first + _CHUNK, int(indptr[-1])))
-            terms = np.searchsorted(indptr, places, side="right") - 1
-            stream.write(values[begins[terms] + places - indptr[terms]].astype("<i4").tobytes())
+def _count_into(
+    chunks: Path, texts: Iterable[str], analyzer: Analyzer
+) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int32]]:
+    """Write the counts of each chunk; returns the vocabulary, each term's number of postings, and lengths."""
+    from textrip.lexical.counting import count_in_chunks
+
+    frequencies = np.empty(0, dtype=np.int64)
+    lengths: list[NDArray[np.int32]] = []
+    vocabulary: dict[str, int] = {}
+    first = 0
+    for number, found in enumerate(
+        count_in_chunks((analyzer(text) for text in texts), tokens=TOKENS_A_CHUNK)
+    ):
+        vocabulary = found.vocabulary
+        sizes = np.diff(found.indptr)
+        frequencies = np.pad(frequencies, (0, len(sizes) - len(frequencies))) + sizes
+        lengths.append(found.lengths.astype(np.int32))
+        parts = {"sizes": sizes, "doc_indices": found.doc_indices + np.int32(first), "counts": found.counts}
+        for part, array in parts.items():
+            np.save(chunks / f"{part}-{number:06d}.npy", array, allow_pickle=False)
+        first += len(found.lengths)
+    return vocabulary, frequencies, np.concatenate(lengths)
+
+
+def _gather(path: Path, chunks: Path, part: str, begins: NDArray[np.int64], total: int) -> None:
+    """Bring all chunks' postings to their places: `begins` says where each term's next one goes."""
+    if not total:  # nothing can be mapped of an empty file
+        np.save(path, np.empty(0, dtype=np.int32), allow_pickle=False)
+        return
+    made = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype("<i4"), shape=(total,))
+    for place in sorted(chunks.glob(f"{part}-*.npy")):
+        values = np.load(place, mmap_mode="r", allow_pickle=False)
+        sizes = np.load(chunks / place.name.replace(part, "sizes"), allow_pickle=False)
+        ends = np.cumsum(sizes)
+        for first in range(0, len(values), _CHUNK):
+            places = np.arange(first, min(first + _CHUNK, len(values)))
+            terms = np.searchsorted(ends, places, side="right")
+            made[begins[terms] + places - (ends[terms] - sizes[terms])] = values[places]
+        begins[: len(sizes)] += sizes
+    made.flush()
 
 
 class WordIndex:
