@@ -38,6 +38,7 @@ def here(
     if embedded_folder() is None:
         pytest.skip("the extra `offline` is not installed: no default encoder")
     write_beir(tiny_collection, tmp_path / "my-corpus")
+    (tmp_path / "new.jsonl").write_text('{"id": "doc-17", "text": "a new document"}\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

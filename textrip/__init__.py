@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from textrip.pipeline import check, cluster, fit, train, tune
     from textrip.records import Document, Hit, Query
     from textrip.retrieval.index import Index
+    from textrip.retrieval.passages import Cutting
+    from textrip.retrieval.where import Where
     from textrip.training.settings import TrainSettings
 
 __version__ = "0.1.0"
@@ -34,6 +36,7 @@ __all__ = [
     "Analyzer",
     "Collection",
     "Columns",
+    "Cutting",
     "Document",
     "Encoder",
     "Hit",
@@ -43,6 +46,7 @@ __all__ = [
     "TextripError",
     "TrainSettings",
     "Triples",
+    "Where",
     "by_label",
     "check",
     "cluster",
@@ -58,6 +62,7 @@ _HOMES = {
     "Analyzer": "textrip.lexical.analyzer",
     "Collection": "textrip.data.collection",
     "Columns": "textrip.data.columns",
+    "Cutting": "textrip.retrieval.passages",
     "Document": "textrip.records",
     "Encoder": "textrip.encoding.encoder",
     "Hit": "textrip.records",
@@ -67,6 +72,7 @@ _HOMES = {
     "TextripError": "textrip.errors",
     "TrainSettings": "textrip.training.settings",
     "Triples": "textrip.mining.triples",
+    "Where": "textrip.retrieval.where",
     "by_label": "textrip.data.labels",
     "check": "textrip.pipeline",
     "cluster": "textrip.pipeline",

@@ -412,7 +412,8 @@ def fit(
             encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
             vectors = untuned
         stage("indexing")
-        Index.build(collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors).close()
+        with Index.build(collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors) as index:
+            index.tune_fusion(collection)
         done = Fit(Path(output), evaluation, difference, verdict, manifest)
         write_json(folder / "report.json", {"kind": KIND, "format": FORMAT, **done.to_dict()})
     return done

@@ -89,10 +89,19 @@ class OnnxEncoder(Windows):
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The `tokenizers.Tokenizer`."""
+        """The `tokenizers.Tokenizer`, which cuts nothing."""
         from tokenizers import Tokenizer
 
         return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+
+    @cached_property
+    def _cutting(self) -> Any:
+        """Another one that cuts: to change one while another thread uses it is an error."""
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.enable_truncation(self.max_length_tokens)
+        return tokenizer
 
     @cached_property
     def _session(self) -> Any:
@@ -115,12 +124,8 @@ class OnnxEncoder(Windows):
         return [len(encoded.ids) for encoded in self._tokenize(list(texts), cut=cut)]
 
     def _tokenize(self, texts: list[str], *, cut: bool = True) -> list[Any]:
-        self.tokenizer.no_padding()
-        if cut:
-            self.tokenizer.enable_truncation(self.max_length_tokens)
-        else:
-            self.tokenizer.no_truncation()
-        return self.tokenizer.encode_batch(texts)  # type: ignore[no-any-return]
+        tokenizer = self._cutting if cut else self.tokenizer
+        return tokenizer.encode_batch(texts)  # type: ignore[no-any-return]
 
     def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
         longest = self.max_length_tokens * CHARACTERS_A_TOKEN

@@ -7,10 +7,12 @@ So does a build over an index that is there (`force`): vectors are kept by text 
 """
 
 import contextlib
+import hashlib
 import json
 import secrets
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,8 +165,9 @@ def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
 @contextlib.contextmanager
 def _alone(staging: Path) -> Iterator[None]:
     """Two processes that build the same index at once would tear it: the second one is refused."""
-    lock = staging.with_name(staging.name + ".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    # Among the temporary files, where it may stay: one that is taken away could be locked twice.
+    name = hashlib.sha256(str(staging.absolute()).encode()).hexdigest()[:16]
+    lock = Path(tempfile.gettempdir()) / f"textrip-{name}.lock"
     connection = sqlite3.connect(lock, isolation_level=None, timeout=0)
     try:
         try:
@@ -176,7 +179,6 @@ def _alone(staging: Path) -> Iterator[None]:
         yield
     finally:
         connection.close()
-        lock.unlink(missing_ok=True)
 
 
 def _reusable(folder: Path, identity: dict[str, Any]) -> list[Path]:

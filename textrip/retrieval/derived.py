@@ -191,6 +191,11 @@ def open_newest(index: Path, *, index_id: str, since: int, until: int) -> Derive
     return None
 
 
+def has_newer(index: Path, generation: int) -> bool:
+    """Whether something was derived from a later generation."""
+    return any(_generation(folder) > generation for folder in derived_folders(index))
+
+
 def derived_folders(index: Path) -> list[Path]:
     """The complete ones; what a process that died left half-made has another name."""
     with contextlib.suppress(OSError):

@@ -5,13 +5,14 @@ are brought to [0, 1], from the least a score can be to the best that was found:
 arXiv 2210.11934.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from textrip import ranking as ranking_rule
 
 RRF_K = 60
 # How deep a ranking is taken into a fusion, as deep as trec_eval looks: what is measured is searched.
@@ -49,17 +50,14 @@ class Fusion:
         """Fuse (rows, scores) of the two rankings of one query: the k best, best first."""
         if self.weight is None:
             return reciprocal_rank_fusion([dense[0], words[0]], k, order)
-        scores: dict[int, float] = defaultdict(float)
+        parts = []
         for (rows, found), least, weight in (
             (dense, _LEAST_DENSE, self.weight),
             (words, _LEAST_BM25, 1 - self.weight),
         ):
-            if not len(rows):
-                continue
-            best = float(found[0])
-            for row, score in zip(rows.tolist(), found.tolist(), strict=True):
-                scores[row] += weight * (score - least) / ((best - least) or 1.0)
-        return _best(scores, k, order)
+            best = float(found[0]) if len(found) else 0.0
+            parts.append((rows, weight * (np.asarray(found, np.float64) - least) / ((best - least) or 1.0)))
+        return _summed(parts, k, order)
 
 
 def reciprocal_rank_fusion(
@@ -75,15 +73,22 @@ def reciprocal_rank_fusion(
     Returns:
         Places (k,) int64 and scores (k,) float64: the sum over rankings of 1 / (60 + rank).
     """
-    scores: dict[int, float] = defaultdict(float)
+    parts = []
     for ranking in rankings:
-        for rank, place in enumerate(ranking, start=1):
-            scores[int(place)] += 1 / (RRF_K + rank)
-    return _best(scores, k, order)
+        rows = np.asarray(ranking, dtype=np.int64)
+        parts.append((rows, 1 / (RRF_K + np.arange(1, len(rows) + 1, dtype=np.float64))))
+    return _summed(parts, k, order)
 
 
-def _best(
-    scores: dict[int, float], k: int, order: NDArray[np.int64] | None
+def _summed(
+    parts: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], k: int, order: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    best = sorted(scores, key=lambda place: (-scores[place], place if order is None else order[place]))[:k]
-    return np.asarray(best, dtype=np.int64), np.asarray([scores[place] for place in best])
+    """The k rows of the greatest sums over the parts (rows, values), best first."""
+    if not any(len(rows) for rows, _ in parts):
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    every = np.unique(np.concatenate([rows for rows, _ in parts]))
+    sums = np.zeros(len(every))
+    for rows, values in parts:  # a ranking names a row once
+        sums[np.searchsorted(every, rows)] += values
+    places, best = ranking_rule.top_k(sums[None, :], k, every if order is None else order[every])
+    return every[places[0]], best[0].astype(np.float64)

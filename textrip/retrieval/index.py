@@ -14,11 +14,11 @@ import json
 import re
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,15 @@ from textrip.files import read_json, replacing, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.records import Hit
-from textrip.retrieval.derived import Derived, derive, open_newest, publish, rebuilding, remove_others
+from textrip.retrieval.derived import (
+    Derived,
+    derive,
+    has_newer,
+    open_newest,
+    publish,
+    rebuilding,
+    remove_others,
+)
 from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
 from textrip.retrieval.passages import Cutting
@@ -53,7 +61,15 @@ RERANK_DEPTH = 50
 # Up to so many documents everything derived is worked out again after a change, in a second or two; in a
 # larger index once so large a share of it has changed.
 _SMALL = 20_000
-_SHARE_PENDING = 0.05
+_SHARE_PENDING = 0.01
+# A state that was superseded before it was read is given up for the next one so often.
+_ATTEMPTS = 20
+
+T = TypeVar("T")
+
+
+class _SupersededError(Exception):
+    """What was derived from the state that a transaction sees has given way to something newer."""
 
 
 @dataclass(frozen=True)
@@ -194,15 +210,12 @@ class Index:
     @property
     def doc_ids(self) -> list[str]:
         """Every doc_id, in the order in which the documents came."""
-        with self.store.snapshot():
-            snapshot = self._snapshot()
-            return [snapshot.doc_id(int(row)) for row in snapshot.rows]
+        return self._in_one_state(lambda now: [now.doc_id(int(row)) for row in now.rows])
 
     @property
     def vectors(self) -> NDArray[np.float32]:
         """Every document's unit vector, in the order of `doc_ids`: (n, d) float32."""
-        with self.store.snapshot():
-            return self._snapshot().vectors()
+        return self._in_one_state(Snapshot.vectors)
 
     @property
     def fusion(self) -> Fusion:
@@ -236,13 +249,25 @@ class Index:
         require_digests(self.folder, self.about["sha256"])
         return Encoder.load(self.folder / "encoder", device=self._device)
 
+    def _in_one_state(self, read: Callable[[Snapshot], T]) -> T:
+        """What a function reads of one state of the index, the newest there is when it begins."""
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(_SupersededError), self.store.snapshot():
+                return read(self._snapshot())
+        raise InputError(f"{self.folder}: is being rebuilt faster than it can be opened; search again")
+
     def _snapshot(self) -> Snapshot:
         """The state that the thread's transaction sees."""
+        self.store.require_in_place()
         generation = self.store.generation
         with self._lock:
-            if self._held is None or self._held.generation != generation:
-                self._held = Snapshot(self.store, self._derived(generation), self.analyzer)
-            return self._held
+            held = self._held
+            if held is None or held.generation != generation:
+                held = Snapshot(self.store, self._derived(generation), self.analyzer)
+                # A thread that began earlier sees an older state, and keeps it to itself.
+                if self._held is None or self._held.generation < generation:
+                    self._held = held
+            return held
 
     def _derived(self, generation: int) -> Derived:
         index_id = self.about["index_id"]
@@ -251,12 +276,14 @@ class Index:
         held = self._held.base if self._held is not None else None
         if (
             held is not None
-            and held.generation >= since
+            and since <= held.generation <= generation
             and (found is None or found.generation <= held.generation)
         ):
             return held  # though its files be gone, what is mapped is there
         if found is not None:
             return found
+        if has_newer(self.folder, generation):
+            raise _SupersededError
         say(f"{self.folder}: has nothing derived that is whole; working it out from the documents")
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -313,12 +340,14 @@ class Index:
             raise InputError(f"rerank_depth is {rerank_depth}, at least k ({k}) was expected")
         # Before the transaction: encoding takes longer than everything else, and no writer has to wait.
         encoded = self.encoder.encode(list(queries), kind="query") if mode != "bm25" and queries else None
-        with self.store.snapshot():
-            snapshot = self._snapshot()
+        wanted = k if rerank is None else rerank_depth
+
+        def read(snapshot: Snapshot) -> list[list[Hit]]:
             keys = self.store.keys_where(_condition(where)) if where is not None else None
-            wanted = k if rerank is None else rerank_depth
             ranked = self._rank(snapshot, queries, encoded, k=wanted, mode=mode, keys=keys, exact=exact)
-            hits = [self._hits(snapshot, *found) for found in ranked]
+            return [self._hits(snapshot, *found) for found in ranked]
+
+        hits = self._in_one_state(read)
         if rerank is None:
             return hits
         from textrip.retrieval.rerank import reranked
@@ -360,8 +389,8 @@ class Index:
             InputError: the index has no document with this id.
         """
         _require_queries([], k)
-        with self.store.snapshot():
-            snapshot = self._snapshot()
+
+        def read(snapshot: Snapshot) -> list[Hit]:
             found = self.store.by_id([doc_id])
             if doc_id not in found:
                 raise InputError(f"{self.folder}: has no document {doc_id!r}")
@@ -372,6 +401,8 @@ class Index:
             others = np.flatnonzero(snapshot.keys[ranked[0]] != found[doc_id].key)[:k]
             rows, scores, passages = ranked
             return self._hits(snapshot, rows[others], scores[others], passages[others])
+
+        return self._in_one_state(read)
 
     def _rank(
         self,
@@ -451,10 +482,8 @@ class Index:
 
     def _maintain(self) -> None:
         """Derive anew where enough has changed that searches would feel it."""
-        with self.store.snapshot():
-            snapshot = self._snapshot()
-        large = len(snapshot.keys) > _SMALL
-        if snapshot.pending and (not large or snapshot.pending > _SHARE_PENDING * len(snapshot.keys)):
+        pending, rows = self._in_one_state(lambda now: (now.pending, len(now.keys)))
+        if pending and (rows <= _SMALL or pending > _SHARE_PENDING * rows):
             self.rebuild()
 
     def rebuild(self) -> bool:
@@ -484,13 +513,14 @@ class Index:
         The queries are documents' vectors, their own document not counted; that is harder than questions
         where copies abound, and needs none.
         """
-        with self.store.snapshot():
-            snapshot = self._snapshot()
+
+        def read(snapshot: Snapshot) -> tuple[list[Ranked], list[Ranked]]:
             vectors = snapshot.vectors()
             draw = np.random.default_rng(seed).permutation(len(vectors))[:sample]
             asked = np.ascontiguousarray(vectors[np.sort(draw)])
-            wanted = snapshot.dense(asked, k + 1, exact=True)
-            found = snapshot.dense(asked, k + 1)
+            return snapshot.dense(asked, k + 1, exact=True), snapshot.dense(asked, k + 1)
+
+        wanted, found = self._in_one_state(read)
         shares = [
             len(np.intersect1d(one[0], other[0])) / max(1, len(one[0]))
             for one, other in zip(wanted, found, strict=True)

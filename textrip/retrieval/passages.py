@@ -51,8 +51,9 @@ class Cutting:
         if not self.tokens:
             return [whole(len(text)) for text in texts]
         tokenizer = encoder.tokenizer
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
+        if tokenizer.truncation is not None or tokenizer.padding is not None:
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
         encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [
             np.asarray(list(self._cut(len(text), found.offsets)), dtype=np.int32).reshape(-1, 2)

@@ -14,6 +14,7 @@ import json
 import sqlite3
 import struct
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -82,6 +83,14 @@ class Stored:
         object.__setattr__(self, "digest", text_digest(self.document.full_text))
 
 
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def text_digest(text: str) -> bytes:
     """16 bytes that stand for a text: what has the same ones need not be encoded again."""
     return hashlib.blake2b(text.encode("utf-8"), digest_size=16).digest()
@@ -102,10 +111,12 @@ class DocumentStore:
         self.path = path
         self.dimension = dimension
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        # A thread that ends lets its connection go.
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._closed = False
         if not path.is_file():
             raise InputError(f"{path}: is missing; {DAMAGED}")
+        self._file = _file(path)
         try:
             self.state("generation")  # so that what is no database is told now
         except InputError:
@@ -115,7 +126,7 @@ class DocumentStore:
     def close(self) -> None:
         """Let the file go."""
         self._closed = True
-        for connection in self._connections:
+        for connection in list(self._connections):
             with suppress(sqlite3.Error):
                 connection.close()
 
@@ -125,14 +136,19 @@ class DocumentStore:
             raise InputError(f"{self.path}: the index is closed; open it again")
         if not hasattr(self._local, "connection"):
             self._local.connection = self._connect()
-            self._connections.append(self._local.connection)
+            self._connections.add(self._local.connection)
         return self._local.connection  # type: ignore[no-any-return]
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> "_Connection":
         try:
             return _reading(self.path)
         except sqlite3.Error as error:
             raise self._damaged(error) from None
+
+    def require_in_place(self) -> None:
+        """Raise InputError where another file has taken this one's place since it was opened."""
+        if _file(self.path) != self._file:
+            raise InputError(f"{self.path}: the index was built anew since it was opened; open it again")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -273,12 +289,18 @@ class DocumentStore:
         return InputError(f"{self.path}: {error}; {DAMAGED}")
 
 
-def _reading(path: Path) -> sqlite3.Connection:
+class _Connection(sqlite3.Connection):
+    """One that can be referred to weakly."""
+
+
+def _reading(path: Path) -> _Connection:
     """A connection that cannot write."""
     uri = path.absolute().as_uri()
-    connection = sqlite3.connect(
-        f"{uri}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=WAIT_SECONDS
-    )
+    how: dict[str, Any] = {
+        "uri": True, "isolation_level": None, "check_same_thread": False, "timeout": WAIT_SECONDS,
+        "factory": _Connection,
+    }  # fmt: skip
+    connection: _Connection = sqlite3.connect(f"{uri}?mode=ro", **how)
     try:
         connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
     except sqlite3.OperationalError:
@@ -288,9 +310,7 @@ def _reading(path: Path) -> sqlite3.Connection:
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
             raise
-        connection = sqlite3.connect(
-            f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", **how)
         connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
     return connection
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from textrip.errors import InputError
 from textrip.retrieval.fusion import DEPTH, Fusion
+from textrip.retrieval.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from textrip.data.collection import Collection
@@ -25,10 +26,11 @@ def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
         raise InputError("a fusion is not tuned on test: what is tuned there cannot be measured there")
     queries = collection.queries_of(split)
     judged = collection.judged(split)
-    with index.store.snapshot():
-        snapshot = index._snapshot()
+    asked = index.encoder.encode(list(queries.values()), kind="query")
+
+    def read(snapshot: Snapshot) -> Fusion:
         row_of = {snapshot.doc_id(int(row)): int(row) for row in snapshot.rows}
-        dense = snapshot.dense(index.encoder.encode(list(queries.values()), kind="query"), DEPTH)
+        dense = snapshot.dense(asked, DEPTH)
         words = snapshot.bm25(list(queries.values()), DEPTH)
         gains = [
             {row_of[doc_id]: grade for doc_id, grade in judged[query].items() if doc_id in row_of}
@@ -45,8 +47,10 @@ def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
             ]))
             for fusion in fusions
         ]  # fmt: skip
-    best = max(range(len(fusions)), key=lambda place: (values[place], -place))  # a tie goes to ranks
-    return Fusion(weight=fusions[best].weight, tuned_on=where, queries=len(queries))
+        best = max(range(len(fusions)), key=lambda place: (values[place], -place))  # a tie goes to ranks
+        return Fusion(weight=fusions[best].weight, tuned_on=where, queries=len(queries))
+
+    return index._in_one_state(read)
 
 
 def _ndcg(rows: Any, gain: dict[int, int]) -> float:
