@@ -57,7 +57,8 @@ def delete(
         doc_ids = [line for _, line in numbered_lines(STDIN) if line.strip()]
     with Index.open(index) as opened:
         if not missing_ok:
-            missing = [doc_id for doc_id in doc_ids if doc_id not in opened.store.by_id(doc_ids)]
+            there = opened.store.ids_among(doc_ids)
+            missing = [doc_id for doc_id in doc_ids if doc_id not in there]
             if missing:
                 raise InputError(
                     f"{index}: has no document {missing[0]!r} ({len(missing)} of {len(doc_ids)} ids are "

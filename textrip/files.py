@@ -4,6 +4,8 @@ What is written goes to a temporary name beside its place, is synced, and is ren
 old file or the new one. What is read may be plain, gzip or zstandard, or `-` for standard input.
 """
 
+import contextlib
+import glob
 import gzip
 import hashlib
 import io
@@ -146,6 +148,19 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
         raise InputError(f"{target}: {parent} is not a folder")
     if not os.access(parent, os.W_OK):
         raise InputError(f"{target}: {parent} is not writable")
+
+
+def restore_replaced(target: Path) -> None:
+    """Bring back what stood at `target` where a process died between taking it away and its successor."""
+    if target.exists() or not target.parent.is_dir():
+        return
+    for aside in sorted(target.parent.glob(f".{glob.escape(target.name)}.????????.old"), key=_changed)[-1:]:
+        with contextlib.suppress(OSError):
+            aside.rename(target)
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_ctime_ns
 
 
 def _rename(temporary: Path, target: Path) -> None:

@@ -39,12 +39,14 @@ def require_digests(
     news: dict[str, list[int | str]] = {}
     for name, digest in expected.items():
         path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: is missing; {remedy}")
-        now = _stamp(path)
-        if known.get(name) == [*now, digest]:
-            continue
-        if sha256(path) != digest:
+        try:
+            now = _stamp(path)
+            if known.get(name) == [*now, digest]:
+                continue
+            same = sha256(path) == digest
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise InputError(f"{path}: is missing; {remedy}") from None
+        if not same:
             raise InputError(f"{path}: does not match its digest; {remedy}")
         if _settled(now):
             news[name] = [*now, digest]

@@ -17,12 +17,12 @@ def metadata(path: Path, content: str) -> list[Any]:
 
 def test_jsonl_keeps_its_types(tmp_path: Path) -> None:
     content = (
-        '{"id": "a", "text": "x", "year": 2010, "lang": "en", "tags": ["p"], "open": true, "score2": NaN}\n'
+        '{"id": "a", "text": "x", "year": 2010, "lang": "en", "tags": ["p", NaN], "open": true, "s": NaN}\n'
         '{"id": "b", "text": "y", "metadata": {"url": "u", "year": 1}, "year": 2}\n'
         '{"id": "c", "text": "z", "metadata": "plain"}\n'
     )
     assert metadata(tmp_path / "d.jsonl", content) == [
-        {"year": 2010, "lang": "en", "tags": ["p"], "open": True, "score2": None},
+        {"year": 2010, "lang": "en", "tags": ["p", None], "open": True, "s": None},
         {"url": "u", "year": 2},
         {"metadata": "plain"},
     ]
@@ -30,10 +30,13 @@ def test_jsonl_keeps_its_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("suffix", "comma"), [("csv", ","), ("tsv", "\t")])
 def test_numbers_of_a_table_without_types(suffix: str, comma: str, tmp_path: Path) -> None:
-    lines = [["id", "text", "year", "zip", "share", "note"], ["a", "x", "2010", "007", "0.5", "1e3"]]
+    lines = [
+        ["id", "text", "year", "zip", "share", "note", "n"],
+        ["a", "x", "2010", "007", "0.5", "1e3", "nan"],
+    ]
     content = "".join(comma.join(line) + "\n" for line in lines)
     found = metadata(tmp_path / f"d.{suffix}", content)
-    assert found == [{"year": 2010, "zip": "007", "share": 0.5, "note": "1e3"}]
+    assert found == [{"year": 2010, "zip": "007", "share": 0.5, "note": "1e3", "n": "nan"}]
 
 
 def test_what_cannot_be_kept_is_told_with_its_line(tmp_path: Path) -> None:

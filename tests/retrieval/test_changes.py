@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.retrieval.stub import StubEncoder, text_of
+from textrip.alone import alone
 from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.records import Document, Hit
@@ -228,13 +229,11 @@ def test_one_answer_is_of_one_state(index: Index) -> None:
 
 
 def test_two_rebuilds_at_once_are_one(index: Index) -> None:
-    lock = sqlite3.connect(index.folder / "derived" / "lock.sqlite", isolation_level=None)
-    lock.execute("BEGIN EXCLUSIVE")
-    assert not index.rebuild()
-    assert index.add(collection({"new": "rose"})).added == 1  # the change itself needs no rebuild
-    assert "new" in index.doc_ids
-    lock.execute("COMMIT")
-    lock.close()
+    with alone(index.folder, "rebuild") as mine:
+        assert mine
+        assert not index.rebuild()
+        assert index.add(collection({"new": "rose"})).added == 1  # the change itself needs no rebuild
+        assert "new" in index.doc_ids
     assert index.rebuild()
 
 

@@ -33,7 +33,7 @@ def metadata_value(row: Row, taken: Collection[str], source: str, line: int, *, 
         found[_NESTED] = nested
     values = {name: _plain(value, typed=typed) for name, value in found.items()}
     try:
-        text = json.dumps(values, ensure_ascii=False, default=str)
+        text = json.dumps(values, ensure_ascii=False, allow_nan=False, default=str)
         text.encode("utf-8")
     except (UnicodeEncodeError, ValueError, RecursionError) as error:
         columns = ", ".join(map(repr, values))
@@ -44,13 +44,19 @@ def metadata_value(row: Row, taken: Collection[str], source: str, line: int, *, 
 def _plain(value: Any, *, typed: bool) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no word for it
-    if typed or not isinstance(value, str):
-        return value
+    if isinstance(value, list):
+        return [_plain(item, typed=True) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(item, typed=True) for name, item in value.items()}
+    return value if typed or not isinstance(value, str) else _number(value)
+
+
+def _number(value: str) -> Any:
+    """What a text is written as: a number only where it reads back the same; "007" and "1e3" are names."""
     for number in (int, float):
         try:
             made = number(value)
         except ValueError:
             continue
-        # "007" and "1e3" are rather names than numbers: only what reads back the same is one.
-        return made if str(made) == value else value
+        return made if str(made) == value and math.isfinite(made) else value
     return value

@@ -55,8 +55,14 @@ class _Rows:
 
     def close(self) -> None:
         """The file loses its name; what is mapped stays."""
-        if self._path is not None:
-            self._writer.close()
+        if self._path is None:
+            return
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        except OSError:
+            pass  # a full disk, which the write told already
+        finally:
             self._path.unlink(missing_ok=True)
 
 

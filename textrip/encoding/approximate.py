@@ -44,6 +44,10 @@ def chosen(kind: Kind, vectors: int) -> Kind:
     return "exact" if vectors <= EXACT_UP_TO else "hnsw"
 
 
+class GoneError(InputError):
+    """The file was there when its folder was opened, and was taken away before it was read."""
+
+
 class Approximate:
     """Candidates for exact scoring.
 
@@ -103,6 +107,8 @@ class Approximate:
         faiss = _faiss()
         read = faiss.read_index_binary if self.kind == "binary" else faiss.read_index
         assert self._path is not None
+        if not self._path.is_file():
+            raise GoneError(f"{self._path}: was taken away; open the index again")
         try:
             # No part of a file is larger than the file: a forged length asks for no memory.
             faiss.set_deserialization_vector_byte_limit(self._path.stat().st_size + 4096)

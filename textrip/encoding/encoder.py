@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -106,10 +107,15 @@ class Encoder(Windows):
         """The torch device that the model is on."""
         return str(self.model.device)
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
-        """The `tokenizers.Tokenizer`; its truncation and padding are whatever the last call left."""
-        return self.model.tokenizer.backend_tokenizer
+        """The `tokenizers.Tokenizer`, which cuts nothing: a copy, as each call sets the model's own anew."""
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_str(self.model.tokenizer.backend_tokenizer.to_str())
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
     def prompt(self, kind: Kind) -> str:
         """What the model puts before a query or a document; mostly nothing."""
@@ -132,7 +138,7 @@ class Encoder(Windows):
             keys = getattr(module, "config_keys", [])
             config = {key: getattr(module, key, None) for key in sorted(keys) if key != "max_seq_length"}
             modules.append([type(module).__name__, {key: repr(value) for key, value in config.items()}])
-        tokenizer = json.loads(self.tokenizer.to_str())
+        tokenizer = json.loads(self.model.tokenizer.backend_tokenizer.to_str())
         for passing in ("truncation", "padding"):  # states of the last call, no part of the identity
             tokenizer.pop(passing, None)
         return {

@@ -66,10 +66,7 @@ def _export(encoder: Encoder, folder: Path, texts: list[str], precision: Precisi
             _write_graph(encoder, folder / "model.onnx")
         except Exception as error:  # the exporter has an error of its own for every operation it lacks
             raise ExportError(f"{encoder.name} cannot be exported to ONNX: {first_line(error)}") from error
-    tokenizer = encoder.tokenizer
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    tokenizer.save(str(folder / "tokenizer.json"))
+    encoder.tokenizer.save(str(folder / "tokenizer.json"))
     about = {
         "kind": KIND,
         "format": FORMAT,

@@ -1,6 +1,7 @@
 """Exact dense search: documents by their best passage, by inner products of unit vectors, in blocks."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from textrip import ranking
 
 # float32 scores held at a time: 64 MiB.
 _SCORES_A_BLOCK = 2**24
+# float32 vectors gathered at a time.
+_ROWS_A_BLOCK = 2**16
 # More than the float32 product of two unit vectors is ever off by.
 _ROUNDING = 1e-5
 
@@ -60,9 +63,9 @@ class Passages:
         """Whether every document is one passage."""
         return len(self.begins) - 1 == int(self._firsts[-1])
 
-    def rows(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The vectors (c, d) at some passages, float64."""
-        found = np.empty((len(places), self.parts[0].shape[1]), dtype=np.float64)
+    def rows(self, places: NDArray[np.int64], dtype: Any = np.float64) -> NDArray[Any]:
+        """The vectors (c, d) at some passages."""
+        found = np.empty((len(places), self.parts[0].shape[1]), dtype=dtype)
         which = np.searchsorted(self._firsts, places, side="right") - 1
         for number, part in enumerate(self.parts):
             mine = which == number
@@ -78,6 +81,26 @@ class Passages:
             asked = queries[start : start + block]
             yield np.concatenate([asked @ part.T for part in self.parts], axis=1)
 
+    def places_of(self, documents: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The passages of some documents, one document after the other, and where each one's begin."""
+        counts = self.begins[documents + 1] - self.begins[documents]
+        starts = np.concatenate(([0], np.cumsum(counts)))[:-1].astype(np.int64)
+        return np.arange(int(counts.sum())) - np.repeat(starts - self.begins[documents], counts), starts
+
+    def rough_of(
+        self, queries: NDArray[np.float32], documents: NDArray[np.int64]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Scores (b, c) of blocks of queries with some documents, by their best passage."""
+        places, starts = self.places_of(documents)
+        block = max(1, _SCORES_A_BLOCK // max(1, len(places)))
+        for start in range(0, len(queries), block):
+            asked = queries[start : start + block]
+            scores = np.empty((len(asked), len(places)), dtype=np.float32)
+            for first in range(0, len(places), _ROWS_A_BLOCK):
+                part = self.rows(places[first : first + _ROWS_A_BLOCK], np.float32)
+                scores[:, first : first + len(part)] = asked @ part.T
+            yield np.maximum.reduceat(scores, starts, axis=1)
+
     def best(
         self, query: NDArray[np.float32], documents: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -91,9 +114,8 @@ class Passages:
         if self.single:
             scores = (self.rows(documents) * query).sum(axis=1).astype(np.float32)
             return scores, np.zeros(len(documents), dtype=np.int64)
-        counts = self.begins[documents + 1] - self.begins[documents]
-        starts = np.concatenate(([0], np.cumsum(counts)))[:-1]
-        places = np.arange(int(counts.sum())) - np.repeat(starts - self.begins[documents], counts)
+        places, starts = self.places_of(documents)
+        counts = np.diff([*starts, len(places)])
         scores = (self.rows(places) * query).sum(axis=1).astype(np.float32)
         best = np.maximum.reduceat(scores, starts)
         hit = np.flatnonzero(scores == np.repeat(best, counts))
@@ -121,8 +143,11 @@ def exact_top_k(
     n = len(passages.begins) - 1
     if allowed is not None and allowed.sum() * 4 < n:
         few = np.flatnonzero(allowed)
+        blocks = passages.rough_of(queries, few) if len(few) else iter(())
+        rough = (found for block in blocks for found in block)
         for query in queries:
-            yield _ranked(query, passages, few, k, order)
+            near = few[_near(next(rough), k)] if len(few) else few
+            yield _ranked(query, passages, near, k, order)
         return
     row = 0
     for block in passages.rough(queries):

@@ -109,7 +109,7 @@ class OnnxEncoder(Windows):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
+        options.intra_op_num_threads = _threads()
         # Threads that wait by spinning take the processor from everything else, and win nothing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = str(self.folder / "model.onnx")
@@ -144,3 +144,9 @@ class OnnxEncoder(Windows):
             if advance is not None:
                 advance(len(rows))
         return vectors
+
+
+def _threads() -> int:
+    """What OMP_NUM_THREADS asks for, which may be a list by level; 0 is as many as there are cores."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() else 0

@@ -41,7 +41,7 @@ class TextEncoder(Protocol):
 
     @property
     def tokenizer(self) -> Any:
-        """The `tokenizers.Tokenizer`; its truncation and padding are whatever the last call left."""
+        """The `tokenizers.Tokenizer`, which cuts nothing."""
 
     def encode(
         self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None

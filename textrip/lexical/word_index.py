@@ -9,8 +9,7 @@ Shapes: t terms, n documents, z postings.
 """
 
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -132,18 +131,16 @@ class WordIndex:
 
     Args:
         base: On disk.
-        analyzer: The one that counted them.
         removed: Rows of base that are gone, ascending.
-        added: Texts of the documents that came since.
+        added: How often each term occurs in the documents that came since.
     """
 
     def __init__(
-        self, base: WordCounts, analyzer: Analyzer, removed: NDArray[np.int64], added: Iterable[str]
+        self, base: WordCounts, removed: NDArray[np.int64], added: Sequence[Mapping[str, int]]
     ) -> None:
         self.base = base
-        self.analyzer = analyzer
         self.removed = removed
-        self._added = [Counter(tokens) for tokens in map(analyzer, added)]
+        self._added = added
         self._n_base = len(base.lengths)
         self.size = self._n_base + len(self._added)
 
@@ -215,11 +212,20 @@ class WordIndex:
         Returns:
             (rows,) float64; what is gone has a score as well, and is for the caller to leave out.
         """
-        scores = np.zeros(self.size)
+        return self.hits(query)[0]
+
+    def hits(self, query: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """`scores`, and the rows that share a term with the query, ascending.
+
+        A term that half of the documents have weighs nothing, and one that more have next to nothing or, in
+        a tiny corpus, less: a document that has it is a hit all the same.
+        """
+        scores, touched = np.zeros(self.size), np.zeros(self.size, dtype=bool)
         for token in query:
             for rows, impacts in self._impacts(token):
                 scores[rows] += impacts
-        return scores
+                touched[rows] = True
+        return scores, np.flatnonzero(touched)
 
     def _impacts(self, token: str) -> Iterator[tuple[NDArray[Any], NDArray[np.float64]]]:
         documents, counts = self.base.postings(token)

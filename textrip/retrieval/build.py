@@ -7,19 +7,18 @@ So does a build over an index that is there (`force`): vectors are kept by text 
 """
 
 import contextlib
-import hashlib
 import json
 import secrets
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.alone import alone
 from textrip.data.collection import Collection
 from textrip.encoding.approximate import Kind, chosen
 from textrip.encoding.encoder import Encoder
@@ -32,6 +31,7 @@ from textrip.files import (
     move_into_place,
     read_json,
     refuse_existing,
+    restore_replaced,
     storage_errors,
     write_sealed_json,
 )
@@ -39,7 +39,7 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
 from textrip.records import Document
-from textrip.retrieval.derived import FOLDER, publish
+from textrip.retrieval.derived import publish
 from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
 from textrip.retrieval.passages import Cutting
@@ -82,7 +82,9 @@ def build_index(
     """
     _require_fitting(collection, encoder, vectors, cutting)
     chosen(nearest, 0)
+    restore_replaced(folder)
     refuse_existing(folder, force=force)
+    _require_replaceable(folder)
     staging = folder.parent / f".{folder.name}.building"
     identity = {
         "kind": KIND,
@@ -126,11 +128,11 @@ def build_index(
                 **provenance(),
             },
         )
-        (staging / _BUILDING).unlink()
-        (staging / FOLDER / "lock.sqlite").unlink(missing_ok=True)
         stamp(staging, copied)
         require_digests(staging, copied)
-        move_into_place(staging, folder)
+        (staging / _BUILDING).unlink()
+        with _nobody_writing(folder):
+            move_into_place(staging, folder)
 
 
 @contextlib.contextmanager
@@ -139,20 +141,20 @@ def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
 
     What is left of a build that died is kept where it is of the same encoder and cutting.
     """
-    with _alone(staging):
+    with alone(staging, "build") as mine:
+        if not mine:
+            raise StorageError(f"{staging}: another process is building this index")
         spare = [staging / STORE] if _reusable(staging, identity) else []
         if not spare:
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir(parents=True)
-            write_sealed_json(staging / _BUILDING, identity)
         for left in staging.iterdir():
             if left.is_dir():  # derived, encoder and onnx are made at the end
                 shutil.rmtree(left)
+        (staging / "index.json").unlink(missing_ok=True)
+        write_sealed_json(staging / _BUILDING, identity)
         try:
-            yield spare
-        except InputError:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+            yield [*spare, *sorted(staging.glob("quarry-*.sqlite"))]
         except BaseException:
             kept = _documents(staging / STORE)
             if kept:
@@ -160,25 +162,6 @@ def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
             else:
                 shutil.rmtree(staging, ignore_errors=True)
             raise
-
-
-@contextlib.contextmanager
-def _alone(staging: Path) -> Iterator[None]:
-    """Two processes that build the same index at once would tear it: the second one is refused."""
-    # Among the temporary files, where it may stay: one that is taken away could be locked twice.
-    name = hashlib.sha256(str(staging.absolute()).encode()).hexdigest()[:16]
-    lock = Path(tempfile.gettempdir()) / f"textrip-{name}.lock"
-    connection = sqlite3.connect(lock, isolation_level=None, timeout=0)
-    try:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise StorageError(f"{lock}: {error}") from error
-            raise StorageError(f"{staging}: another process is building this index") from None
-        yield
-    finally:
-        connection.close()
 
 
 def _reusable(folder: Path, identity: dict[str, Any]) -> list[Path]:
@@ -199,6 +182,29 @@ def _reusable(folder: Path, identity: dict[str, Any]) -> list[Path]:
     return []
 
 
+@contextlib.contextmanager
+def _nobody_writing(folder: Path) -> Iterator[None]:
+    """Keep writers of the index that gives way from committing to what is about to be gone."""
+    if not (folder / STORE).is_file():
+        yield
+        return
+    try:
+        writer = StoreWriter.open(folder / STORE)
+    except StorageError:  # it is damaged: nobody writes to it
+        yield
+        return
+    with contextlib.closing(writer), writer.locked():
+        yield
+
+
+def _require_replaceable(folder: Path) -> None:
+    """--force is for an index: it takes nothing else away."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "index.json").is_file():
+        raise InputError(
+            f"{folder}: is no index of textrip; --force replaces nothing else, name another place"
+        )
+
+
 def _documents(path: Path) -> int:
     with contextlib.suppress(sqlite3.Error, TypeError), contextlib.closing(sqlite3.connect(path)) as database:
         return int(database.execute("SELECT count(*) FROM documents").fetchone()[0])
@@ -216,15 +222,17 @@ def _fill(
 ) -> str:
     """Put every document into the store; returns the index's id."""
     path, done = staging / STORE, 0
-    if spare and spare[0] == path:
+    if path in spare:
+        spare = [place for place in spare if place != path]
         done = _agreeing(path, collection, encoder.dimension)
         if done < _documents(path):  # other documents now: what is there is a quarry
             quarry = staging / f"quarry-{secrets.token_hex(4)}.sqlite"
             _settle(path)
             path.rename(quarry)
-            spare, done = [quarry, *spare[1:]], 0
-        else:
-            spare = spare[1:]
+            spare, done = [quarry, *spare], 0
+    if not done:  # perhaps begun, and without a document
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            (staging / name).unlink(missing_ok=True)
     if done:
         index_id = _index_id(path)
         writer = StoreWriter.open(path)
@@ -232,7 +240,7 @@ def _fill(
     else:
         index_id = secrets.token_hex(16)
         writer = StoreWriter.create(path, index_id=index_id)
-    sources = [DocumentStore(source, dimension=encoder.dimension) for source in spare]
+    sources = _Sources(spare, encoder.dimension)
     reused = 0
     try:
         with advancing("encoding documents", len(collection.corpus)) as advance:
@@ -240,15 +248,16 @@ def _fill(
             for first in range(done, len(collection.corpus), _ROWS_A_CHUNK):
                 documents = list(documents_of(collection, first, first + _ROWS_A_CHUNK))
                 given = None if vectors is None else vectors[first : first + _ROWS_A_CHUNK]
-                stored, again = encoded(documents, encoder, cutting, sources=sources, vectors=given)
+                stored, again = encoded(
+                    documents, encoder, cutting, known_vectors=sources.find, vectors=given
+                )
                 reused += again
                 with writer.transaction() as transaction:
                     transaction.put(stored)
                 advance(len(documents))
     finally:
         writer.close()
-        for source in sources:
-            source.close()
+        sources.close()
     if reused:
         say(f"{reused:,} of {len(collection.corpus):,} documents had their vectors already")
     for quarry in staging.glob("quarry-*"):
@@ -270,13 +279,44 @@ def _index_id(path: Path) -> str:
 def _agreeing(path: Path, collection: Collection, dimension: int) -> int:
     """How many documents of the store are the collection's first ones, in its order."""
     done = 0
-    with contextlib.closing(DocumentStore(path, dimension=dimension)) as store:
+    # A store that was killed while it was made, or is damaged, is begun again.
+    with (
+        contextlib.suppress(InputError),
+        contextlib.closing(DocumentStore(path, dimension=dimension)) as store,
+    ):
         wanted = documents_of(collection, 0, len(collection.corpus))
         for stored, (document, metadata) in zip(store, wanted, strict=False):
             if stored.document != document or stored.metadata != metadata:
-                return done
+                break
             done += 1
     return done
+
+
+class _Sources:
+    """Stores whose vectors may be used again; one that turns out to be damaged is left alone."""
+
+    def __init__(self, paths: Sequence[Path], dimension: int) -> None:
+        self._stores: list[DocumentStore] = []
+        for path in paths:
+            with contextlib.suppress(InputError):
+                self._stores.append(DocumentStore(path, dimension=dimension))
+
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, Stored]:
+        """For each text that one of them has, by its digest, a document with it."""
+        found: dict[bytes, Stored] = {}
+        for store in list(self._stores):
+            try:
+                found |= store.by_digest([digest for digest in digests if digest not in found])
+            except InputError as error:
+                say(f"{error}; its vectors are made again")
+                self._stores.remove(store)
+                store.close()
+        return found
+
+    def close(self) -> None:
+        """Let their files go."""
+        for store in self._stores:
+            store.close()
 
 
 def documents_of(collection: Collection, first: int, last: int) -> Iterator[tuple[Document, dict[str, Any]]]:
@@ -295,7 +335,7 @@ def encoded(
     encoder: TextEncoder,
     cutting: Cutting,
     *,
-    sources: list[DocumentStore],
+    known_vectors: Callable[[Sequence[bytes]], dict[bytes, Stored]],
     vectors: NDArray[np.float32] | None = None,
 ) -> tuple[list[Stored], int]:
     """Documents with their passages' vectors, and how many of them were found in other stores."""
@@ -303,8 +343,7 @@ def encoded(
     known: dict[bytes, Stored] = {}
     if vectors is None:
         marks = [text_digest(text) for text in texts]
-        for source in sources:
-            known |= source.by_digest([mark for mark in dict.fromkeys(marks) if mark not in known])
+        known = known_vectors(list(dict.fromkeys(marks)))
         new = [row for row, mark in enumerate(marks) if mark not in known]
     else:
         marks, new = [], list(range(len(texts)))

@@ -39,7 +39,7 @@ def add_documents(
                 seen.add(document.doc_id)
             there = store.by_id([document.doc_id for document, _ in chunk])
             news = [pair for pair in chunk if not _same(there.get(pair[0].doc_id), pair)]
-            stored, _ = encoded(news, encoder, cutting, sources=[store])
+            stored, _ = encoded(news, encoder, cutting, known_vectors=store.by_digest)
             if stored:
                 with writer.transaction() as transaction:
                     transaction.put(stored)
@@ -70,12 +70,12 @@ def delete_documents(store: DocumentStore, writer: StoreWriter, doc_ids: Iterabl
     asked = list(dict.fromkeys(doc_ids))
     if isinstance(doc_ids, str):
         raise InputError("doc_ids is a string, a list of ids was expected")
-    there = store.by_id(asked)
+    there = store.ids_among(asked)
     missing = tuple(doc_id for doc_id in asked if doc_id not in there)
     if not there:
         return Change(missing=missing)
     with writer.transaction() as transaction:
-        gone = transaction.delete(there)
+        gone = transaction.delete([doc_id for doc_id in asked if doc_id in there])
         if not transaction.documents:
             raise InputError(f"{store.path}: nothing would be left; remove the folder, or add others first")
     return Change(removed=len(there) - len(gone), missing=missing)

@@ -17,7 +17,6 @@ import contextlib
 import json
 import secrets
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -39,6 +38,8 @@ KIND = "textrip-derived"
 FORMAT = 1
 FOLDER = "derived"
 _HEADER_BYTES = 128
+# So often a folder may be taken away while it is being opened.
+_LOOKS = 5
 
 
 class Derived:
@@ -180,15 +181,28 @@ def open_newest(index: Path, *, index_id: str, since: int, until: int) -> Derive
 
     A damaged one is passed over, with a remark.
     """
-    for folder in sorted(derived_folders(index), key=_generation, reverse=True):
-        if not since <= _generation(folder) <= until:
-            continue
-        try:
-            return Derived.open(folder, index_id=index_id)
-        except InputError as error:
-            if folder.is_dir():  # else a writer took it away for a newer one
-                say(f"{error}; working it out again from the documents")
+    for _ in range(_LOOKS):
+        gone = False
+        for folder in sorted(derived_folders(index), key=_generation, reverse=True):
+            if not since <= _generation(folder) <= until:
+                continue
+            try:
+                derived = Derived.open(folder, index_id=index_id)
+            except InputError as error:
+                gone = gone or not folder.is_dir()
+                if folder.is_dir():
+                    say(f"{error}; working it out again from the documents")
+                continue
+            if since <= derived.generation <= until:
+                return derived
+        if not gone:  # else a writer put another in its place: look again
+            return None
     return None
+
+
+def newest_generation(index: Path) -> int:
+    """The newest that something was derived from; 0 where nothing is there."""
+    return max(map(_generation, derived_folders(index)), default=0)
 
 
 def has_newer(index: Path, generation: int) -> bool:
@@ -208,35 +222,14 @@ def _generation(folder: Path) -> int:
     return int(number) if dash and number.isascii() and number.isdigit() else -1
 
 
-@contextlib.contextmanager
-def rebuilding(index: Path) -> Iterator[bool]:
-    """Whether this process may rebuild what is derived; another that does keeps it from doing so.
-
-    The lock is SQLite's own, which the operating system takes back when a process dies.
-    """
-    path = index / FOLDER / "lock.sqlite"
-    path.parent.mkdir(exist_ok=True)
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
-    try:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise
-            yield False
-            return
-        yield True
-    finally:
-        connection.close()
-
-
 def publish(index: Path, store: DocumentStore, **how: Any) -> tuple[Path, int]:
     """Derive anew beside what is there; returns the folder and its generation.
 
-    The caller holds `rebuilding`'s lock.
+    The caller is alone in rebuilding this index.
     """
     parent = index / FOLDER
-    for left in parent.glob(".*.tmp"):  # of a process that died; none but the lock's holder writes here
+    parent.mkdir(exist_ok=True)
+    for left in parent.glob(".*.tmp"):  # of a process that died; nobody else rebuilds
         shutil.rmtree(left, ignore_errors=True)
     generation = store.generation
     target = parent / f"{generation:08d}-{secrets.token_hex(4)}"
@@ -252,4 +245,6 @@ def remove_others(index: Path, kept: Path) -> None:
     """Remove what else was derived; readers that have it open keep what they mapped."""
     for folder in derived_folders(index):
         if folder.name != kept.name:
-            shutil.rmtree(folder, ignore_errors=True)
+            # Renamed first: killed in the middle, what is left has no name that is looked at.
+            with contextlib.suppress(OSError):
+                shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.tmp")), ignore_errors=True)

@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.encoding.approximate import Kind
+from textrip.alone import alone
+from textrip.encoding.approximate import GoneError, Kind
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError, MismatchError
-from textrip.files import read_json, replacing, write_sealed_json
+from textrip.files import read_json, replacing, restore_replaced, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.records import Hit
@@ -35,9 +36,9 @@ from textrip.retrieval.derived import (
     Derived,
     derive,
     has_newer,
+    newest_generation,
     open_newest,
     publish,
-    rebuilding,
     remove_others,
 )
 from textrip.retrieval.fusion import DEPTH, Fusion
@@ -99,7 +100,9 @@ class Index:
     ) -> None:
         self.folder = folder
         self.about = about
-        self.store = DocumentStore(folder / STORE, dimension=about["encoder"]["dimension"])
+        self.store = DocumentStore(
+            folder / STORE, dimension=about["encoder"]["dimension"], index_id=about["index_id"]
+        )
         self.analyzer = Analyzer.from_dict(about["analyzer"])
         self.cutting = Cutting(**about["cutting"])
         self._encoder = encoder
@@ -107,9 +110,6 @@ class Index:
         self._lock = threading.RLock()
         self._held: Snapshot | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        if self.store.state("index_id") != about["index_id"]:
-            self.store.close()
-            raise InputError(f"{self.store.path}: belongs to another index; build this one again")
 
     @classmethod
     def build(
@@ -174,6 +174,7 @@ class Index:
             MismatchError: the encoder is not the one that made the vectors.
         """
         folder = Path(folder)
+        restore_replaced(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such index; build one with textrip index")
         about = read_json(folder / "index.json", kind=KIND, version=FORMAT, sealed=True)
@@ -182,9 +183,12 @@ class Index:
                 f"{folder}: has format {about['format']}, of a textrip before its first release; "
                 "build it again with textrip index"
             )
-        if encoder is not None:
-            _require_same(folder, about, encoder)
-        return cls(folder, about, encoder=encoder, device=device)
+        try:
+            if encoder is not None:
+                _require_same(folder, about, encoder)
+            return cls(folder, about, encoder=encoder, device=device)
+        except (KeyError, TypeError) as error:  # sealed, and of another making
+            raise InputError(f"{folder / 'index.json'}: has no {error}; build the index again") from None
 
     def close(self) -> None:
         """Let go of the store's file; an index is also a context manager that does."""
@@ -252,18 +256,23 @@ class Index:
     def _in_one_state(self, read: Callable[[Snapshot], T]) -> T:
         """What a function reads of one state of the index, the newest there is when it begins."""
         for _ in range(_ATTEMPTS):
-            with contextlib.suppress(_SupersededError), self.store.snapshot():
-                return read(self._snapshot())
+            try:
+                with self.store.snapshot():
+                    return read(self._snapshot())
+            except _SupersededError:
+                continue
+            except GoneError:  # taken away for another of the same documents
+                with self._lock:
+                    self._held = None
         raise InputError(f"{self.folder}: is being rebuilt faster than it can be opened; search again")
 
     def _snapshot(self) -> Snapshot:
         """The state that the thread's transaction sees."""
-        self.store.require_in_place()
         generation = self.store.generation
         with self._lock:
             held = self._held
             if held is None or held.generation != generation:
-                held = Snapshot(self.store, self._derived(generation), self.analyzer)
+                held = Snapshot(self.store, self._derived(generation), self.analyzer, held)
                 # A thread that began earlier sees an older state, and keeps it to itself.
                 if self._held is None or self._held.generation < generation:
                     self._held = held
@@ -461,7 +470,7 @@ class Index:
         """
         from textrip.retrieval.change import add_documents
 
-        with contextlib.closing(StoreWriter.open(self.store.path)) as writer:
+        with contextlib.closing(self._writer()) as writer:
             change = add_documents(self.store, writer, documents, self.encoder, self.cutting)
         self._maintain()
         return change
@@ -475,30 +484,35 @@ class Index:
         """
         from textrip.retrieval.change import delete_documents
 
-        with contextlib.closing(StoreWriter.open(self.store.path)) as writer:
+        with contextlib.closing(self._writer()) as writer:
             change = delete_documents(self.store, writer, doc_ids)
         self._maintain()
         return change
 
+    def _writer(self) -> StoreWriter:
+        return StoreWriter.open(self.store.path, index_id=self.about["index_id"])
+
     def _maintain(self) -> None:
         """Derive anew where enough has changed that searches would feel it."""
-        pending, rows = self._in_one_state(lambda now: (now.pending, len(now.keys)))
+        with self.store.snapshot():
+            pending, rows = self.store.changes_since(newest_generation(self.folder)), len(self.store)
         if pending and (rows <= _SMALL or pending > _SHARE_PENDING * rows):
             self.rebuild()
 
     def rebuild(self) -> bool:
         """Work out anew everything that is derived; False where another process is doing so."""
-        with rebuilding(self.folder) as alone:
-            if not alone:
+        with alone(self.folder, "rebuild") as mine:
+            if not mine:
                 return False
             kept, generation = publish(
                 self.folder, self.store, index_id=self.about["index_id"], analyzer=self.analyzer,
                 nearest=self.about["nearest"],
             )  # fmt: skip
-            with contextlib.closing(StoreWriter.open(self.store.path)) as writer:
+            with contextlib.closing(self._writer()) as writer:
                 writer.forget_removed(generation)
             remove_others(self.folder, kept)
-        self._held = None
+        with self._lock:
+            self._held = None
         return True
 
     def check(self) -> list[str]:
@@ -511,21 +525,21 @@ class Index:
         """recall@k of this index's own search against an exact one, over a sample of its documents.
 
         The queries are documents' vectors, their own document not counted; that is harder than questions
-        where copies abound, and needs none.
+        where copies abound, and needs none. An index of one document has recall 1.
         """
 
-        def read(snapshot: Snapshot) -> tuple[list[Ranked], list[Ranked]]:
+        def read(snapshot: Snapshot) -> tuple[NDArray[np.int64], list[Ranked], list[Ranked]]:
             vectors = snapshot.vectors()
-            draw = np.random.default_rng(seed).permutation(len(vectors))[:sample]
-            asked = np.ascontiguousarray(vectors[np.sort(draw)])
-            return snapshot.dense(asked, k + 1, exact=True), snapshot.dense(asked, k + 1)
+            draw = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:sample])
+            asked = np.ascontiguousarray(vectors[draw])
+            return snapshot.rows[draw], snapshot.dense(asked, k + 1, exact=True), snapshot.dense(asked, k + 1)
 
-        wanted, found = self._in_one_state(read)
-        shares = [
-            len(np.intersect1d(one[0], other[0])) / max(1, len(one[0]))
-            for one, other in zip(wanted, found, strict=True)
-        ]
-        return float(np.mean(shares))
+        shares = []
+        for own, wanted, found in zip(*self._in_one_state(read), strict=True):
+            truth = wanted[0][wanted[0] != own][:k]
+            if len(truth):
+                shares.append(len(np.intersect1d(truth, found[0][found[0] != own][:k])) / len(truth))
+        return float(np.mean(shares)) if shares else 1.0
 
     def note(self, **values: Any) -> None:
         """Change what index.json says (a tuned fusion, a measured recall), in one step."""

@@ -50,11 +50,7 @@ class Cutting:
         """For every text the character spans (p, 2) of its passages, at least one."""
         if not self.tokens:
             return [whole(len(text)) for text in texts]
-        tokenizer = encoder.tokenizer
-        if tokenizer.truncation is not None or tokenizer.padding is not None:
-            tokenizer.no_truncation()
-            tokenizer.no_padding()
-        encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        encoded = encoder.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [
             np.asarray(list(self._cut(len(text), found.offsets)), dtype=np.int32).reshape(-1, 2)
             for text, found in zip(texts, encoded, strict=True)

@@ -1,5 +1,6 @@
 """One state of an index, ready to be searched: what is derived, and what came and went since."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordIndex
 from textrip.retrieval.derived import Derived
-from textrip.retrieval.store import DAMAGED, DocumentStore
+from textrip.retrieval.store import DAMAGED, DocumentStore, Stored
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]
 
@@ -27,12 +28,22 @@ class Snapshot:
         pending: How many documents came or went since the derivation.
     """
 
-    def __init__(self, store: DocumentStore, base: Derived, analyzer: Analyzer) -> None:
-        """Read what came since `base`; inside `store.snapshot()`."""
+    def __init__(
+        self, store: DocumentStore, base: Derived, analyzer: Analyzer, former: "Snapshot | None" = None
+    ) -> None:
+        """Read what came since `base`, or since a former snapshot of it; inside `store.snapshot()`."""
         self.base = base
         self.generation = store.generation
         self._analyzer = analyzer
-        self._added = store.written_since(base.generation)
+        self._counted: dict[int, Counter[str]] = {}
+        self._added: list[Stored]
+        if former is not None and former.base is base and former.generation <= self.generation:
+            gone = set(store.removed_since(former.generation))
+            self._added = [stored for stored in former._added if stored.key not in gone]
+            self._added += store.written_since(former.generation)
+            self._counted = former._counted
+        else:
+            self._added = store.written_since(base.generation)
         keys = np.asarray(store.removed_since(base.generation), dtype=np.int64)
         places = np.searchsorted(base.keys, keys)
         inside = places < len(base)
@@ -79,7 +90,8 @@ class Snapshot:
     def doc_id(self, row: int) -> str:
         """A row's doc_id."""
         if row < len(self.base):
-            return self.base.ids[int(self.base.order[row])]  # type: ignore[no-any-return]
+            found: str = self.base.ids[int(self.base.order[row])]
+            return found
         return self._added[row - len(self.base)].document.doc_id
 
     @cached_property
@@ -95,8 +107,11 @@ class Snapshot:
     @cached_property
     def words(self) -> WordIndex:
         """Terms of the documents."""
-        texts = [stored.document.full_text for stored in self._added]
-        return WordIndex(self.base.words, self._analyzer, self._removed, texts)
+        for stored in self._added:
+            if stored.key not in self._counted:
+                self._counted[stored.key] = Counter(self._analyzer(stored.document.full_text))
+        counted = [self._counted[stored.key] for stored in self._added]
+        return WordIndex(self.base.words, self._removed, counted)
 
     def vectors(self) -> NDArray[np.float32]:
         """(n, d) one vector for each document that is there: of several passages the unit mean."""
@@ -148,10 +163,9 @@ class Snapshot:
         allowed = self.allowed(keys)
         found: list[Ranked] = []
         for query in queries:
-            scores = self.words.scores(self._analyzer(query))
+            scores, hit = self.words.hits(self._analyzer(query))
             if allowed is not None:
-                scores[~allowed] = 0.0
-            hit = np.flatnonzero(scores > 0)
+                hit = hit[allowed[hit]]
             places, best = ranking.top_k(scores[hit][None, :], k, self.order[hit])
             found.append((hit[places[0]], best[0], np.zeros(places.shape[1], dtype=np.int64)))
         return found

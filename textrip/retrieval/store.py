@@ -16,7 +16,7 @@ import struct
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,15 @@ class Stored:
         object.__setattr__(self, "digest", text_digest(self.document.full_text))
 
 
+def _is_text(value: str) -> bool:
+    """Whether it could be in a database: a lone surrogate could not."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _file(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
@@ -107,12 +116,12 @@ def _seal(*values: Any) -> bytes:
 class DocumentStore:
     """Reads the documents of an index; every thread has a connection of its own."""
 
-    def __init__(self, path: Path, *, dimension: int) -> None:
+    def __init__(self, path: Path, *, dimension: int, index_id: str | None = None) -> None:
         self.path = path
         self.dimension = dimension
+        self._index_id = index_id
         self._local = threading.local()
-        # A thread that ends lets its connection go.
-        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._held: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._closed = False
         if not path.is_file():
             raise InputError(f"{path}: is missing; {DAMAGED}")
@@ -126,37 +135,50 @@ class DocumentStore:
     def close(self) -> None:
         """Let the file go."""
         self._closed = True
-        for connection in list(self._connections):
-            with suppress(sqlite3.Error):
-                connection.close()
+        for held in list(self._held):
+            held.close()
 
     @property
-    def _database(self) -> sqlite3.Connection:
+    def _database(self) -> "_Connection":
         if self._closed:
             raise InputError(f"{self.path}: the index is closed; open it again")
-        if not hasattr(self._local, "connection"):
-            self._local.connection = self._connect()
-            self._connections.add(self._local.connection)
-        return self._local.connection  # type: ignore[no-any-return]
+        if not hasattr(self._local, "held"):
+            self._local.held = _Held(self._connect())
+            self._held.add(self._local.held)
+        connection: _Connection = self._local.held.connection
+        return connection
 
     def _connect(self) -> "_Connection":
         try:
-            return _reading(self.path)
+            connection = _reading(self.path)
         except sqlite3.Error as error:
             raise self._damaged(error) from None
+        if self._index_id is not None and _index_id(connection) != self._index_id:
+            connection.close()
+            raise InputError(
+                f"{self.path}: belongs to another index than the one that was opened; open it again"
+            )
+        return connection
 
     def require_in_place(self) -> None:
-        """Raise InputError where another file has taken this one's place since it was opened."""
+        """Raise InputError where another file has taken this one's place since it was opened.
+
+        A connection that holds the file for unchangeable (see `_reading`) is given up once it has changed.
+        """
         if _file(self.path) != self._file:
             raise InputError(f"{self.path}: the index was built anew since it was opened; open it again")
+        database = self._database
+        if database.unchangeable is not None and database.unchangeable != _state_on_disk(self.path):
+            del self._local.held
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Everything read inside is of one generation, whatever is written meanwhile."""
-        database = self._database
-        if database.in_transaction:
+        if self._database.in_transaction:
             yield
             return
+        self.require_in_place()
+        database = self._database
         self._run("BEGIN")
         try:
             yield
@@ -199,8 +221,19 @@ class DocumentStore:
             raise InputError(f"{self.path}: has no document number {missing}; {DAMAGED}")
         return [found[int(key)] for key in keys]
 
+    def ids_among(self, doc_ids: Sequence[str]) -> set[str]:
+        """Those of some ids that are there."""
+        found: set[str] = set()
+        for start in range(0, len(doc_ids), _IDS_A_QUERY):
+            part = [doc_id for doc_id in doc_ids[start : start + _IDS_A_QUERY] if _is_text(doc_id)]
+            marks = ", ".join("?" * len(part))
+            statement = f"SELECT doc_id FROM documents WHERE doc_id IN ({marks})"  # noqa: S608
+            found |= {doc_id for (doc_id,) in self._select(statement, part)}
+        return found
+
     def by_id(self, doc_ids: Sequence[str]) -> dict[str, Stored]:
         """The documents with these ids, those that are there."""
+        doc_ids = [doc_id for doc_id in doc_ids if _is_text(doc_id)]
         found: dict[str, Stored] = {}
         for start in range(0, len(doc_ids), _IDS_A_QUERY):
             part = list(doc_ids[start : start + _IDS_A_QUERY])
@@ -223,6 +256,14 @@ class DocumentStore:
         """Documents written after a generation, by key."""
         statement = f"SELECT {_COLUMNS} FROM documents WHERE generation > ? ORDER BY key"  # noqa: S608
         return list(self._stored(statement, [generation]))
+
+    def changes_since(self, generation: int) -> int:
+        """How many documents were written, deleted or replaced after a generation."""
+        statement = (
+            "SELECT (SELECT count(*) FROM documents WHERE generation > ?1) + "
+            "(SELECT count(*) FROM removed WHERE generation > ?1)"
+        )
+        return int(next(self._select(statement, [generation]))[0])
 
     def removed_since(self, generation: int) -> list[int]:
         """Keys of what was deleted or replaced after a generation, ascending."""
@@ -247,6 +288,10 @@ class DocumentStore:
 
     def check(self) -> list[str]:
         """What is wrong with the file, in words: every page, every row and their number are looked at."""
+        with self.snapshot():
+            return self._problems()
+
+    def _problems(self) -> list[str]:
         found = [str(line) for (line,) in self._select("PRAGMA integrity_check(20)") if line != "ok"]
         if found:
             return found
@@ -286,11 +331,46 @@ class DocumentStore:
             raise self._damaged(error) from None
 
     def _damaged(self, error: sqlite3.Error) -> InputError:
+        if "unable to open" in str(error):
+            return InputError(
+                f"{self.path}: is being written to by somebody else, and this user has no right to read "
+                "along (the folder has to be writable); try again when that has ended"
+            )
         return InputError(f"{self.path}: {error}; {DAMAGED}")
 
 
+class _Held:
+    """A thread's connection, closed when the thread ends: by itself it would wait for the cycle collector."""
+
+    def __init__(self, connection: "_Connection") -> None:
+        self.connection = connection
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.connection.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class _Connection(sqlite3.Connection):
-    """One that can be referred to weakly."""
+    """A connection for reading.
+
+    Attributes:
+        unchangeable: What the file looked like when it was taken for one that nobody writes to.
+    """
+
+    unchangeable: tuple[int, ...] | None = None
+
+
+def _state_on_disk(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, int(path.with_name(path.name + "-wal").exists())
+
+
+def _index_id(connection: sqlite3.Connection) -> str | None:
+    found = connection.execute("SELECT value FROM state WHERE name = 'index_id'").fetchone()
+    return None if found is None else str(found[0])
 
 
 def _reading(path: Path) -> _Connection:
@@ -300,17 +380,21 @@ def _reading(path: Path) -> _Connection:
         "uri": True, "isolation_level": None, "check_same_thread": False, "timeout": WAIT_SECONDS,
         "factory": _Connection,
     }  # fmt: skip
-    connection: _Connection = sqlite3.connect(f"{uri}?mode=ro", **how)
+    connection: _Connection | None = None
     try:
+        connection = sqlite3.connect(f"{uri}?mode=ro", **how)
         connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
     except sqlite3.OperationalError:
         # Write-ahead mode wants a file beside the database; where none can be made and none is there,
         # nobody writes either.
-        connection.close()
+        if connection is not None:
+            connection.close()
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
             raise
+        state = _state_on_disk(path)
         connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", **how)
+        connection.unchangeable = state
         connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
     return connection
 
@@ -318,9 +402,10 @@ def _reading(path: Path) -> _Connection:
 class StoreWriter:
     """Writes documents; each `transaction` is one generation, there in whole or not at all."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, index_id: str | None = None) -> None:
         self.path = path
         self._database = connection
+        self._index_id = index_id
 
     @classmethod
     def create(cls, path: Path, *, index_id: str) -> "StoreWriter":
@@ -332,13 +417,15 @@ class StoreWriter:
         writer = cls(path, cls._connect(path))
         state = {"index_id": index_id, "generation": "0", "documents": "0", "seals": "0", "known_since": "0"}
         with writer._errors():
-            writer._database.executescript(_TABLES)
+            # One transaction: a store that is killed while it is made has no table at all.
+            writer._database.executescript(f"BEGIN IMMEDIATE; {_TABLES}")
             writer._database.executemany("INSERT INTO state VALUES (?, ?)", state.items())
+            writer._database.execute("COMMIT")
         return writer
 
     @classmethod
-    def open(cls, path: Path) -> "StoreWriter":
-        """Write to a store that is there.
+    def open(cls, path: Path, *, index_id: str | None = None) -> "StoreWriter":
+        """Write to a store that is there; of the index of this id, where one is given.
 
         Raises:
             InputError: there is none.
@@ -346,7 +433,7 @@ class StoreWriter:
         """
         if not path.is_file():
             raise InputError(f"{path}: is missing; {DAMAGED}")
-        return cls(path, cls._connect(path))
+        return cls(path, cls._connect(path), index_id)
 
     @staticmethod
     def _connect(path: Path) -> sqlite3.Connection:
@@ -372,6 +459,7 @@ class StoreWriter:
         with self._errors():
             self._database.execute("BEGIN IMMEDIATE")
             try:
+                self._require_in_place()
                 transaction = Transaction(self._database)
                 yield transaction
                 transaction.finish()
@@ -380,6 +468,28 @@ class StoreWriter:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else writes inside."""
+        with self._errors():
+            self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+
+    def _require_in_place(self) -> None:
+        """Raise InputError where this file is no longer the index's: what is written to it would be lost."""
+        if self._index_id is None:
+            return
+        with suppress(sqlite3.Error), closing(_reading(self.path)) as there:
+            if _index_id(there) == self._index_id == _index_id(self._database):
+                return
+        raise InputError(
+            f"{self.path}: the index was built anew meanwhile; nothing was written, open it again"
+        )
 
     def forget_removed(self, generation: int) -> None:
         """What was removed up to a generation need not be known any longer: everything derived is newer."""

@@ -5,6 +5,7 @@ The columns are doc_id, title, text and every name in the metadata. Values go in
 and the functions that compute; an expression that runs for longer than its time is stopped.
 """
 
+import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,12 @@ from textrip.errors import InputError
 
 _SECONDS = 30.0
 _OWN = ("doc_id", "title", "text")
+# A name that no data has.
+_KEY = '"textrip: key"'
+# No value may grow larger: printf and replace would fill the memory between two looks at the clock.
+_MOST_BYTES = 128 * 2**20
 # Functions that reach out of the database, or only make work.
-_FORBIDDEN = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "randomblob", "zeroblob"}
+_FORBIDDEN = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
 _INSTRUCTIONS_A_LOOK = 100_000
 
@@ -38,13 +43,15 @@ class Where:
 
     def keys(self, database: sqlite3.Connection, columns: Sequence[str]) -> NDArray[np.int64]:
         """The keys of the documents for which it holds, ascending; `columns` names the metadata."""
-        own = [name for name in columns if name.lower() not in {*_OWN, "key"}]
-        aliases = "".join(f", metadata ->> {_literal(name)} AS {_quoted(name)}" for name in own)
+        _require_balanced(self.expression, columns)
+        own = self._named(columns)
+        aliases = "".join(f", json_extract(metadata, {_path(name)}) AS {_quoted(name)}" for name in own)
         # On lines of their own, so that a comment in the expression ends before the bracket.
         statement = (
-            f"SELECT key FROM (SELECT key, doc_id, title, text{aliases} FROM documents) "  # noqa: S608
-            f"WHERE (\n{self.expression}\n) ORDER BY key"
+            f"SELECT {_KEY} FROM (SELECT key AS {_KEY}, doc_id, title, text{aliases} FROM documents) "  # noqa: S608
+            f"WHERE (\n{self.expression}\n) ORDER BY {_KEY}"
         )
+        before = database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
         started = time.monotonic()
         database.set_authorizer(_authorize)
         database.set_progress_handler(
@@ -52,20 +59,62 @@ class Where:
         )
         try:
             found = [key for (key,) in database.execute(statement, self.parameters)]
-        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
-            raise self._refused(error, [*_OWN, *own]) from None
+        except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError) as error:
+            raise _refused(self.expression, str(error), columns) from None
         finally:
             database.set_authorizer(None)
             database.set_progress_handler(None, 0)
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
         return np.asarray(found, dtype=np.int64)
 
-    def _refused(self, error: Exception, columns: Sequence[str]) -> InputError:
-        reason = str(error)
-        if reason == "interrupted":
-            reason = f"took longer than {_SECONDS:.0f} seconds"
-        if "prohibited" in reason or "not authorized" in reason:
-            reason = "does more than read a document's columns"
-        return InputError(f"where {self.expression!r}: {reason} (columns: {', '.join(columns)})")
+    def _named(self, columns: Sequence[str]) -> list[str]:
+        """The columns of metadata that the expression may name: what it does not contain it cannot.
+
+        Raises:
+            InputError: two of them differ by case alone, which SQL does not see.
+        """
+        said = self.expression.lower()
+        own = [
+            name for name in columns if name.lower() in said and name.lower() not in _OWN and "\0" not in name
+        ]
+        by_lower: dict[str, str] = {}
+        for name in own:
+            other = by_lower.setdefault(name.lower(), name)
+            if other != name:
+                reason = f"{other!r} and {name!r} are one name to SQL; rename one of them in the data"
+                raise _refused(self.expression, reason, columns)
+        return own
+
+
+def _refused(expression: str, reason: str, columns: Sequence[str]) -> InputError:
+    if reason == "interrupted":
+        reason = f"took longer than {_SECONDS:.0f} seconds"
+    if "prohibited" in reason or "not authorized" in reason:
+        reason = "does more than read a document's columns"
+    known = ", ".join([*_OWN, *(name for name in columns if name.lower() not in _OWN)])
+    return InputError(f"where {expression!r}: {reason} (columns: {known})")
+
+
+_TOKEN = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | [()]""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _require_balanced(expression: str, columns: Sequence[str]) -> None:
+    """Raise InputError where a bracket closes what the expression did not open."""
+    depth = 0
+    for match in _TOKEN.finditer(expression):
+        depth += {"(": 1, ")": -1}.get(match[0], 0)
+        if depth < 0:
+            break
+    if depth:
+        raise _refused(expression, "a bracket without its other half", columns)
+
+
+def _path(name: str) -> str:
+    """A name as a JSON path, as an SQL literal; SQLite's paths know no escape for a quotation mark."""
+    return _literal(f'$."{name}"')
 
 
 def _quoted(name: str) -> str:
