@@ -160,7 +160,7 @@ def _systems(
         facts.append(("held in memory", size, "MiB"))
         facts.append(("grown by opening", (psutil.Process().memory_info().rss - before) / 2**20, "MiB"))
         yield f"textrip, {kind}", _candidates(approximate, passages, order, None), facts
-        for breadth in breadths:
+        for breadth in breadths if kind != "int8" else ():  # it scans everything whatever is kept
             yield (
                 f"textrip, {kind}, {breadth} candidates",
                 _candidates(approximate, passages, order, breadth),

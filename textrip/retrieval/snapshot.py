@@ -144,7 +144,7 @@ class Snapshot:
         if nearest is None or exact or keys is not None or not k:
             return list(exact_top_k(queries, self.passages, k, self.order, allowed))
         per_document = -(-len(self.base.vectors) // max(1, len(self.base)))
-        found = nearest.candidates(queries, k * per_document)
+        found = nearest.candidates(queries, k * per_document, gone=len(self._removed))
         new = np.arange(len(self.base), len(self.keys))
         ranked = list(
             candidates_top_k(
