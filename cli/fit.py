@@ -7,11 +7,13 @@ import typer
 from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
+    DenseShare,
     DevDocuments,
     Device,
     Force,
     Json,
     Output,
+    Rounds,
     Seed,
     Stemmer,
 )
@@ -34,6 +36,8 @@ def fit(
     settings: TrainSettings,
     model: Annotated[str, typer.Option("--model", help="The base encoder.")] = "all-MiniLM-L6-v2",
     dev_documents: DevDocuments = 2500,
+    rounds: Rounds = 1,
+    dense_share: DenseShare = 0.5,
     stemmer: Stemmer = "english",
     seed: Seed = 0,
     device: Device = "auto",
@@ -59,7 +63,7 @@ def fit(
     request = Request(
         source=data, data=None, output=f"{output}.model", columns=columns, mining=mining, settings=settings,
         model=model, dev_documents=dev_documents, by_label=False, stemmer=stemmer, device=device,
-        checkpoint_minutes=5.0,
+        checkpoint_minutes=5.0, rounds=rounds, dense_share=dense_share,
     )  # fmt: skip
     done = pipeline.fit(
         read(data, columns=columns),
@@ -68,6 +72,8 @@ def fit(
         settings=settings,
         mining=mining,
         dev_documents=dev_documents,
+        rounds=rounds,
+        dense_share=dense_share,
         analyzer=Analyzer.for_language(stemmer),
         device=device,
         force=force,

@@ -36,6 +36,13 @@ TrustRemoteCode = Annotated[
         "--trust-remote-code", help="Run code that a model brings along. Only for models you trust."
     ),
 ]
+Rounds = Annotated[
+    int, typer.Option("--rounds", min=1, help="From 2 on: mine again with what was tuned, train again.")
+]
+DenseShare = Annotated[
+    float,
+    typer.Option("--dense-share", help="Of a later round's negatives, from the tuned encoder's ranking."),
+]
 ByLabel = Annotated[
     bool,
     typer.Option("--by-label", help="Labelled texts: what is relevant for a text is what has its label."),

@@ -11,11 +11,13 @@ from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
     ByLabel,
+    DenseShare,
     DevDocuments,
     Device,
     DryRun,
     Force,
     Json,
+    Rounds,
     Seed,
     Stemmer,
     TrustRemoteCode,
@@ -68,13 +70,8 @@ def train(
     ] = False,
     dev_documents: DevDocuments = 2500,
     by_label: ByLabel = False,
-    rounds: Annotated[
-        int, typer.Option("--rounds", min=1, help="From 2 on: mine again with what was tuned, train again.")
-    ] = 1,
-    dense_share: Annotated[
-        float,
-        typer.Option("--dense-share", help="Of a later round's negatives, from the tuned encoder's ranking."),
-    ] = 0.5,
+    rounds: Rounds = 1,
+    dense_share: DenseShare = 0.5,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     seed: Seed = 0,

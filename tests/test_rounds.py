@@ -14,7 +14,8 @@ from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
-from textrip.pipeline import train
+from textrip.pipeline import fit, train
+from textrip.retrieval.index import Index
 from textrip.training.settings import TrainSettings
 
 LEARN = TrainSettings(epochs=6, batch_queries=8, learning_rate=5e-3, seed=0)
@@ -48,6 +49,27 @@ def test_a_later_round_mines_with_the_tuned_encoder_and_the_best_is_kept(
     assert json.loads((out / "manifest.json").read_text())["rounds"] == manifest["rounds"]
     assert Encoder.load(out).fingerprint == manifest["fingerprint"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_fit_goes_in_rounds_and_indexes_with_the_best(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    done = fit(
+        tiny_collection, tmp_path / "out", model=tiny_encoder_folder, settings=LEARN, device="cpu", rounds=2,
+        mining=MineSettings(denoise="none"),
+    )  # fmt: skip
+    assert [entry["round"] for entry in done.manifest["rounds"]] == [1, 2]
+    tuned = Encoder.load(tmp_path / "out" / "model", device="cpu")
+    assert tuned.fingerprint == done.manifest["fingerprint"]
+    with Index.open(tmp_path / "out" / "index") as index:
+        built = index.about["encoder"]["fingerprint"]
+        assert index.fusion.tuned_on == "tiny, split dev"
+    base = Encoder.load(tiny_encoder_folder, device="cpu")
+    assert built == (base if done.verdict == "REGRESSION" else tuned).fingerprint
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "index", "model", "report.json", "triples.parquet",
+    ]  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize(

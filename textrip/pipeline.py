@@ -338,6 +338,8 @@ def fit(
     mining: MineSettings | None = None,
     analyzer: Analyzer | None = None,
     dev_documents: int = DEV_DOCUMENTS,
+    rounds: int = 1,
+    dense_share: float = DENSE_SHARE,
     device: str = "auto",
     force: bool = False,
     request: dict[str, Any] | None = None,
@@ -355,6 +357,8 @@ def fit(
         mining: How to mine.
         analyzer: BM25's.
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        rounds: With 2 and more, mine again with what was tuned, and train again, as in `train`.
+        dense_share: Of a later round's negatives, so many come from the tuned encoder's own ranking.
         device: auto, cpu, cuda or mps.
         force: Overwrite `output`.
         request: Saved in the folder of the training while it is not finished (see `train`).
@@ -394,12 +398,20 @@ def fit(
             triples=triples,
             model=encoder,
             settings=settings,
+            mining=mining,
             analyzer=analyzer,
             dev_documents=dev_documents,
+            rounds=rounds,
+            dense_share=dense_share,
             run=run,
             request=request,
             force=force,
         )
+        if rounds > 1:  # the best round's; what was handed in is the first one's
+            encoder = Encoder.load(
+                folder / "model", device=device, max_length_tokens=settings.max_length_tokens
+            )
+            encoder.name = str(model)
         stage("measuring the tuned encoder on test")
         started = time.perf_counter()
         vectors = encoder.encode(collection.texts, progress="encoding documents")
