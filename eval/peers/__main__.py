@@ -33,6 +33,9 @@ def training(
     ] = 128,
     batch_queries: Annotated[int, typer.Option("--batch-queries", help="Queries a batch.")] = 16,
     steps: Annotated[int, typer.Option("--steps", min=2, help="Steps measured, after one that is not.")] = 4,
+    system: Annotated[
+        list[str] | None, typer.Option("--system", help="Only these; all where none is given.")
+    ] = None,
     rounds: Annotated[
         int, typer.Option("--rounds", min=1, help="Each system is measured so often, in turn.")
     ] = 2,
@@ -40,12 +43,15 @@ def training(
     json: JsonFile = None,
 ) -> None:
     """Triples per second, peak memory and encodings per triple against sentence-transformers' losses."""
-    from textrip.eval.peers.training import Case, compare
+    from textrip.eval.peers.training import SYSTEMS, Case, compare
 
+    unknown = [name for name in system or () if name not in SYSTEMS]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
     cases = [
         Case(data, model, k, max_length_tokens, batch_queries, steps, device) for k in negatives or [1, 4, 8]
     ]
-    rows = compare(cases, rounds=rounds)
+    rows = compare(cases, rounds=rounds, systems=system or SYSTEMS)
     typer.echo(tables.table(rows, baseline="TripletLoss"))
     if json is not None:
         write_rows(json, rows)
@@ -209,6 +215,26 @@ def search(
     if plot is not None:
         draw(rows, plot)
     typer.echo(tables.table(rows, baseline=FLAT))
+    if json is not None:
+        write_rows(json, rows)
+
+
+@app.command()
+def scale(
+    *,
+    data: Annotated[str, typer.Option("--data", help="Whose texts; what textrip reads.")],
+    vectors: Annotated[Path, typer.Option("--vectors", help="A file of textrip encode, of the model.")],
+    model: Annotated[str, typer.Option("--model", help="The encoder.")] = "all-MiniLM-L6-v2",
+    nearest: Annotated[str, typer.Option("--nearest", help="exact, hnsw, int8 or binary.")] = "hnsw",
+    noise: Annotated[float, typer.Option("--noise", help="How far a repeated vector is moved.")] = 0.5,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Each process is started so often.")] = 5,
+    json: JsonFile = None,
+) -> None:
+    """Build, open, search and change an index of as many documents as there are."""
+    from textrip.eval.peers.scale import measure
+
+    rows = measure(data=data, vectors=vectors, model=model, nearest=nearest, noise=noise, rounds=rounds)
+    typer.echo(tables.table(rows, baseline=""))
     if json is not None:
         write_rows(json, rows)
 

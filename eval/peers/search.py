@@ -101,23 +101,32 @@ def _compared(case: Case, kinds: Sequence[Kind], breadths: Sequence[int]) -> Ite
 def _material(case: Case, folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Vectors in a memory-mapped file, and questions that are none of them."""
     given = read_vectors(case.vectors).matrix
-    draw = np.random.default_rng(0)
-    order = draw.permutation(len(given))
+    order = np.random.default_rng(0).permutation(len(given))
     queries = np.ascontiguousarray(given[np.sort(order[: case.queries])])
     base = np.ascontiguousarray(given[np.sort(order[case.queries :])])
-    shape = case.documents, base.shape[1]
-    made = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float32, shape=shape)
-    for first in range(0, case.documents, len(base)):
-        part = base[: case.documents - first]
+    return _filled(base, case.documents, case.noise, folder / "vectors.npy"), queries
+
+
+def repeated(vectors: Path, documents: int, *, noise: float, path: Path) -> NDArray[np.float32]:
+    """So many vectors in a memory-mapped file: those of a file of `textrip encode`, repeated with noise."""
+    return _filled(np.ascontiguousarray(read_vectors(vectors).matrix), documents, noise, path)
+
+
+def _filled(base: NDArray[np.float32], documents: int, noise: float, path: Path) -> NDArray[np.float32]:
+    draw = np.random.default_rng(1)
+    shape = documents, base.shape[1]
+    made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    for first in range(0, documents, len(base)):
+        part = base[: documents - first]
         if first:
-            part = part + draw.standard_normal(part.shape).astype(np.float32) * (
-                case.noise / np.sqrt(shape[1])
-            )
-            part = part / np.linalg.norm(part, axis=1, keepdims=True)
+            moved = draw.standard_normal(part.shape).astype(np.float32) * (noise / np.sqrt(shape[1]))
+            part = part + moved
+            part /= np.linalg.norm(part, axis=1, keepdims=True)
         made[first : first + len(part)] = part
     made.flush()
     del made
-    return np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False), queries
+    found: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
 
 
 def _systems(
@@ -128,7 +137,7 @@ def _systems(
     from sentence_transformers.util import semantic_search
 
     n, d = vectors.shape
-    loaded = np.ascontiguousarray(vectors)
+    loaded = np.array(vectors)  # in memory, whatever it was
     flat = faiss.IndexFlatIP(d)
     flat.add(loaded)
     yield FLAT, lambda queries: flat.search(queries, _K)[1], [("held in memory", n * d * 4 / 2**20, "MiB")]

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
 from textrip.eval.peers import mining
 from textrip.eval.peers.rows import Row, table, write_rows
 from textrip.eval.peers.training import Case, measure
@@ -84,3 +86,51 @@ def test_the_table_has_ratios_to_the_baseline_of_the_same_case(tmp_path: Path) -
         "peer": "fast", "case": "k = 1", "measure": "triples", "value": 5.0, "unit": "per second",
     }  # fmt: skip
     assert "torch" in json.loads((tmp_path / "r" / "rows.about.json").read_text())["versions"]
+
+
+def test_search_is_compared_on_encoded_vectors(
+    tmp_path: Path, tiny_encoder: Encoder, tiny_collection: Collection
+) -> None:
+    from textrip.encoding.vectors import write_vectors
+    from textrip.eval.peers import search
+
+    texts = [f"{text} {number}" for number in range(8) for text in tiny_collection.texts]
+    vectors = tiny_encoder.encode(texts)
+    ids = map(str, range(len(texts)))
+    write_vectors(tmp_path / "v.npy", ids, iter([vectors]), fingerprint="f", encoder="tiny")
+    case = search.Case(tmp_path / "v.npy", documents=700, noise=0.3, queries=20, rounds=1)
+    rows = search.compare([case], kinds=["exact", "hnsw", "binary"], breadths=[16])
+    values = {(row.peer, row.measure): row.value for row in rows}
+    assert {row.case for row in rows} == {"700 vectors"}
+    assert values["FAISS flat", "recall@10"] == values["textrip, exact", "recall@10"] == 1.0
+    assert values["textrip, hnsw", "recall@10"] > 0.9
+    assert values["textrip, binary, 16 candidates", "recall@10"] <= values["textrip, binary", "recall@10"]
+    assert all(value > 0 for (_, measure), value in values.items() if measure == "queries together")
+    search.plot(rows, tmp_path / "p.png")
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_every_backend_is_compared(
+    tmp_path: Path, tiny_encoder_folder: Path, tiny_collection: Collection, write_beir: Any
+) -> None:
+    from textrip.eval.peers import encoding
+
+    data = write_beir(tiny_collection, tmp_path / "data")
+    case = encoding.Case(str(data), 40, str(tiny_encoder_folder), None, 1, "cpu")
+    rows = encoding.compare(case, quality=[str(data)])
+    values = {(row.peer, row.measure): row.value for row in rows}
+    assert values["textrip, onnx", "lowest cosine with sentence-transformers"] > 0.9999
+    assert 0.9 < values["textrip, onnx-int8", "mean cosine with sentence-transformers"] < 1
+    assert values["textrip, torch", "test nDCG@10"] == pytest.approx(values["textrip, onnx", "test nDCG@10"])
+
+
+@pytest.mark.slow
+def test_cold_starts_are_compared(
+    tmp_path: Path, tiny_encoder_folder: Path, tiny_collection: Collection, write_beir: Any
+) -> None:
+    from textrip.eval.peers import cold
+
+    data = write_beir(tiny_collection, tmp_path / "data")
+    rows = cold.compare(data=str(data), model=str(tiny_encoder_folder), question="rose", rounds=1)
+    values = {row.peer: row.value for row in rows}
+    assert values["textrip search"] < values["sentence-transformers and FAISS"]
