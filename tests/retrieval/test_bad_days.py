@@ -22,7 +22,7 @@ from textrip.records import Document
 from textrip.retrieval import build as build_module
 from textrip.retrieval.index import Index
 from textrip.retrieval.passages import Cutting
-from textrip.retrieval.store import StoreWriter
+from textrip.retrieval.store_writer import StoreWriter
 
 
 def collection(numbers: Any) -> Collection:

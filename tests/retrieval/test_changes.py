@@ -21,8 +21,10 @@ from textrip.errors import InputError, MismatchError, StorageError
 from textrip.records import Document, Hit
 from textrip.retrieval import index as index_module
 from textrip.retrieval import store as store_module
+from textrip.retrieval import store_writer as writer_module
 from textrip.retrieval.index import MODES, Change, Index
-from textrip.retrieval.store import DocumentStore, StoreWriter
+from textrip.retrieval.store import DocumentStore
+from textrip.retrieval.store_writer import StoreWriter
 
 QUERIES = ["rose tulip", "boat", "violin chord orbit rose"]
 
@@ -157,14 +159,14 @@ def test_a_failure_inside_a_transaction_leaves_the_former_state(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = answers(index)
-    finish = store_module.Transaction.finish
+    finish = writer_module.Transaction.finish
 
     def dies(self: Any) -> None:
         finish(self)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module.Transaction, "finish", dies)
+        patch.setattr(writer_module.Transaction, "finish", dies)
         with pytest.raises(KeyboardInterrupt):
             index.add(collection({"d00": "zeppelin", "new": "zeppelin"}))
         with pytest.raises(KeyboardInterrupt):

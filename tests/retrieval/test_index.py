@@ -28,7 +28,7 @@ from textrip.ranking import id_order
 from textrip.records import Document, Hit
 from textrip.retrieval import build as build_module
 from textrip.retrieval.index import MODES, Index, Mode
-from textrip.retrieval.store import StoreWriter
+from textrip.retrieval.store_writer import StoreWriter
 
 QUERIES = ["plants rose compost", "ships gull anchor", "songs opera opera", "astronomy"]
 PROMPTS = {"query": "query : "}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.retrieval.stub import StubEncoder, text_of
+from textrip import progress
 from textrip.data.collection import Collection
 from textrip.errors import InputError
 from textrip.records import Document
@@ -81,6 +82,21 @@ def test_passages_come_and_go_with_their_document(tmp_path: Path) -> None:
                 assert [(h.doc_id, h.score) for h in index.search(query, k=22)] == [
                     (h.doc_id, h.score) for h in fresh.search(query, k=22)
                 ]
+
+
+def test_no_text_is_cut_in_silence(tmp_path: Path) -> None:
+    encoder = StubEncoder()
+    encoder.max_length_tokens = 60
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append):
+        Index.build(collection(), encoder, tmp_path / "whole").close()
+        assert [remark for remark in said if "longer than" in remark] == [
+            "5% of 22 documents looked at are longer than the 60 tokens that the encoder reads: what stands "
+            "further down is found by words alone; --passages 30 finds it by meaning too"
+        ]
+        del said[:]
+        Index.build(collection(), encoder, tmp_path / "cut", cutting=Cutting(tokens=30)).close()
+    assert said == []
 
 
 def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:

@@ -43,12 +43,15 @@ from textrip.retrieval.derived import publish
 from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
 from textrip.retrieval.passages import Cutting
-from textrip.retrieval.store import DocumentStore, Stored, StoreWriter, text_digest
+from textrip.retrieval.store import DocumentStore, Stored, text_digest
+from textrip.retrieval.store_writer import StoreWriter
 from textrip.stamps import require_digests, stamp
 
 _BUILDING = "building.json"
 # Documents a transaction: what a build that dies has to encode again at most.
 _ROWS_A_CHUNK = 1024
+# Documents whose length is looked at.
+_SAMPLE = 256
 
 
 def build_index(
@@ -86,6 +89,8 @@ def build_index(
     refuse_existing(folder, force=force)
     _require_replaceable(folder)
     staging = folder.parent / f".{folder.name}.building"
+    if vectors is None and not cutting.tokens:
+        _say_what_is_cut(collection, encoder)
     identity = {
         "kind": KIND,
         "format": FORMAT,
@@ -133,6 +138,20 @@ def build_index(
         (staging / _BUILDING).unlink()
         with _nobody_writing(folder):
             move_into_place(staging, folder)
+
+
+def _say_what_is_cut(collection: Collection, encoder: TextEncoder) -> None:
+    """No text is cut in silence: how many of a sample are longer than what the encoder reads."""
+    count = min(_SAMPLE, len(collection.corpus))
+    places = np.linspace(0, len(collection.corpus) - 1, count).astype(int).tolist()
+    lengths = encoder.count_tokens([collection.texts[place] for place in places], cut=False)
+    share = float(np.mean(np.asarray(lengths) > encoder.max_length_tokens))
+    if share:
+        say(
+            f"{share:.0%} of {count:,} documents looked at are longer than the {encoder.max_length_tokens} "
+            "tokens that the encoder reads: what stands further down is found by words alone; "
+            f"--passages {encoder.max_length_tokens // 2} finds it by meaning too"
+        )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from textrip.records import Document
 from textrip.retrieval.build import documents_of, encoded
 from textrip.retrieval.index import Change
 from textrip.retrieval.passages import Cutting
-from textrip.retrieval.store import DocumentStore, StoreWriter
+from textrip.retrieval.store import DocumentStore
+from textrip.retrieval.store_writer import StoreWriter
 
 _ROWS_A_TRANSACTION = 1024
 

@@ -45,7 +45,8 @@ from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.snapshot import Ranked, Snapshot
-from textrip.retrieval.store import DocumentStore, StoreWriter
+from textrip.retrieval.store import DocumentStore
+from textrip.retrieval.store_writer import StoreWriter
 from textrip.retrieval.where import Where
 from textrip.stamps import require_digests
 

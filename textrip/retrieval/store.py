@@ -16,7 +16,7 @@ import struct
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,29 +24,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.errors import InputError, StorageError
+from textrip.errors import InputError
 from textrip.records import Document
 from textrip.retrieval.where import Where
 
-_TABLES = """
-CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE documents (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
-    doc_id TEXT NOT NULL UNIQUE,
-    title TEXT NOT NULL,
-    text TEXT NOT NULL,
-    metadata TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    spans BLOB NOT NULL,
-    vectors BLOB NOT NULL,
-    seal BLOB NOT NULL
-) STRICT;
-CREATE INDEX documents_by_generation ON documents (generation);
-CREATE INDEX documents_by_digest ON documents (digest);
-CREATE TABLE removed (key INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;
-CREATE TABLE columns (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-"""
 _COLUMNS = "key, doc_id, title, text, metadata, generation, spans, vectors, seal"
 _ROWS_A_CHUNK = 1024
 # SQLite takes at most 999 parameters a statement in old builds.
@@ -54,7 +35,7 @@ _IDS_A_QUERY = 900
 # A writer waits so long for another one.
 WAIT_SECONDS = 30.0
 # Sums of seals are taken modulo this.
-_SEALS = 1 << 128
+SEALS = 1 << 128
 DAMAGED = "the index is damaged, build it again"
 
 
@@ -92,7 +73,8 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _file(path: Path) -> tuple[int, int] | None:
+def file_of(path: Path) -> tuple[int, int] | None:
+    """Which file a path is now, whatever it was when it was opened; None where there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -105,7 +87,8 @@ def text_digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8"), digest_size=16).digest()
 
 
-def _seal(*values: Any) -> bytes:
+def seal_of(*values: Any) -> bytes:
+    """16 bytes over the values of a row."""
     digest = hashlib.blake2b(digest_size=16)
     for value in values:
         part = value if isinstance(value, bytes) else str(value).encode("utf-8")
@@ -125,7 +108,7 @@ class DocumentStore:
         self._closed = False
         if not path.is_file():
             raise InputError(f"{path}: is missing; {DAMAGED}")
-        self._file = _file(path)
+        self._file = file_of(path)
         try:
             self.state("generation")  # so that what is no database is told now
         except InputError:
@@ -150,10 +133,10 @@ class DocumentStore:
 
     def _connect(self) -> "_Connection":
         try:
-            connection = _reading(self.path)
+            connection = connect_reading(self.path)
         except sqlite3.Error as error:
             raise self._damaged(error) from None
-        if self._index_id is not None and _index_id(connection) != self._index_id:
+        if self._index_id is not None and index_id_of(connection) != self._index_id:
             connection.close()
             raise InputError(
                 f"{self.path}: belongs to another index than the one that was opened; open it again"
@@ -163,9 +146,9 @@ class DocumentStore:
     def require_in_place(self) -> None:
         """Raise InputError where another file has taken this one's place since it was opened.
 
-        A connection that holds the file for unchangeable (see `_reading`) is given up once it has changed.
+        A connection that holds the file for unchangeable (see `connect_reading`) is given up when it changes.
         """
-        if _file(self.path) != self._file:
+        if file_of(self.path) != self._file:
             raise InputError(f"{self.path}: the index was built anew since it was opened; open it again")
         database = self._database
         if database.unchangeable is not None and database.unchangeable != _state_on_disk(self.path):
@@ -311,7 +294,7 @@ class DocumentStore:
 
     def _sealed(self, values: tuple[Any, ...]) -> tuple[Stored, bytes]:
         key, doc_id, title, text, metadata, generation, spans, vectors, seal = values
-        if _seal(key, doc_id, title, text, metadata, generation, spans, vectors) != seal:
+        if seal_of(key, doc_id, title, text, metadata, generation, spans, vectors) != seal:
             raise InputError(f"{self.path}: document {doc_id!r} does not match its seal; {DAMAGED}")
         matrix = np.frombuffer(vectors, dtype="<f4").reshape(-1, self.dimension)
         places = np.frombuffer(spans, dtype="<i4").reshape(-1, 2)
@@ -368,12 +351,13 @@ def _state_on_disk(path: Path) -> tuple[int, ...]:
     return found.st_size, found.st_mtime_ns, int(path.with_name(path.name + "-wal").exists())
 
 
-def _index_id(connection: sqlite3.Connection) -> str | None:
+def index_id_of(connection: sqlite3.Connection) -> str | None:
+    """Whose store it is."""
     found = connection.execute("SELECT value FROM state WHERE name = 'index_id'").fetchone()
     return None if found is None else str(found[0])
 
 
-def _reading(path: Path) -> _Connection:
+def connect_reading(path: Path) -> _Connection:
     """A connection that cannot write."""
     uri = path.absolute().as_uri()
     how: dict[str, Any] = {
@@ -399,203 +383,9 @@ def _reading(path: Path) -> _Connection:
     return connection
 
 
-class StoreWriter:
-    """Writes documents; each `transaction` is one generation, there in whole or not at all."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection, index_id: str | None = None) -> None:
-        self.path = path
-        self._database = connection
-        self._index_id = index_id
-
-    @classmethod
-    def create(cls, path: Path, *, index_id: str) -> "StoreWriter":
-        """A new, empty store.
-
-        Raises:
-            StorageError: the disk refused.
-        """
-        writer = cls(path, cls._connect(path))
-        state = {"index_id": index_id, "generation": "0", "documents": "0", "seals": "0", "known_since": "0"}
-        with writer._errors():
-            # One transaction: a store that is killed while it is made has no table at all.
-            writer._database.executescript(f"BEGIN IMMEDIATE; {_TABLES}")
-            writer._database.executemany("INSERT INTO state VALUES (?, ?)", state.items())
-            writer._database.execute("COMMIT")
-        return writer
-
-    @classmethod
-    def open(cls, path: Path, *, index_id: str | None = None) -> "StoreWriter":
-        """Write to a store that is there; of the index of this id, where one is given.
-
-        Raises:
-            InputError: there is none.
-            StorageError: it cannot be written to.
-        """
-        if not path.is_file():
-            raise InputError(f"{path}: is missing; {DAMAGED}")
-        return cls(path, cls._connect(path), index_id)
-
-    @staticmethod
-    def _connect(path: Path) -> sqlite3.Connection:
-        try:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut
-        except sqlite3.Error as error:
-            raise StorageError(f"{path}: {error}") from error
-        return connection
-
-    def close(self) -> None:
-        """Let the file go; what the log holds goes into the database."""
-        self._database.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator["Transaction"]:
-        """One generation: what is put and deleted inside becomes visible at once, at the end.
-
-        Raises:
-            StorageError: another process has been writing for half a minute, or the disk refused.
-        """
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._require_in_place()
-                transaction = Transaction(self._database)
-                yield transaction
-                transaction.finish()
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else writes inside."""
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            with suppress(sqlite3.Error):
-                self._database.execute("ROLLBACK")
-
-    def _require_in_place(self) -> None:
-        """Raise InputError where this file is no longer the index's: what is written to it would be lost."""
-        if self._index_id is None:
-            return
-        with suppress(sqlite3.Error), closing(_reading(self.path)) as there:
-            if _index_id(there) == self._index_id == _index_id(self._database):
-                return
-        raise InputError(
-            f"{self.path}: the index was built anew meanwhile; nothing was written, open it again"
-        )
-
-    def forget_removed(self, generation: int) -> None:
-        """What was removed up to a generation need not be known any longer: everything derived is newer."""
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.execute("DELETE FROM removed WHERE generation <= ?", [generation])
-            self._database.execute(
-                "UPDATE state SET value = ? WHERE name = 'known_since' AND CAST(value AS INTEGER) < ?",
-                [str(generation), generation],
-            )
-            self._database.execute("COMMIT")
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error) or "busy" in str(error):
-                raise StorageError(
-                    f"{self.path}: another process has been writing for {WAIT_SECONDS:.0f} seconds; "
-                    "try again when it has ended"
-                ) from error
-            raise StorageError(f"{self.path}: {error}") from error
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {error}") from error
-
-
-class Transaction:
-    """What is written in one generation."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-        self.generation = int(self._state("generation")) + 1
-        self.documents = int(self._state("documents"))
-        self._seals = int(self._state("seals"), 16)
-        last = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'documents'").fetchone()
-        self._last_key: int = last[0] if last else 0
-
-    def _state(self, name: str) -> str:
-        found = self._database.execute("SELECT value FROM state WHERE name = ?", [name]).fetchone()
-        if found is None:
-            raise sqlite3.DatabaseError(f"has no {name!r}")
-        return str(found[0])
-
-    def put(self, documents: Iterable[Stored]) -> None:
-        """Add documents; one whose id is there takes its place."""
-        for stored in documents:
-            self._remove(stored.document.doc_id)
-            self._insert(stored)
-
-    def delete(self, doc_ids: Iterable[str]) -> list[str]:
-        """Remove documents; the ids that were not there are returned."""
-        return [doc_id for doc_id in doc_ids if not self._remove(doc_id)]
-
-    def _remove(self, doc_id: str) -> bool:
-        found = self._database.execute(
-            "SELECT key, seal FROM documents WHERE doc_id = ?", [doc_id]
-        ).fetchone()
-        if found is None:
-            return False
-        key, seal = found
-        self._database.execute("DELETE FROM documents WHERE key = ?", [key])
-        self._database.execute("INSERT INTO removed VALUES (?, ?)", [key, self.generation])
-        self.documents -= 1
-        self._seals = (self._seals - int.from_bytes(seal, "big")) % _SEALS
-        return True
-
-    def _insert(self, stored: Stored) -> None:
-        document, metadata = stored.document, _json(stored)
-        spans = np.ascontiguousarray(stored.spans, dtype="<i4").tobytes()
-        vectors = np.ascontiguousarray(stored.vectors, dtype="<f4").tobytes()
-        values = (document.doc_id, document.title, document.text, metadata, self.generation)
-        self._last_key += 1
-        seal = _seal(self._last_key, *values, spans, vectors)
-        self._database.execute(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [self._last_key, *values, stored.digest, spans, vectors, seal],
-        )
-        self._database.executemany(
-            "INSERT OR IGNORE INTO columns VALUES (?)", [(name,) for name in stored.metadata]
-        )
-        self.documents += 1
-        self._seals = (self._seals + int.from_bytes(seal, "big")) % _SEALS
-
-    def finish(self) -> None:
-        """Note the generation, the number of documents and the sum of their seals."""
-        state = {
-            "generation": str(self.generation),
-            "documents": str(self.documents),
-            "seals": f"{self._seals:x}",
-        }
-        self._database.executemany(
-            "UPDATE state SET value = ? WHERE name = ?", [(value, name) for name, value in state.items()]
-        )
-
-
-def _json(stored: Stored) -> str:
-    try:
-        return json.dumps(dict(stored.metadata), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"document {stored.document.doc_id!r}: metadata cannot be kept: {error}") from None
-
-
 def _sum(seals: Iterable[bytes]) -> int:
     total: int = sum(int.from_bytes(seal, "big") for seal in seals)
-    return total % _SEALS
+    return total % SEALS
 
 
 def whole(text_length: int) -> NDArray[np.int32]:
