@@ -319,7 +319,7 @@ def test_a_word_that_half_of_the_documents_have_finds_them(tmp_path: Path) -> No
 def test_recall_does_not_count_the_document_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Index.build(collection(range(60)), StubEncoder(), tmp_path / "index", nearest="hnsw") as index:
         assert index.recall(k=5) > 0.9
-        nearest = index._in_one_state(lambda now: now.base.nearest)
+        nearest = index.states.read(lambda now: now.base.nearest)
         assert nearest is not None
         # A search that finds nothing but the document itself has recall 0.
         monkeypatch.setattr(

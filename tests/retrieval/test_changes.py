@@ -289,6 +289,18 @@ def test_a_read_only_folder_is_searched_and_not_written(index: Index, tmp_path: 
             path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+def test_questions_that_are_vectors_already(index: Index) -> None:
+    asked = StubEncoder().encode(QUERIES, kind="query")
+    assert index.search_vectors(asked, k=7) == index.search_many(QUERIES, k=7)
+    (only,) = index.search_vectors(asked[:1], k=7, where="doc_id = 'd03'")
+    assert [hit.doc_id for hit in only] == ["d03"]
+    for wrong in (asked[0], asked[:, :8], asked * np.nan):
+        with pytest.raises(
+            InputError, match=r"vectors have shape .*; finite ones of \(queries, 16\) expected"
+        ):
+            index.search_vectors(wrong)
+
+
 def test_metadata_comes_back_and_a_change_of_it_is_a_change(index: Index) -> None:
     document, metadata = (
         Document("m", "", "zeppelin"),

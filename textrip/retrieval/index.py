@@ -12,32 +12,25 @@ INDEX/
 import contextlib
 import json
 import re
-import tempfile
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.alone import alone
-from textrip.encoding.approximate import GoneError, Kind
+from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError, MismatchError
 from textrip.files import read_json, replacing, restore_replaced, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
-from textrip.progress import say
 from textrip.records import Hit
 from textrip.retrieval.derived import (
-    Derived,
-    derive,
-    has_newer,
     newest_generation,
-    open_newest,
     publish,
     remove_others,
 )
@@ -45,6 +38,7 @@ from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.snapshot import Ranked, Snapshot
+from textrip.retrieval.states import States
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.retrieval.where import Where
@@ -64,14 +58,6 @@ RERANK_DEPTH = 50
 # larger index once so large a share of it has changed.
 _SMALL = 20_000
 _SHARE_PENDING = 0.01
-# A state that was superseded before it was read is given up for the next one so often.
-_ATTEMPTS = 20
-
-T = TypeVar("T")
-
-
-class _SupersededError(Exception):
-    """What was derived from the state that a transaction sees has given way to something newer."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +94,9 @@ class Index:
         self.cutting = Cutting(**about["cutting"])
         self._encoder = encoder
         self._device = device
-        self._lock = threading.RLock()
-        self._held: Snapshot | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self.states = States(
+            folder, self.store, index_id=about["index_id"], analyzer=self.analyzer, nearest=about["nearest"]
+        )
 
     @classmethod
     def build(
@@ -194,9 +180,7 @@ class Index:
     def close(self) -> None:
         """Let go of the store's file; an index is also a context manager that does."""
         self.store.close()
-        self._held = None
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        self.states.close()
 
     def __enter__(self) -> Self:
         return self
@@ -215,12 +199,12 @@ class Index:
     @property
     def doc_ids(self) -> list[str]:
         """Every doc_id, in the order in which the documents came."""
-        return self._in_one_state(lambda now: [now.doc_id(int(row)) for row in now.rows])
+        return self.states.read(lambda now: [now.doc_id(int(row)) for row in now.rows])
 
     @property
     def vectors(self) -> NDArray[np.float32]:
         """Every document's unit vector, in the order of `doc_ids`: (n, d) float32."""
-        return self._in_one_state(Snapshot.vectors)
+        return self.states.read(Snapshot.vectors)
 
     @property
     def fusion(self) -> Fusion:
@@ -253,54 +237,6 @@ class Index:
             raise InputError(f"{self.folder}: carries its encoder as ONNX alone, which runs on the CPU")
         require_digests(self.folder, self.about["sha256"])
         return Encoder.load(self.folder / "encoder", device=self._device)
-
-    def _in_one_state(self, read: Callable[[Snapshot], T]) -> T:
-        """What a function reads of one state of the index, the newest there is when it begins."""
-        for _ in range(_ATTEMPTS):
-            try:
-                with self.store.snapshot():
-                    return read(self._snapshot())
-            except _SupersededError:
-                continue
-            except GoneError:  # taken away for another of the same documents
-                with self._lock:
-                    self._held = None
-        raise InputError(f"{self.folder}: is being rebuilt faster than it can be opened; search again")
-
-    def _snapshot(self) -> Snapshot:
-        """The state that the thread's transaction sees."""
-        generation = self.store.generation
-        with self._lock:
-            held = self._held
-            if held is None or held.generation != generation:
-                held = Snapshot(self.store, self._derived(generation), self.analyzer, held)
-                # A thread that began earlier sees an older state, and keeps it to itself.
-                if self._held is None or self._held.generation < generation:
-                    self._held = held
-            return held
-
-    def _derived(self, generation: int) -> Derived:
-        index_id = self.about["index_id"]
-        since = int(self.store.state("known_since"))
-        found = open_newest(self.folder, index_id=index_id, since=since, until=generation)
-        held = self._held.base if self._held is not None else None
-        if (
-            held is not None
-            and since <= held.generation <= generation
-            and (found is None or found.generation <= held.generation)
-        ):
-            return held  # though its files be gone, what is mapped is there
-        if found is not None:
-            return found
-        if has_newer(self.folder, generation):
-            raise _SupersededError
-        say(f"{self.folder}: has nothing derived that is whole; working it out from the documents")
-        if self._temporary is not None:
-            self._temporary.cleanup()
-        self._temporary = tempfile.TemporaryDirectory(prefix="textrip-")
-        folder = Path(self._temporary.name) / "derived"
-        derive(self.store, folder, index_id=index_id, analyzer=self.analyzer, nearest=self.about["nearest"])
-        return Derived.open(folder, index_id=index_id)
 
     def search(
         self,
@@ -357,7 +293,7 @@ class Index:
             ranked = self._rank(snapshot, queries, encoded, k=wanted, mode=mode, keys=keys, exact=exact)
             return [self._hits(snapshot, *found) for found in ranked]
 
-        hits = self._in_one_state(read)
+        hits = self.states.read(read)
         if rerank is None:
             return hits
         from textrip.retrieval.rerank import reranked
@@ -383,12 +319,13 @@ class Index:
             raise InputError(
                 f"vectors have shape {asked.shape}; finite ones of (queries, {self.store.dimension}) expected"
             )
-        with self.store.snapshot():
-            snapshot = self._snapshot()
+
+        def read(snapshot: Snapshot) -> list[list[Hit]]:
             keys = self.store.keys_where(_condition(where)) if where is not None else None
-            return [
-                self._hits(snapshot, *found) for found in snapshot.dense(asked, k, keys=keys, exact=exact)
-            ]
+            ranked = snapshot.dense(asked, k, keys=keys, exact=exact)
+            return [self._hits(snapshot, *found) for found in ranked]
+
+        return self.states.read(read)
 
     def more_like(
         self, doc_id: str, *, k: int = 10, where: str | Where | None = None, exact: bool = False
@@ -412,7 +349,7 @@ class Index:
             rows, scores, passages = ranked
             return self._hits(snapshot, rows[others], scores[others], passages[others])
 
-        return self._in_one_state(read)
+        return self.states.read(read)
 
     def _rank(
         self,
@@ -512,8 +449,7 @@ class Index:
             with contextlib.closing(self._writer()) as writer:
                 writer.forget_removed(generation)
             remove_others(self.folder, kept)
-        with self._lock:
-            self._held = None
+        self.states.forget()
         return True
 
     def check(self) -> list[str]:
@@ -536,7 +472,7 @@ class Index:
             return snapshot.rows[draw], snapshot.dense(asked, k + 1, exact=True), snapshot.dense(asked, k + 1)
 
         shares = []
-        for own, wanted, found in zip(*self._in_one_state(read), strict=True):
+        for own, wanted, found in zip(*self.states.read(read), strict=True):
             truth = wanted[0][wanted[0] != own][:k]
             if len(truth):
                 shares.append(len(np.intersect1d(truth, found[0][found[0] != own][:k])) / len(truth))

@@ -50,7 +50,7 @@ def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
         best = max(range(len(fusions)), key=lambda place: (values[place], -place))  # a tie goes to ranks
         return Fusion(weight=fusions[best].weight, tuned_on=where, queries=len(queries))
 
-    return index._in_one_state(read)
+    return index.states.read(read)
 
 
 def _ndcg(rows: Any, gain: dict[int, int]) -> float:
