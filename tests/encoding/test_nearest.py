@@ -1,6 +1,6 @@
 """Dense search equals sorting everything, whatever the block; equal vectors stand in order of their ids."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,17 @@ def dots(query: Sequence[float], documents: Sequence[Sequence[float]]) -> list[f
 def quarters(rows: int, seed: int) -> NDArray[np.float32]:
     draw = np.random.default_rng(seed)
     return (draw.integers(-4, 5, (rows, 3)) / 4).astype(np.float32)
+
+
+@pytest.fixture(params=["block by block", "by FAISS"], autouse=True, scope="module")
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Few and many questions take two ways to one answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "by FAISS":
+            patch.setattr(dense_module, "_MANY_QUERIES", 1)
+            patch.setattr(dense_module, "_MANY_SCORES", 0)
+            patch.setattr(dense_module, "_SPARE", 1)  # ties are more than are kept
+        yield
 
 
 @given(
@@ -72,6 +83,7 @@ def test_no_more_scores_than_a_block_are_held(monkeypatch: pytest.MonkeyPatch) -
             return scores
 
     monkeypatch.setattr(dense_module, "_SCORES_A_BLOCK", 60)
+    monkeypatch.setattr(dense_module, "_MANY_SCORES", 10**9)
     dense_top_k(quarters(5, 0).view(Recording), quarters(30, 1), 3)
     assert held == [(2, 30), (2, 30), (1, 30)]
 

@@ -12,6 +12,11 @@ from textrip import ranking
 _SCORES_A_BLOCK = 2**24
 # float32 vectors gathered at a time.
 _ROWS_A_BLOCK = 2**16
+# From so many questions and scores on, FAISS is worth its import.
+_MANY_QUERIES = 20
+_MANY_SCORES = 2_000_000
+# So many more than k are kept, for those that tie with the k-th.
+_SPARE = 32
 # More than the float32 product of two unit vectors is ever off by.
 _ROUNDING = 1e-5
 
@@ -149,6 +154,10 @@ def exact_top_k(
             near = few[_near(next(rough), k)] if len(few) else few
             yield _ranked(query, passages, near, k, order)
         return
+    plain = allowed is None and passages.single and len(passages.parts) == 1 and 0 < k < n
+    if plain and len(queries) >= _MANY_QUERIES and len(queries) * n >= _MANY_SCORES:
+        yield from _by_faiss(queries, passages, k, order)
+        return
     row = 0
     for block in passages.rough(queries):
         for found in block:
@@ -157,6 +166,23 @@ def exact_top_k(
                 scores = np.where(allowed, scores, -np.inf)
             yield _ranked(queries[row], passages, _near(scores, k), k, order)
             row += 1
+
+
+def _by_faiss(
+    queries: NDArray[np.float32], passages: Passages, k: int, order: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]:
+    """The same by FAISS's search of many questions at once, which keeps no scores but the best."""
+    import faiss
+
+    vectors, count = passages.parts[0], min(len(passages.parts[0]), k + _SPARE)
+    scores, rows = faiss.knn(queries, np.ascontiguousarray(vectors), count, faiss.METRIC_INNER_PRODUCT)
+    for query, some, places in zip(queries, scores, rows, strict=True):
+        reaching = some >= some[k - 1] - _ROUNDING
+        if reaching[-1] and count < len(vectors):  # more of them tie than were kept
+            near = _near(query @ vectors.T, k)
+        else:
+            near = np.sort(places[reaching]).astype(np.int64)
+        yield _ranked(query, passages, near, k, order)
 
 
 def _near(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
