@@ -106,6 +106,7 @@ def test_the_version(textrip: Run) -> None:
 def test_force_overwrites(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
     (tmp_path / "index" / "old").write_text("old")
+    (tmp_path / "index" / "index.json").write_text("of an index, once")
     build = ["index", beir_folder, "-o", tmp_path / "index", "--model", tiny_encoder_folder]
     assert textrip(*build).code == 2
     assert (tmp_path / "index" / "old").exists()
