@@ -22,6 +22,7 @@ from textrip.records import Document
 from textrip.retrieval import build as build_module
 from textrip.retrieval.index import Index
 from textrip.retrieval.passages import Cutting
+from textrip.retrieval.snapshot import Snapshot
 from textrip.retrieval.store_writer import StoreWriter
 
 
@@ -316,19 +317,21 @@ def test_a_word_that_half_of_the_documents_have_finds_them(tmp_path: Path) -> No
         assert index.search("rose", mode="bm25") == []
 
 
-def test_recall_does_not_count_the_document_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Index.build(collection(range(60)), StubEncoder(), tmp_path / "index", nearest="hnsw") as index:
-        assert index.recall(k=5) > 0.9
-        nearest = index.states.read(lambda now: now.base.nearest)
-        assert nearest is not None
-        # A search that finds nothing but the document itself has recall 0.
-        monkeypatch.setattr(
-            nearest, "candidates",
-            lambda queries, k, **_: np.argmax(queries @ index.vectors.T, axis=1)[:, None],
-        )  # fmt: skip
-        monkeypatch.setattr("textrip.retrieval.snapshot.exact_top_k", lambda *_: iter(()))
-        with contextlib.suppress(ValueError):
-            assert index.recall(k=5) == 0.0
+def test_recall_does_not_count_the_document_itself(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that finds nothing but the document itself, and five wrong ones, has recall 0."""
+
+    def dense(_: Snapshot, asked: Any, k: int, *, exact: bool = False, **__: Any) -> Any:
+        assert k == 6
+        own = [int(row) for row in np.argmax(asked @ index.vectors.T, axis=1)]
+        others = [[row for row in range(30) if row != mine] for mine in own]
+        found = [
+            ([mine] + (rest[:5] if exact else rest[5:10])) for mine, rest in zip(own, others, strict=True)
+        ]
+        return [(np.array(rows), np.ones(6), np.zeros(6)) for rows in found]
+
+    assert index.recall(k=5) == 1.0
+    monkeypatch.setattr(Snapshot, "dense", dense)
+    assert index.recall(k=5) == 0.0
 
 
 def test_few_allowed_documents_are_ranked_as_among_all(tmp_path: Path) -> None:
