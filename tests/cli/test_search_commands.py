@@ -129,9 +129,11 @@ def test_options_of_index(tiny_encoder_folder: Path, tmp_path: Path, beir_folder
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
-def test_a_search_loads_neither_torch_nor_what_comes_with_it(index: Path) -> None:
+def test_a_search_loads_neither_torch_nor_what_comes_with_it_and_asks_no_network(index: Path) -> None:
     program = """
-import sys
+import socket, sys
+def refuse(*_): raise AssertionError("the network was asked")
+socket.socket.connect = socket.getaddrinfo = refuse
 for name in ("torch", "transformers", "sentence_transformers", "datasets", "pyarrow", "scipy", "sklearn",
              "pandas", "faiss", "onnx", "numba", "rank_bm25", "rich"):
     sys.modules[name] = None  # an import of it fails
