@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.encoding.text_encoder import Kind, Windows
+from textrip.encoding.text_encoder import Kind, TextEncoder
 
 
-class StubEncoder(Windows):
+class StubEncoder(TextEncoder):
     """A text's vector is the unit sum of its words' directions."""
 
     name = "stub"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
-from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, Windows, batches
+from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, TextEncoder, batches
 from textrip.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _MAX_TEXTS_A_BATCH = 1024
 _NO_IDENTITY = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
 
 
-class Encoder(Windows):
+class Encoder(TextEncoder):
     """Texts to unit vectors, with the model's own prompts for queries and documents.
 
     Attributes:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, Windows, batches
+from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, TextEncoder, batches
 from textrip.errors import InputError
 from textrip.files import read_json
 from textrip.stamps import require_digests
@@ -33,7 +33,7 @@ _TOKENS_A_BATCH = 2048
 _MAX_TEXTS_A_BATCH = 64
 
 
-class OnnxEncoder(Windows):
+class OnnxEncoder(TextEncoder):
     """Texts to unit vectors by ONNX Runtime on the CPU.
 
     Attributes:
@@ -45,6 +45,7 @@ class OnnxEncoder(Windows):
         self.folder = folder
         self.about = about
         self.name: str = about["name"]
+        self.precision: Precision = about["precision"]
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -72,11 +73,6 @@ class OnnxEncoder(Windows):
     def fingerprint(self) -> str:
         """The encoder's own; another one where the weights are int8."""
         return str(self.about["fingerprint"])
-
-    @property
-    def precision(self) -> Precision:
-        """Of the weights."""
-        return self.about["precision"]  # type: ignore[no-any-return]
 
     @property
     def device(self) -> str:

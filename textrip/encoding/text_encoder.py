@@ -1,8 +1,9 @@
 """What every encoder offers, whatever runs it, and how its texts become batches."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,57 +19,44 @@ WINDOW = 4096
 CHARACTERS_A_TOKEN = 40
 
 
-class TextEncoder(Protocol):
-    """Texts to unit vectors, with the model's own prompts for queries and documents."""
+class TextEncoder(ABC):
+    """Texts to unit vectors, with the model's own prompts for queries and documents, window by window.
+
+    Attributes:
+        name: What it was loaded by, for reports.
+        precision: Of its weights or its matrix products: float32, bf16, fp16 or int8.
+    """
 
     name: str
+    precision: str
 
     @property
-    def precision(self) -> str:
-        """Of its weights or its matrix products: float32, bf16, fp16 or int8."""
-
-    @property
+    @abstractmethod
     def dimension(self) -> int:
         """The length of a vector."""
 
     @property
+    @abstractmethod
     def max_length_tokens(self) -> int:
         """What is read of a text, special tokens included."""
 
     @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """A digest of everything that moves a vector."""
 
     @property
+    @abstractmethod
     def tokenizer(self) -> Any:
         """The `tokenizers.Tokenizer`, which cuts nothing."""
 
-    def encode(
-        self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None
-    ) -> NDArray[np.float32]:
-        """(n, d) float32 of n texts, each row of length 1."""
-
-    def encode_stream(
-        self,
-        texts: Iterable[str],
-        *,
-        kind: Kind = "document",
-        progress: str | None = None,
-        total: int | None = None,
-    ) -> Iterator[NDArray[np.float32]]:
-        """Windows (at most 4096, d) float32 of any number of texts, in their order."""
-
+    @abstractmethod
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
 
-
-class Windows:
-    """Encoding any number of texts, window by window; `_encode_window` is what an encoder adds."""
-
-    dimension: Any
-
+    @abstractmethod
     def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
-        raise NotImplementedError
+        """Unit vectors (n, d) of n texts, at least one; `advance` is told how many are done."""
 
     def encode(
         self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None
