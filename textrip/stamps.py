@@ -54,6 +54,19 @@ def require_digests(
         _write(folder, {**_read(folder), **news})
 
 
+def digested(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 by name of files that were just written; from now on their stamps vouch for them.
+
+    Each is read once. One that is written to meanwhile has another time of change than its stamp.
+    """
+    names = list(names)
+    stamp(folder, names)
+    stamps = {name: _stamp(folder / name) for name in names}
+    found = {name: sha256(folder / name) for name in names}
+    _write(folder, {**_read(folder), **{name: [*stamps[name], found[name]] for name in names}})
+    return found
+
+
 def stamp(folder: Path, names: Iterable[str]) -> None:
     """Wait out the tick of the file system's clock, so that files just written can be stamped."""
     newest = max((_stamp(folder / name)[2] for name in names), default=0)

@@ -15,8 +15,8 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import first_line
 from textrip.encoding.onnx import FILES, FORMAT, KIND, OnnxEncoder, Precision
 from textrip.errors import TextripError
-from textrip.files import sha256, write_sealed_json
-from textrip.stamps import stamp
+from textrip.files import write_sealed_json
+from textrip.stamps import digested
 
 # Lower than this on any text of the sample, and the export is no copy of the model.
 LEAST_COSINE = 0.9999
@@ -84,17 +84,16 @@ def _export(encoder: Encoder, folder: Path, texts: list[str], precision: Precisi
             f"{encoder.name} as ONNX gives other vectors: the lowest cosine is {lowest:.4f}, "
             f"{LEAST_COSINE} was expected"
         )
-    _exported[fingerprint] = folder / "model.onnx"
-    if precision == "int8":
+    if precision == "float32":
+        _exported[fingerprint] = folder / "model.onnx"
+    else:
         _quantise(folder / "model.onnx")
         about |= {"precision": "int8", "fingerprint": _int8_fingerprint(fingerprint)}
-        _exported.pop(fingerprint)
         lowest = _lowest_cosine(encoder, OnnxEncoder(folder, about), [*texts, *_ODD_TEXTS])
     about["lowest_cosine"] = round(lowest, 6)
     about["checked_texts"] = len(texts) + len(_ODD_TEXTS)
-    about["sha256"] = {name: sha256(folder / name) for name in FILES}
+    about["sha256"] = digested(folder, FILES)
     write_sealed_json(folder / "onnx.json", about)
-    stamp(folder, FILES)
     return OnnxEncoder.open(folder)
 
 

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from textrip import ranking
 from textrip.errors import InputError
-from textrip.files import read_json, sha256, write_sealed_json
+from textrip.files import read_json, write_sealed_json
 from textrip.lexical.counting import count_terms
-from textrip.stamps import require_digests, stamp
+from textrip.stamps import digested, require_digests
 from textrip.string_table import StringTable
 
 Tokens = Sequence[str]
@@ -257,10 +257,9 @@ class _ImpactMatrix(ABC):
                 "variant": type(self).__name__,
                 "parameters": {name: getattr(self, name) for name in self.PARAMETERS},
                 "corpus_size": self.corpus_size,
-                "sha256": {name: sha256(folder / name) for name in names},
+                "sha256": digested(folder, names),
             },
         )
-        stamp(folder, names)
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:

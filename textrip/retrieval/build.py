@@ -27,7 +27,6 @@ from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError, StorageError
 from textrip.files import (
-    digests,
     move_into_place,
     read_json,
     refuse_existing,
@@ -45,7 +44,7 @@ from textrip.retrieval.layout import FORMAT, KIND, STORE
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.store import DocumentStore, Stored, text_digest
 from textrip.retrieval.store_writer import StoreWriter
-from textrip.stamps import require_digests, stamp
+from textrip.stamps import digested
 
 _BUILDING = "building.json"
 # Documents a transaction: what a build that dies has to encode again at most. On a CPU that is half a minute;
@@ -111,7 +110,7 @@ def build_index(
         if model is not None:
             model.save(staging / "encoder")
         carried = _carry_onnx(encoder, model, collection, staging / "onnx", wanted=onnx)
-        copied = {f"encoder/{name}": digest for name, digest in digests(staging / "encoder").items()}
+        copied = sorted(path for path in (staging / "encoder").rglob("*") if path.is_file())
         write_sealed_json(
             staging / "index.json",
             {
@@ -122,7 +121,7 @@ def build_index(
                 "built_documents": len(collection.corpus),
                 "encoder": {
                     "name": encoder.name,
-                    "fingerprint": encoder.fingerprint,
+                    "fingerprint": identity["encoder"],
                     "precision": encoder.precision,
                     "dimension": encoder.dimension,
                     "max_length_tokens": encoder.max_length_tokens,
@@ -133,12 +132,10 @@ def build_index(
                 "cutting": vars(cutting),
                 "nearest": nearest,
                 "fusion": vars(Fusion()),
-                "sha256": copied,
+                "sha256": digested(staging, [path.relative_to(staging).as_posix() for path in copied]),
                 **provenance(),
             },
         )
-        stamp(staging, copied)
-        require_digests(staging, copied)
         (staging / _BUILDING).unlink()
         with _nobody_writing(folder):
             move_into_place(staging, folder)

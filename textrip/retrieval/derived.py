@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from textrip.encoding.approximate import Approximate, Kind, open_nearest, write_nearest
 from textrip.errors import InputError
-from textrip.files import digests, read_json, replacing, write_sealed_json
+from textrip.files import read_json, replacing, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordCounts
 from textrip.progress import advancing, say
 from textrip.retrieval.store import DocumentStore, Stored
-from textrip.stamps import require_digests, stamp
+from textrip.stamps import digested, require_digests
 from textrip.string_table import StringTable
 
 KIND = "textrip-derived"
@@ -91,11 +91,6 @@ class Derived:
     def __len__(self) -> int:
         return len(self.keys)
 
-    @property
-    def has_passages(self) -> bool:
-        """Whether some document is more than one passage."""
-        return len(self.vectors) != len(self.keys)
-
 
 def derive(
     store: DocumentStore,
@@ -127,7 +122,7 @@ def derive(
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
     about = write_nearest(folder, vectors, nearest, seed=seed)
-    names = digests(folder)
+    names = digested(folder, [path.name for path in sorted(folder.iterdir())])
     write_sealed_json(
         folder / "derived.json",
         {
@@ -141,8 +136,6 @@ def derive(
             "sha256": names,
         },
     )
-    stamp(folder, names)
-    require_digests(folder, names)  # as they lie on the disk; and from now on the stamps vouch for them
 
 
 class _Reading:

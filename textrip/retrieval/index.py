@@ -289,7 +289,7 @@ class Index:
         wanted = k if rerank is None else rerank_depth
 
         def read(snapshot: Snapshot) -> list[list[Hit]]:
-            keys = self.store.keys_where(_condition(where)) if where is not None else None
+            keys = self._keys(where)
             ranked = self._rank(snapshot, queries, encoded, k=wanted, mode=mode, keys=keys, exact=exact)
             return [self._hits(snapshot, *found) for found in ranked]
 
@@ -321,8 +321,7 @@ class Index:
             )
 
         def read(snapshot: Snapshot) -> list[list[Hit]]:
-            keys = self.store.keys_where(_condition(where)) if where is not None else None
-            ranked = snapshot.dense(asked, k, keys=keys, exact=exact)
+            ranked = snapshot.dense(asked, k, keys=self._keys(where), exact=exact)
             return [self._hits(snapshot, *found) for found in ranked]
 
         return self.states.read(read)
@@ -341,15 +340,20 @@ class Index:
             found = self.store.by_id([doc_id])
             if doc_id not in found:
                 raise InputError(f"{self.folder}: has no document {doc_id!r}")
-            keys = self.store.keys_where(_condition(where)) if where is not None else None
             vector = found[doc_id].vectors.mean(axis=0, dtype=np.float32)
             vector /= max(float(np.linalg.norm(vector)), np.finfo(np.float32).tiny)
-            (ranked,) = snapshot.dense(vector[None, :], k + 1, keys=keys, exact=exact)
+            (ranked,) = snapshot.dense(vector[None, :], k + 1, keys=self._keys(where), exact=exact)
             others = np.flatnonzero(snapshot.keys[ranked[0]] != found[doc_id].key)[:k]
             rows, scores, passages = ranked
             return self._hits(snapshot, rows[others], scores[others], passages[others])
 
         return self.states.read(read)
+
+    def _keys(self, where: str | Where | None) -> NDArray[np.int64] | None:
+        """The documents that a condition allows; None where there is none."""
+        if where is None:
+            return None
+        return self.store.keys_where(where if isinstance(where, Where) else Where(where))
 
     def _rank(
         self,
@@ -368,12 +372,13 @@ class Index:
             return snapshot.dense(encoded, k, keys=keys, exact=exact)
         depth = max(DEPTH, k)
         fused: list[Ranked] = []
+        fuse = self.fusion
         for dense, words in zip(
             snapshot.dense(encoded, depth, keys=keys, exact=exact),
             snapshot.bm25(queries, depth, keys=keys),
             strict=True,
         ):
-            rows, scores = self.fusion(dense[:2], words[:2], k, snapshot.order)
+            rows, scores = fuse(dense[:2], words[:2], k, snapshot.order)
             passage = dict(zip(dense[0].tolist(), dense[2].tolist(), strict=True))
             fused.append((rows, scores, np.asarray([passage.get(row, 0) for row in rows.tolist()], np.int64)))
         return fused
@@ -493,10 +498,6 @@ class Index:
         fusion = tuned(self, collection, split=split)
         self.note(fusion=asdict(fusion))
         return fusion
-
-
-def _condition(where: str | Where) -> Where:
-    return where if isinstance(where, Where) else Where(where)
 
 
 def _require_queries(queries: Sequence[str], k: int) -> None:

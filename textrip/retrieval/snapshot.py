@@ -25,7 +25,7 @@ class Snapshot:
 
     Attributes:
         generation: Of the store.
-        pending: How many documents came or went since the derivation.
+        size: How many documents there are.
     """
 
     def __init__(
@@ -41,7 +41,8 @@ class Snapshot:
             gone = set(store.removed_since(former.generation))
             self._added = [stored for stored in former._added if stored.key not in gone]
             self._added += store.written_since(former.generation)
-            self._counted = former._counted
+            known = former._counted
+            self._counted = {held.key: known[held.key] for held in self._added if held.key in known}
         else:
             self._added = store.written_since(base.generation)
         keys = np.asarray(store.removed_since(base.generation), dtype=np.int64)
@@ -49,7 +50,6 @@ class Snapshot:
         inside = places < len(base)
         self._removed = places[inside][base.keys[places[inside]] == keys[inside]]
         self.size = len(base) - len(self._removed) + len(self._added)
-        self.pending = len(self._added) + len(self._removed)
         if self.size != len(store):
             raise InputError(f"{store.path}: has {self.size} of its {len(store)} documents; {DAMAGED}")
 
@@ -139,7 +139,7 @@ class Snapshot:
         exact: bool = False,
     ) -> list[Ranked]:
         """For every query (q, d) the k nearest documents: rows, cosines, the best passage's number."""
-        k = min(k, len(self.rows))
+        k = min(k, self.size)
         allowed, nearest = self.allowed(keys), self.base.nearest
         if nearest is None or exact or keys is not None or not k:
             return list(exact_top_k(queries, self.passages, k, self.order, allowed))

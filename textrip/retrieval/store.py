@@ -193,12 +193,8 @@ class DocumentStore:
         Raises:
             InputError: one is not there, or a row does not match its seal.
         """
-        found: dict[int, Stored] = {}
-        for start in range(0, len(keys), _IDS_A_QUERY):
-            part = [int(key) for key in keys[start : start + _IDS_A_QUERY]]
-            marks = ", ".join("?" * len(part))
-            statement = f"SELECT {_COLUMNS} FROM documents WHERE key IN ({marks})"  # noqa: S608
-            found |= {stored.key: stored for stored in self._stored(statement, part)}
+        rows = self._among(_COLUMNS, "key", [int(key) for key in keys])
+        found = {stored.key: stored for stored, _ in map(self._sealed, rows)}
         missing = next((int(key) for key in keys if int(key) not in found), None)
         if missing is not None:
             raise InputError(f"{self.path}: has no document number {missing}; {DAMAGED}")
@@ -206,34 +202,17 @@ class DocumentStore:
 
     def ids_among(self, doc_ids: Sequence[str]) -> set[str]:
         """Those of some ids that are there."""
-        found: set[str] = set()
-        for start in range(0, len(doc_ids), _IDS_A_QUERY):
-            part = [doc_id for doc_id in doc_ids[start : start + _IDS_A_QUERY] if _is_text(doc_id)]
-            marks = ", ".join("?" * len(part))
-            statement = f"SELECT doc_id FROM documents WHERE doc_id IN ({marks})"  # noqa: S608
-            found |= {doc_id for (doc_id,) in self._select(statement, part)}
-        return found
+        return {doc_id for (doc_id,) in self._among("doc_id", "doc_id", list(filter(_is_text, doc_ids)))}
 
     def by_id(self, doc_ids: Sequence[str]) -> dict[str, Stored]:
         """The documents with these ids, those that are there."""
-        doc_ids = [doc_id for doc_id in doc_ids if _is_text(doc_id)]
-        found: dict[str, Stored] = {}
-        for start in range(0, len(doc_ids), _IDS_A_QUERY):
-            part = list(doc_ids[start : start + _IDS_A_QUERY])
-            marks = ", ".join("?" * len(part))
-            statement = f"SELECT {_COLUMNS} FROM documents WHERE doc_id IN ({marks})"  # noqa: S608
-            found |= {stored.document.doc_id: stored for stored in self._stored(statement, part)}
-        return found
+        rows = self._among(_COLUMNS, "doc_id", list(filter(_is_text, doc_ids)))
+        return {stored.document.doc_id: stored for stored, _ in map(self._sealed, rows)}
 
     def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, Stored]:
         """For each text that is there, by its digest, one document that has it."""
-        found: dict[bytes, Stored] = {}
-        for start in range(0, len(digests), _IDS_A_QUERY):
-            part = list(digests[start : start + _IDS_A_QUERY])
-            marks = ", ".join("?" * len(part))
-            statement = f"SELECT {_COLUMNS} FROM documents WHERE digest IN ({marks})"  # noqa: S608
-            found |= {stored.digest: stored for stored in self._stored(statement, part)}
-        return found
+        rows = self._among(_COLUMNS, "digest", digests)
+        return {stored.digest: stored for stored, _ in map(self._sealed, rows)}
 
     def written_since(self, generation: int) -> list[Stored]:
         """Documents written after a generation, by key."""
@@ -287,6 +266,15 @@ class DocumentStore:
         if _sum(seals) != int(self.state("seals"), 16):
             return ["the documents are not the ones that were written last"]
         return []
+
+    def _among(self, columns: str, name: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Some columns of the rows whose column `name` has one of the values."""
+        found: list[tuple[Any, ...]] = []
+        for start in range(0, len(values), _IDS_A_QUERY):
+            part = values[start : start + _IDS_A_QUERY]
+            marks = ", ".join("?" * len(part))
+            found += self._select(f"SELECT {columns} FROM documents WHERE {name} IN ({marks})", part)  # noqa: S608
+        return found
 
     def _stored(self, statement: str, parameters: Sequence[Any]) -> Iterator[Stored]:
         for values in self._select(statement, parameters):
