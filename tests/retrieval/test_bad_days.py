@@ -20,6 +20,7 @@ from textrip.errors import InputError, StorageError
 from textrip.files import write_sealed_json
 from textrip.records import Document
 from textrip.retrieval import build as build_module
+from textrip.retrieval import encoded as encoded_module
 from textrip.retrieval.index import Index
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.snapshot import Snapshot
@@ -86,7 +87,7 @@ def test_a_second_builder_is_refused_and_takes_nothing_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused: list[str] = []
-    encoded = build_module.encoded
+    encoded = encoded_module.encoded
 
     def meanwhile(*given: Any, **how: Any) -> Any:
         for _ in range(2):
@@ -201,7 +202,7 @@ def test_a_write_begun_before_the_index_was_built_anew_is_refused(
     """The writer has the old file open when the new one takes its place."""
     from textrip.retrieval import change
 
-    encoded = build_module.encoded
+    encoded = encoded_module.encoded
 
     def meanwhile(*given: Any, **how: Any) -> Any:
         Index.build(collection(range(5)), StubEncoder(), index.folder, force=True).close()

@@ -19,6 +19,7 @@ from textrip.alone import alone
 from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.records import Document, Hit
+from textrip.retrieval import connection as connection_module
 from textrip.retrieval import index as index_module
 from textrip.retrieval import store as store_module
 from textrip.retrieval import store_writer as writer_module
@@ -193,12 +194,12 @@ def test_a_disk_that_fills_up_leaves_the_former_state(index: Index, monkeypatch:
 
 
 def test_a_second_writer_waits_or_is_told(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(connection_module, "WAIT_SECONDS", 0.2)
     other = sqlite3.connect(index.store.path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageError, match=r"another process has been writing for 0 seconds; try again"):
         index.add(collection({"new": "rose"}))
-    monkeypatch.setattr(store_module, "WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(connection_module, "WAIT_SECONDS", 30.0)
     threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
     other_index = Index.open(index.folder, encoder=StubEncoder())
     with other_index:

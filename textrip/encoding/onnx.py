@@ -48,15 +48,15 @@ class OnnxEncoder(TextEncoder):
         self.precision: Precision = about["precision"]
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
-        """Open what `export_onnx` wrote; the model is read at the first text.
+    def open(cls, folder: str | Path, *, fully: bool = False) -> Self:
+        """Open what `export_onnx` wrote; the model is read at the first text. `fully` trusts no stamp.
 
         Raises:
             InputError: a file is missing or damaged, or of a newer format.
         """
         folder = Path(folder)
         about = read_json(folder / "onnx.json", kind=KIND, version=FORMAT, sealed=True)
-        require_digests(folder, {name: about["sha256"][name] for name in FILES})
+        require_digests(folder, {name: about["sha256"][name] for name in FILES}, fully=fully)
         return cls(folder, about)
 
     @property

@@ -7,11 +7,10 @@ So does a build over an index that is there (`force`): vectors are kept by text 
 """
 
 import contextlib
-import json
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,13 @@ from textrip.files import (
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
-from textrip.records import Document
+from textrip.retrieval.connection import connect_reading, index_id_of
 from textrip.retrieval.derived import publish
+from textrip.retrieval.encoded import Sources, documents_of, encoded
 from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
 from textrip.retrieval.passages import Cutting
-from textrip.retrieval.store import DocumentStore, Stored, text_digest
+from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.stamps import digested
 
@@ -51,8 +51,6 @@ _BUILDING = "building.json"
 # where they cost less, so many times as many.
 _ROWS_A_CHUNK = 256
 _TIMES_WHERE_CHEAP = 16
-# Rows read at once.
-_ROWS_READ = 1024
 # Documents whose length is looked at.
 _SAMPLE = 256
 
@@ -254,13 +252,14 @@ def _fill(
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             (staging / name).unlink(missing_ok=True)
     if done:
-        index_id = _index_id(path)
+        with contextlib.closing(connect_reading(path)) as database:
+            index_id = str(index_id_of(database))
         writer = StoreWriter.open(path)
         say(f"going on after {done:,} of {len(collection.corpus):,} documents that are encoded already")
     else:
         index_id = secrets.token_hex(16)
         writer = StoreWriter.create(path, index_id=index_id)
-    sources = _Sources(spare, encoder.dimension)
+    sources = Sources(spare, encoder.dimension)
     reused = 0
     try:
         with advancing("encoding documents", len(collection.corpus)) as advance:
@@ -293,11 +292,6 @@ def _settle(path: Path) -> None:
         database.execute("PRAGMA journal_mode = DELETE")
 
 
-def _index_id(path: Path) -> str:
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        return str(database.execute("SELECT value FROM state WHERE name = 'index_id'").fetchone()[0])
-
-
 def _agreeing(path: Path, collection: Collection, dimension: int) -> int:
     """How many documents of the store are the collection's first ones, in its order."""
     done = 0
@@ -312,76 +306,6 @@ def _agreeing(path: Path, collection: Collection, dimension: int) -> int:
                 break
             done += 1
     return done
-
-
-class _Sources:
-    """Stores whose vectors may be used again; one that turns out to be damaged is left alone."""
-
-    def __init__(self, paths: Sequence[Path], dimension: int) -> None:
-        self._stores: list[DocumentStore] = []
-        for path in paths:
-            with contextlib.suppress(InputError):
-                self._stores.append(DocumentStore(path, dimension=dimension))
-
-    def find(self, digests: Sequence[bytes]) -> dict[bytes, Stored]:
-        """For each text that one of them has, by its digest, a document with it."""
-        found: dict[bytes, Stored] = {}
-        for store in list(self._stores):
-            try:
-                found |= store.by_digest([digest for digest in digests if digest not in found])
-            except InputError as error:
-                say(f"{error}; its vectors are made again")
-                self._stores.remove(store)
-                store.close()
-        return found
-
-    def close(self) -> None:
-        """Let their files go."""
-        for store in self._stores:
-            store.close()
-
-
-def documents_of(collection: Collection, first: int, last: int) -> Iterator[tuple[Document, dict[str, Any]]]:
-    """Documents with their metadata, rows [first, last) of a collection."""
-    for start in range(first, min(last, len(collection.corpus)), _ROWS_READ):
-        rows = collection.corpus[start : min(start + _ROWS_READ, last)]
-        for place in range(len(rows["doc_id"])):
-            metadata = json.loads(rows["metadata"][place]) if "metadata" in rows else {}
-            if rows.get("label") is not None:
-                metadata = {**metadata, "label": rows["label"][place]}
-            yield Document(rows["doc_id"][place], rows["title"][place], rows["text"][place]), metadata
-
-
-def encoded(
-    documents: Sequence[tuple[Document, Mapping[str, Any]]],
-    encoder: TextEncoder,
-    cutting: Cutting,
-    *,
-    known_vectors: Callable[[Sequence[bytes]], dict[bytes, Stored]],
-    vectors: NDArray[np.float32] | None = None,
-) -> tuple[list[Stored], int]:
-    """Documents with their passages' vectors, and how many of them were found in other stores."""
-    texts = [document.full_text for document, _ in documents]
-    known: dict[bytes, Stored] = {}
-    if vectors is None:
-        marks = [text_digest(text) for text in texts]
-        known = known_vectors(list(dict.fromkeys(marks)))
-        new = [row for row, mark in enumerate(marks) if mark not in known]
-    else:
-        marks, new = [], list(range(len(texts)))
-    spans = dict(zip(new, cutting.spans(encoder, [texts[row] for row in new]), strict=True))
-    pieces = [texts[row][begin:end] for row in new for begin, end in spans[row].tolist()]
-    made = encoder.encode(pieces) if vectors is None else vectors
-    stored, place = [], 0
-    for row, (document, metadata) in enumerate(documents):
-        if row in spans:
-            count = len(spans[row])
-            stored.append(Stored(document, metadata, spans[row], made[place : place + count]))
-            place += count
-        else:
-            found = known[marks[row]]
-            stored.append(Stored(document, metadata, found.spans, found.vectors))
-    return stored, len(documents) - len(new)
 
 
 def _carry_onnx(

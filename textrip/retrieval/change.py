@@ -9,7 +9,7 @@ from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
 from textrip.progress import advancing
 from textrip.records import Document
-from textrip.retrieval.build import documents_of, encoded
+from textrip.retrieval.encoded import documents_of, encoded
 from textrip.retrieval.index import Change
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.store import DocumentStore

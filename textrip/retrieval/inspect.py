@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from textrip.encoding.onnx import FILES
+from textrip.encoding.onnx import OnnxEncoder
 from textrip.errors import InputError
-from textrip.files import read_json
 from textrip.retrieval.derived import FOLDER, Derived, derived_folders
 from textrip.retrieval.store import DocumentStore
 from textrip.stamps import require_digests
@@ -45,11 +44,8 @@ def _encoder(folder: Path, about: dict[str, Any]) -> None:
 def _onnx(folder: Path, about: dict[str, Any]) -> None:
     if not about["encoder"]["onnx"]:
         return
-    onnx = folder / "onnx"
-    saved = read_json(onnx / "onnx.json", kind="textrip-onnx", version=1, sealed=True)
-    require_digests(onnx, {name: saved["sha256"][name] for name in FILES}, fully=True)
-    if saved["fingerprint"] != about["encoder"]["fingerprint"]:
-        raise InputError(f"{onnx}: is another encoder than the one that built the index")
+    if OnnxEncoder.open(folder / "onnx", fully=True).fingerprint != about["encoder"]["fingerprint"]:
+        raise InputError(f"{folder / 'onnx'}: is another encoder than the one that built the index")
 
 
 def _agree(path: Path, derived: Derived, store: DocumentStore) -> list[str]:

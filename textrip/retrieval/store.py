@@ -26,14 +26,20 @@ from numpy.typing import NDArray
 
 from textrip.errors import InputError
 from textrip.records import Document
+from textrip.retrieval.connection import (
+    Connection,
+    Held,
+    connect_reading,
+    file_of,
+    index_id_of,
+    state_on_disk,
+)
 from textrip.retrieval.where import Where
 
 _COLUMNS = "key, doc_id, title, text, metadata, generation, spans, vectors, seal"
 _ROWS_A_CHUNK = 1024
 # SQLite takes at most 999 parameters a statement in old builds.
 _IDS_A_QUERY = 900
-# A writer waits so long for another one.
-WAIT_SECONDS = 30.0
 # Sums of seals are taken modulo this.
 SEALS = 1 << 128
 DAMAGED = "the index is damaged, build it again"
@@ -73,15 +79,6 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def file_of(path: Path) -> tuple[int, int] | None:
-    """Which file a path is now, whatever it was when it was opened; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def text_digest(text: str) -> bytes:
     """16 bytes that stand for a text: what has the same ones need not be encoded again."""
     return hashlib.blake2b(text.encode("utf-8"), digest_size=16).digest()
@@ -104,7 +101,7 @@ class DocumentStore:
         self.dimension = dimension
         self._index_id = index_id
         self._local = threading.local()
-        self._held: weakref.WeakSet[_Held] = weakref.WeakSet()
+        self._held: weakref.WeakSet[Held] = weakref.WeakSet()
         self._closed = False
         if not path.is_file():
             raise InputError(f"{path}: is missing; {DAMAGED}")
@@ -122,16 +119,16 @@ class DocumentStore:
             held.close()
 
     @property
-    def _database(self) -> "_Connection":
+    def _database(self) -> Connection:
         if self._closed:
             raise InputError(f"{self.path}: the index is closed; open it again")
         if not hasattr(self._local, "held"):
-            self._local.held = _Held(self._connect())
+            self._local.held = Held(self._connect())
             self._held.add(self._local.held)
-        connection: _Connection = self._local.held.connection
+        connection: Connection = self._local.held.connection
         return connection
 
-    def _connect(self) -> "_Connection":
+    def _connect(self) -> Connection:
         try:
             connection = connect_reading(self.path)
         except sqlite3.Error as error:
@@ -151,7 +148,7 @@ class DocumentStore:
         if file_of(self.path) != self._file:
             raise InputError(f"{self.path}: the index was built anew since it was opened; open it again")
         database = self._database
-        if database.unchangeable is not None and database.unchangeable != _state_on_disk(self.path):
+        if database.unchangeable is not None and database.unchangeable != state_on_disk(self.path):
             del self._local.held
 
     @contextmanager
@@ -308,67 +305,6 @@ class DocumentStore:
                 "along (the folder has to be writable); try again when that has ended"
             )
         return InputError(f"{self.path}: {error}; {DAMAGED}")
-
-
-class _Held:
-    """A thread's connection, closed when the thread ends: by itself it would wait for the cycle collector."""
-
-    def __init__(self, connection: "_Connection") -> None:
-        self.connection = connection
-
-    def close(self) -> None:
-        with suppress(sqlite3.Error):
-            self.connection.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-
-class _Connection(sqlite3.Connection):
-    """A connection for reading.
-
-    Attributes:
-        unchangeable: What the file looked like when it was taken for one that nobody writes to.
-    """
-
-    unchangeable: tuple[int, ...] | None = None
-
-
-def _state_on_disk(path: Path) -> tuple[int, ...]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, int(path.with_name(path.name + "-wal").exists())
-
-
-def index_id_of(connection: sqlite3.Connection) -> str | None:
-    """Whose store it is."""
-    found = connection.execute("SELECT value FROM state WHERE name = 'index_id'").fetchone()
-    return None if found is None else str(found[0])
-
-
-def connect_reading(path: Path) -> _Connection:
-    """A connection that cannot write."""
-    uri = path.absolute().as_uri()
-    how: dict[str, Any] = {
-        "uri": True, "isolation_level": None, "check_same_thread": False, "timeout": WAIT_SECONDS,
-        "factory": _Connection,
-    }  # fmt: skip
-    connection: _Connection | None = None
-    try:
-        connection = sqlite3.connect(f"{uri}?mode=ro", **how)
-        connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
-    except sqlite3.OperationalError:
-        # Write-ahead mode wants a file beside the database; where none can be made and none is there,
-        # nobody writes either.
-        if connection is not None:
-            connection.close()
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
-            raise
-        state = _state_on_disk(path)
-        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", **how)
-        connection.unchangeable = state
-        connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
-    return connection
 
 
 def _sum(seals: Iterable[bytes]) -> int:

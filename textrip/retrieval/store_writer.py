@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from textrip.errors import InputError, StorageError
-from textrip.retrieval import store
-from textrip.retrieval.store import DAMAGED, SEALS, Stored, connect_reading, index_id_of, seal_of
+from textrip.retrieval import connection as connections
+from textrip.retrieval.connection import connect_reading, index_id_of
+from textrip.retrieval.store import DAMAGED, SEALS, Stored, seal_of
 
 TABLES = """
 CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -72,7 +73,7 @@ class StoreWriter:
     @staticmethod
     def _connect(path: Path) -> sqlite3.Connection:
         try:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=store.WAIT_SECONDS)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=connections.WAIT_SECONDS)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut
         except sqlite3.Error as error:
@@ -143,8 +144,8 @@ class StoreWriter:
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 raise StorageError(
-                    f"{self.path}: another process has been writing for {store.WAIT_SECONDS:.0f} seconds; "
-                    "try again when it has ended"
+                    f"{self.path}: another process has been writing for "
+                    f"{connections.WAIT_SECONDS:.0f} seconds; try again when it has ended"
                 ) from error
             raise StorageError(f"{self.path}: {error}") from error
         except sqlite3.Error as error:

@@ -1,0 +1,81 @@
+"""Connections to an index's database that read: one a thread, and where even a lock file cannot be made."""
+
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+# A writer waits so long for another one.
+WAIT_SECONDS = 30.0
+
+
+def file_of(path: Path) -> tuple[int, int] | None:
+    """Which file a path is now, whatever it was when it was opened; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class Held:
+    """A thread's connection, closed when the thread ends: by itself it would wait for the cycle collector."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self.connection = connection
+
+    def close(self) -> None:
+        """Let the file go."""
+        with suppress(sqlite3.Error):
+            self.connection.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Connection(sqlite3.Connection):
+    """A connection for reading.
+
+    Attributes:
+        unchangeable: What the file looked like when it was taken for one that nobody writes to.
+    """
+
+    unchangeable: tuple[int, ...] | None = None
+
+
+def state_on_disk(path: Path) -> tuple[int, ...]:
+    """What changes about a database when it is written to."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, int(path.with_name(path.name + "-wal").exists())
+
+
+def index_id_of(connection: sqlite3.Connection) -> str | None:
+    """Whose store it is."""
+    found = connection.execute("SELECT value FROM state WHERE name = 'index_id'").fetchone()
+    return None if found is None else str(found[0])
+
+
+def connect_reading(path: Path) -> Connection:
+    """A connection that cannot write."""
+    uri = path.absolute().as_uri()
+    how: dict[str, Any] = {
+        "uri": True, "isolation_level": None, "check_same_thread": False, "timeout": WAIT_SECONDS,
+        "factory": Connection,
+    }  # fmt: skip
+    connection: Connection | None = None
+    try:
+        connection = sqlite3.connect(f"{uri}?mode=ro", **how)
+        connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
+    except sqlite3.OperationalError:
+        # Write-ahead mode wants a file beside the database; where none can be made and none is there,
+        # nobody writes either.
+        if connection is not None:
+            connection.close()
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        state = state_on_disk(path)
+        connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", **how)
+        connection.unchangeable = state
+        connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
+    return connection
