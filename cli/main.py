@@ -71,9 +71,9 @@ def _report(error: Exception) -> int:
     if {"-v", "--verbose"} & set(sys.argv[1:]):
         traceback.print_exc()
     match error:
-        case InputError() | OfflineError():
+        case InputError() | OfflineError() | StorageError():
             message, code = str(error), BAD_INPUT
-        case StorageError() | TextripError():
+        case TextripError():
             message, code = str(error), FAILED
         case _ if hasattr(error, "format_message"):  # typer's errors of usage
             context = getattr(error, "ctx", None)
@@ -85,7 +85,7 @@ def _report(error: Exception) -> int:
             message, code = "out of memory; give less data or smaller batches", FAILED
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
-            message, code = f"{where}{(error.strerror or str(error)).lower()}", FAILED
+            message, code = f"{where}{(error.strerror or str(error)).lower()}", BAD_INPUT
         case _:
             message = f"{type(error).__name__}: {error} (a mistake in textrip; -v shows where)"
             code = FAILED

@@ -5,7 +5,7 @@
     │   ├── MismatchError      two good things that do not belong together: an index and another encoder
     │   └── MissingDependencyError   an optional package is not installed; the message says which
     ├── OfflineError           something is only on the network, and there is none (exit 2)
-    └── StorageError           the disk refused: full, read-only, an I/O error (exit 1)
+    └── StorageError           the disk refused: full, read-only, an I/O error (exit 2)
 
 Every message says what was found, what was wanted and what to do next. An `assert` is for our own
 mistakes only.

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from textrip.errors import InputError, StorageError
+from textrip.errors import InputError, StorageError, TextripError
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".zst")
@@ -27,6 +28,7 @@ COMPRESSIONS = (".gz", ".zst")
 MAX_LINE_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
 _SEAL = "seal_sha256"
+_RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def uncompressed_suffix(path: Path) -> str:
@@ -129,7 +131,15 @@ def storage_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{error.filename or target}: {_reason(error)}") from error
+        # Inside a folder that is being removed files have names alone.
+        named = error.filename if os.sep in str(error.filename) else target
+        raise StorageError(f"{named}: {_reason(error)}") from error
+    except Exception as error:
+        # safetensors and tokenizers have errors of their own, with Rust's words for the system's.
+        refused = _RUST_OS_ERROR.search(str(error))
+        if refused is None or isinstance(error, TextripError):
+            raise
+        raise StorageError(f"{target}: {os.strerror(int(refused[1])).lower()}") from error
 
 
 def move_into_place(temporary: Path, target: Path) -> None:
@@ -151,12 +161,16 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
 
 
 def restore_replaced(target: Path) -> None:
-    """Bring back what stood at `target` where a process died between taking it away and its successor."""
-    if target.exists() or not target.parent.is_dir():
-        return
-    for aside in sorted(target.parent.glob(f".{glob.escape(target.name)}.????????.old"), key=_changed)[-1:]:
-        with contextlib.suppress(OSError):
-            aside.rename(target)
+    """Bring back what stood at `target` where a process died between taking it away and its successor.
+
+    Where it died after that, what stood aside is removed.
+    """
+    with contextlib.suppress(OSError):  # a folder that cannot be read or written to stays as it is
+        asides = sorted(target.parent.glob(f".{glob.escape(target.name)}.????????.old"), key=_changed)
+        if asides and not target.exists():
+            asides.pop().rename(target)
+        for aside in asides:
+            _remove(aside)
 
 
 def _changed(path: Path) -> int:
@@ -203,10 +217,13 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _reason(error: OSError) -> str:
+    if error.errno is None:  # NumPy counts what it wrote
+        return f"the disk took a part only ({error}); is it full?"
     return (error.strerror or str(error)).lower()
 
 

@@ -10,7 +10,6 @@ by a full check alone.
 import contextlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -93,7 +92,9 @@ def _read(folder: Path) -> dict[str, list[int | str]]:
 
 
 def _write(folder: Path, stamps: dict[str, list[int | str]]) -> None:
-    temporary = folder / f".{NAME}.{secrets.token_hex(4)}.tmp"
+    # One name for all, so that what a process that died left is overwritten. Where two write at once, what
+    # comes out may be no JSON, and is read as no stamps at all.
+    temporary = folder / f".{NAME}.tmp"
     # A folder that cannot be written to is read without: its files are digested every time.
     with contextlib.suppress(OSError):
         try:

@@ -184,7 +184,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(
 
     monkeypatch.setattr(os, "fsync", full)
     result = textrip("mine", beir_folder, "-o", target, "--force")
-    assert result.code == 1
+    assert result.code == 2
     assert result.err.splitlines()[-1].endswith("triples.parquet: no space left on device")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["triples.parquet"]

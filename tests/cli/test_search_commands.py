@@ -167,7 +167,7 @@ def test_a_read_only_index_is_searched(index: Path, textrip: Run) -> None:
     try:
         assert len(ids(textrip("search", index, "rose", "--json"))) == 3
         refused = textrip("delete", index, "a")
-        assert refused.code == 1
+        assert refused.code == 2
         assert "documents.sqlite: " in refused.err
     finally:
         for path in [index, *index.rglob("*")]:

@@ -138,7 +138,9 @@ def write_nearest(folder: Path, vectors: NDArray[np.float32], kind: Kind, *, see
     index = _built(vectors, kind, seed=seed)
     faiss = _faiss()
     write = faiss.write_index_binary if kind == "binary" else faiss.write_index
-    write(index, str(folder / "nearest.faiss"))
+    with (folder / "nearest.faiss").open("wb") as stream:
+        # FAISS' own writer does not look at what closing a file says: its end may be lost on a full disk.
+        write(index, faiss.PyCallbackIOWriter(stream.write))
     return {"kind": kind, "rows": len(vectors)}
 
 

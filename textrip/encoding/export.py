@@ -64,6 +64,8 @@ def _export(encoder: Encoder, folder: Path, texts: list[str], precision: Precisi
     else:
         try:
             _write_graph(encoder, folder / "model.onnx")
+        except OSError:  # the disk refused, which says nothing of the model
+            raise
         except Exception as error:  # the exporter has an error of its own for every operation it lacks
             raise ExportError(f"{encoder.name} cannot be exported to ONNX: {first_line(error)}") from error
     encoder.tokenizer.save(str(folder / "tokenizer.json"))

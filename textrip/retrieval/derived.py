@@ -14,7 +14,6 @@ A folder appears by a rename and never changes. Readers take the newest one that
 """
 
 import contextlib
-import json
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.approximate import Approximate, Kind, open_nearest, write_nearest
-from textrip.errors import InputError
+from textrip.errors import InputError, StorageError
 from textrip.files import read_json, replacing, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordCounts
@@ -222,16 +221,24 @@ def publish(index: Path, store: DocumentStore, **how: Any) -> tuple[Path, int]:
     """
     parent = index / FOLDER
     parent.mkdir(exist_ok=True)
-    for left in parent.glob(".*.tmp"):  # of a process that died; nobody else rebuilds
-        shutil.rmtree(left, ignore_errors=True)
+    remove_half_made(index)
     generation = store.generation
     target = parent / f"{generation:08d}-{secrets.token_hex(4)}"
     with replacing(target) as temporary:
         derive(store, temporary, **how)
-        made = int(json.loads((temporary / "derived.json").read_bytes())["generation"])
+        try:
+            made = Derived.open(temporary, index_id=how["index_id"]).generation
+        except InputError as error:  # NumPy does not look at what closing a file says
+            raise StorageError(f"{error}; the disk did not keep what was written") from error
     if made != generation:  # a writer came between
         target = target.rename(parent / f"{made:08d}-{secrets.token_hex(4)}")
     return target, made
+
+
+def remove_half_made(index: Path) -> None:
+    """Remove what a process left that died in making or removing it; the caller is alone in rebuilding."""
+    for left in (index / FOLDER).glob(".*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def remove_others(index: Path, kept: Path) -> None:

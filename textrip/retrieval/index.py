@@ -25,13 +25,15 @@ from textrip.alone import alone
 from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
-from textrip.errors import InputError, MismatchError
+from textrip.errors import InputError, MismatchError, StorageError
 from textrip.files import read_json, replacing, restore_replaced, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
+from textrip.progress import say
 from textrip.records import Hit
 from textrip.retrieval.derived import (
     newest_generation,
     publish,
+    remove_half_made,
     remove_others,
 )
 from textrip.retrieval.fusion import DEPTH, Fusion
@@ -440,7 +442,14 @@ class Index:
         with self.store.snapshot():
             pending, rows = self.store.changes_since(newest_generation(self.folder)), len(self.store)
         if pending and (rows <= _SMALL or pending > _SHARE_PENDING * rows):
-            self.rebuild()
+            try:
+                self.rebuild()
+            except StorageError as error:  # the change itself is there, and searches find it
+                say(f"{error}; the change is made, what is derived from it could not be worked out anew")
+        else:
+            with alone(self.folder, "rebuild") as mine:
+                if mine:
+                    remove_half_made(self.folder)
 
     def rebuild(self) -> bool:
         """Work out anew everything that is derived; False where another process is doing so."""
@@ -484,11 +493,20 @@ class Index:
         return float(np.mean(shares)) if shares else 1.0
 
     def note(self, **values: Any) -> None:
-        """Change what index.json says (a tuned fusion, a measured recall), in one step."""
-        about = {**self.about, **values}
-        about.pop("seal_sha256", None)
-        with replacing(self.folder / "index.json", force=True) as temporary:
-            write_sealed_json(temporary, json.loads(json.dumps(about)))
+        """Change what index.json says (a tuned fusion, a measured recall), in one step.
+
+        Raises:
+            StorageError: another process has been writing for half a minute, or the disk refused.
+        """
+        path = self.folder / "index.json"
+        with contextlib.closing(self._writer()) as writer, writer.locked():
+            # What another process noted meanwhile stays.
+            about = {**read_json(path, kind=KIND, version=FORMAT, sealed=True), **values}
+            about.pop("seal_sha256", None)
+            for left in self.folder.glob(".index.json.*.tmp"):  # of a process that died
+                left.unlink(missing_ok=True)
+            with replacing(path, force=True) as temporary:
+                write_sealed_json(temporary, json.loads(json.dumps(about)))
         self.about = about
 
     def tune_fusion(self, collection: "Collection", *, split: str = "dev") -> Fusion:
