@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from tests.retrieval.stub import StubEncoder, text_of
-from textrip import progress
 from textrip.alone import alone
 from textrip.data.collection import Collection
 from textrip.errors import InputError, StorageError
@@ -35,13 +34,6 @@ def collection(numbers: Any) -> Collection:
 def index(tmp_path: Path) -> Iterator[Index]:
     with Index.build(collection(range(30)), StubEncoder(), tmp_path / "index") as made:
         yield made
-
-
-@pytest.fixture
-def remarks() -> Iterator[list[str]]:
-    said: list[str] = []
-    with progress.reporting(bars=False, say=said.append):
-        yield said
 
 
 # Building

@@ -1,13 +1,10 @@
 """The index: what was put in is found, as plain loops find it; damage and other encoders are refused."""
 
 import json
-import random
-import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,16 @@ import rank_bm25
 
 from tests.conftest import build_tiny_encoder
 from tests.oracles import naive
-from textrip import progress
+from tests.retrieval.whole import (
+    FILES,
+    PROMPTS,
+    QUERIES,
+    answers,
+    close,
+    files_of,
+    opened,
+    place_of,
+)
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import export_onnx
@@ -30,52 +36,6 @@ from textrip.retrieval import build as build_module
 from textrip.retrieval.index import MODES, Index, Mode
 from textrip.retrieval.store_writer import StoreWriter
 
-QUERIES = ["plants rose compost", "ships gull anchor", "songs opera opera", "astronomy"]
-PROMPTS = {"query": "query : "}
-DERIVED = [
-    "begins.npy",
-    "counts.npy",
-    "derived.json",
-    "doc_indices.npy",
-    "ids.blob.npy",
-    "ids.offsets.npy",
-    "indptr.npy",
-    "keys.npy",
-    "lengths.npy",
-    "order.npy",
-    "terms.blob.npy",
-    "terms.offsets.npy",
-    "vectors.npy",
-]
-FILES = [
-    *(f"derived/G/{name}" for name in DERIVED),
-    "documents.sqlite",
-    "encoder/1_Pooling/config.json",
-    "encoder/2_Normalize/config.json",
-    "encoder/config.json",
-    "encoder/config_sentence_transformers.json",
-    "encoder/model.safetensors",
-    "encoder/modules.json",
-    "encoder/sentence_bert_config.json",
-    "encoder/tokenizer.json",
-    "encoder/tokenizer_config.json",
-    "index.json",
-    "onnx/model.onnx",
-    "onnx/onnx.json",
-    "onnx/tokenizer.json",
-]
-# Notes and logs that a reader may leave.
-PASSING = {"stamps.json", "documents.sqlite-wal", "documents.sqlite-shm"}
-
-
-@contextmanager
-def opened(folder: Path, **how: Any) -> Iterator[Index]:
-    index = Index.open(folder, **{"device": "cpu", **how})
-    try:
-        yield index
-    finally:
-        index.close()
-
 
 @contextmanager
 def building(collection: Collection, encoder: Encoder, folder: Path, **how: Any) -> Iterator[Index]:
@@ -84,68 +44,6 @@ def building(collection: Collection, encoder: Encoder, folder: Path, **how: Any)
         yield index
     finally:
         index.close()
-
-
-def answers(folder: Path) -> list[list[list[Hit]]]:
-    """Everything for every query in every mode, by the index's own encoder."""
-    with opened(folder) as index:
-        return [index.search_many(QUERIES, k=60, mode=mode) for mode in MODES]
-
-
-def close(one: list[list[list[Hit]]], other: list[list[list[Hit]]]) -> bool:
-    """The same hits; scores of another run-time differ in their last digits."""
-    return all(
-        [replace(hit, score=0.0) for hit in a] == [replace(hit, score=0.0) for hit in b]
-        and [hit.score for hit in a] == pytest.approx([hit.score for hit in b], abs=1e-5)
-        for some, others in zip(one, other, strict=True)
-        for a, b in zip(some, others, strict=True)
-    )
-
-
-def files_of(folder: Path) -> list[str]:
-    """Paths below a folder; G stands for a generation's folder."""
-    return sorted(
-        re.sub(r"derived/\d{8}-[0-9a-f]{8}", "derived/G", str(path.relative_to(folder)))
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in PASSING
-    )
-
-
-def place_of(folder: Path, name: str) -> Path:
-    (generation,) = (folder / "derived").iterdir()
-    return folder / name.replace("derived/G", f"derived/{generation.name}")
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    """With a prompt for queries, so that a query is no document."""
-    return Encoder.load(build_tiny_encoder(tmp_path_factory.mktemp("own"), prompts=PROMPTS), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def shuffled(tiny_collection: Collection) -> Collection:
-    """The tiny collection's documents in another order than that of their ids."""
-    rows = list(zip(*(tiny_collection.corpus[name] for name in ("doc_id", "title", "text")), strict=True))
-    random.Random(3).shuffle(rows)
-    return Collection.of("shuffled", [Document(*row) for row in rows])
-
-
-@pytest.fixture(scope="module")
-def built(shuffled: Collection, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("built") / "index"
-    Index.build(shuffled, encoder, folder).close()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def undamaged(built: Path) -> list[list[list[Hit]]]:
-    return answers(built)
-
-
-@pytest.fixture
-def copy(built: Path, tmp_path: Path) -> Path:
-    """A copy to damage."""
-    return Path(shutil.copytree(built, tmp_path / "copy"))
 
 
 def naive_dense(collection: Collection, encoder: Encoder, query: str) -> list[tuple[int, float]]:
@@ -340,185 +238,6 @@ def test_the_files_of_an_index_and_no_pickle_among_them(built: Path) -> None:
             np.load(place_of(built, name), allow_pickle=False)
     about = json.loads((built / "index.json").read_text(encoding="utf-8"))
     assert (about["kind"], about["format"], about["built_documents"]) == ("textrip-index", 2, 60)
-
-
-def flipped(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
-Damage = Callable[[bytes], bytes | None]
-DAMAGES: dict[str, Damage] = {
-    "deleted": lambda content: None,
-    "emptied": lambda content: b"",
-    "cut in half": lambda content: content[: len(content) // 2],
-    "cut by a byte": lambda content: content[:-1],
-    "first byte": lambda content: flipped(content, 0),
-    "last byte": lambda content: flipped(content, len(content) - 1),
-}
-
-# A byte inside: by what stands there, so that it is the same byte wherever the index was built.
-BYTES = [
-    ("derived/G/derived.json", b'"documents": 60', b'"documents": 61'),
-    ("derived/G/derived.json", b'"generation": 1', b'"generation": 0'),
-    ("derived/G/terms.blob.npy", b"rose", b"rosd"),
-    ("derived/G/ids.blob.npy", b"d10", b"d90"),
-    ("onnx/onnx.json", b'"precision"', b'"qrecision"'),
-    ("onnx/tokenizer.json", b'"rose"', b'"rosd"'),
-    ("documents.sqlite", b"garden 10", b"garden 11"),
-    ("documents.sqlite", b"CREATE TABLE", b"BREATE TABLE"),
-    ("encoder/1_Pooling/config.json", b'"mean"', b'"lean"'),
-    ("encoder/1_Pooling/config.json", b'"embedding_dimension": 32', b'"embedding_dimension": 33'),
-    ("encoder/config.json", b'"num_attention_heads": 2', b'"num_attention_heads": 4'),
-    ("encoder/config.json", b'"layer_norm_eps": 1e-12', b'"layer_norm_eps": 1e-02'),
-    ("encoder/config.json", b'"hidden_size": 32', b'"hidden_size": 33'),
-    ("encoder/config.json", b'"num_hidden_layers": 2', b'"num_hidden_layers": 1'),
-    ("encoder/config.json", b'"model_type": "bert"', b'"model_type": "cert"'),
-    ("encoder/config_sentence_transformers.json", b'"prompts"', b'"qrompts"'),
-    ("encoder/modules.json", b"pooling.Pooling", b"pooling.Qooling"),
-    ("encoder/modules.json", b"2_Normalize", b"3_Normalize"),
-    ("encoder/sentence_bert_config.json", b'"last_hidden_state"', b'"mast_hidden_state"'),
-    ("encoder/sentence_bert_config.json", b'"token_embeddings"', b'"uoken_embeddings"'),
-    ("encoder/sentence_bert_config.json", b'"forward"', b'"gorward"'),
-    ("encoder/tokenizer.json", b'"rose"', b'"rosd"'),
-    ("encoder/tokenizer.json", b'"Lowercase"', b'"Mowercase"'),
-    ("encoder/tokenizer_config.json", b'"model_max_length": 32', b'"model_max_length": 22'),
-    ("index.json", b'"kind"', b'"jind"'),
-    ("index.json", b'"format": 2', b'"format": 0'),
-    ("index.json", b'"lowercase": true', b'"lowercase": tsue'),
-    ("index.json", b'"index_id"', b'"jndex_id"'),
-    ("index.json", b'"encoder"', b'"dncoder"'),
-    ("index.json", b'"fingerprint"', b'"gingerprint"'),
-    ("index.json", b'"fingerprint": "', b'"fingerprint": !'),
-    ("index.json", b'"dimension"', b'"eimension"'),
-    ("index.json", b'"dimension": 32', b'"dimension": 33'),
-    ("index.json", b'"name"', b'"mame"'),
-]
-
-
-def problems(folder: Path) -> list[str]:
-    """What a full check says, or what keeps the index from being opened."""
-    try:
-        with opened(folder) as index:
-            return index.check()
-    except InputError as error:
-        return [str(error)]
-
-
-def require_same_or_refused(folder: Path, undamaged: list[list[list[Hit]]]) -> None:
-    """Damage gives the answers of the undamaged index, or an InputError; never anything else."""
-    try:
-        found = answers(folder)
-    except InputError as error:
-        assert len(str(error)) > 20
-        assert "\n" not in str(error)
-    else:
-        assert close(found, undamaged)
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [(name, damage) for name in FILES for damage in DAMAGES],
-)
-def test_a_damaged_file_is_noticed_or_does_not_matter(
-    name: str, damage: str, copy: Path, undamaged: list[list[list[Hit]]]
-) -> None:
-    path = place_of(copy, name)
-    content = DAMAGES[damage](path.read_bytes())
-    if content is None:
-        path.unlink()
-    else:
-        path.write_bytes(content)
-    require_same_or_refused(copy, undamaged)
-    # The last byte of a JSON file of ours is a line end.
-    assert problems(copy) or (name.endswith(".json") and damage == "cut by a byte")
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [pytest.param(name, old, new, id=f"{name}-{new.decode()}") for name, old, new in BYTES],
-)
-def test_a_damaged_byte_is_noticed_or_does_not_matter(
-    name: str, old: bytes, new: bytes, copy: Path, undamaged: list[list[list[Hit]]]
-) -> None:
-    path = place_of(copy, name)
-    content = path.read_bytes()
-    assert old in content
-    assert sum(a != b for a, b in zip(old, new, strict=True)) == 1
-    path.write_bytes(content.replace(old, new, 1))
-    require_same_or_refused(copy, undamaged)
-    assert problems(copy)
-
-
-@pytest.mark.parametrize("part", ["vector", "text", "doc_id"])
-def test_a_damaged_byte_of_a_document_is_noticed(
-    part: str, copy: Path, undamaged: list[list[list[Hit]]], shuffled: Collection, encoder: Encoder
-) -> None:
-    row = shuffled.corpus[30]
-    whole = {
-        "vector": encoder.encode(shuffled.texts)[30].tobytes(),
-        "text": row["text"].encode(),
-        "doc_id": f"{row['doc_id']}{row['title']}".encode(),
-    }[part]
-    content = (copy / "documents.sqlite").read_bytes()
-    assert content.count(whole) == 1
-    place = 3 if part == "vector" else 2
-    (copy / "documents.sqlite").write_bytes(content.replace(whole, flipped(whole, place)))
-    require_same_or_refused(copy, undamaged)
-    # A changed id also disagrees with SQLite's own index of ids.
-    told = "does not match its seal" if part != "doc_id" else "documents.sqlite: "
-    assert any(told in problem for problem in problems(copy))
-
-
-@pytest.mark.parametrize("name", [f"derived/G/{name}" for name in ("vectors.npy", "counts.npy", "order.npy")])
-def test_a_flip_in_what_is_derived_is_mended_from_the_documents(
-    name: str, copy: Path, undamaged: list[list[list[Hit]]], remarks: list[str]
-) -> None:
-    path, draw = place_of(copy, name), random.Random(0)
-    content = path.read_bytes()
-    for _ in range(4):
-        path.write_bytes(flipped(content, draw.randrange(len(content))))
-        del remarks[:]
-        assert close(answers(copy), undamaged)
-        assert any(f"{path}: does not match its digest" in remark for remark in remarks)
-    with opened(copy) as index:
-        assert index.rebuild()
-        assert index.check() == []
-        assert close([index.search_many(QUERIES, k=60, mode=mode) for mode in MODES], undamaged)
-
-
-@pytest.mark.parametrize("name", ["onnx/model.onnx", "onnx/tokenizer.json"])
-def test_a_flip_in_the_encoder_is_refused(name: str, copy: Path) -> None:
-    content, draw = (copy / name).read_bytes(), random.Random(0)
-    for _ in range(8):
-        (copy / name).write_bytes(flipped(content, draw.randrange(len(content))))
-        with pytest.raises(InputError, match=r"does not match its digest"), opened(copy) as index:
-            index.search("rose", mode="hybrid")
-
-
-@pytest.fixture
-def remarks() -> Iterator[list[str]]:
-    """What is said."""
-    said: list[str] = []
-    with progress.reporting(bars=False, say=said.append):
-        yield said
-
-
-def test_damage_is_told_with_its_place_and_the_mend(copy: Path) -> None:
-    about = (copy / "index.json").read_text(encoding="utf-8")
-    (copy / "index.json").write_text(
-        about.replace('"lowercase": true', '"lowercase": false'), encoding="utf-8"
-    )
-    with pytest.raises(InputError, match=r"index\.json: does not match its own digest; the file is damaged"):
-        Index.open(copy)
-    (copy / "index.json").write_text(about, encoding="utf-8")
-    (copy / "documents.sqlite").write_bytes(b"no database" * 1000)
-    with pytest.raises(InputError, match=r"documents\.sqlite: file is not a database; .* build it again"):
-        Index.open(copy)
-    (copy / "documents.sqlite").unlink()
-    with pytest.raises(
-        InputError, match=r"documents\.sqlite: is missing; the index is damaged, build it again"
-    ):
-        Index.open(copy)
 
 
 @pytest.mark.parametrize(("name", "newest"), [("index.json", 2), ("onnx/onnx.json", 1)])
