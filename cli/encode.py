@@ -50,12 +50,15 @@ def encode(
 ) -> None:
     """Texts to unit vectors in .npy (ids and the encoder's fingerprint beside it) or .parquet, in order.
 
+    One that is stopped goes on where it was, when it is typed again.
+
     Example: textrip encode corpus.jsonl -o vectors.parquet
     """
     from textrip.cli.output import emit, emit_json
     from textrip.data.collection import Texts
     from textrip.data.formats import read
     from textrip.encoding.backend import load_backend
+    from textrip.encoding.kept import keeping
     from textrip.encoding.vectors import refuse_suffix, sidecar, write_vectors
     from textrip.errors import InputError
     from textrip.files import STDIN, refuse_existing, uncompressed_suffix
@@ -77,7 +80,7 @@ def encode(
         collection = read(source, columns=columns)
         texts, total = collection.texts, len(collection.corpus)
         ids = iter(collection.doc_ids)
-    with load_backend(
+    with keeping(output), load_backend(
         model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
         trust_remote_code=trust_remote_code,
     ) as (encoder, _):  # fmt: skip

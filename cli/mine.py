@@ -58,6 +58,7 @@ def mine(
     """
     from textrip.cli.output import emit, emit_json
     from textrip.data.formats import read
+    from textrip.encoding.kept import keeping
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
     from textrip.mining.audit import audit, write_jsonl
@@ -91,10 +92,11 @@ def mine(
         scorer = (
             None if settings.denoise in {"auto", "none"} else load_scorer(settings.denoise, device=device)
         )
-        triples = mine_triples(
-            collection, settings=settings, analyzer=analyzer, scorer=scorer, verdicts=decided, device=device
-        )
-        triples.write(output, force=force)
+        with keeping(output):  # what an encoder or a cross-encoder said of a document
+            triples = mine_triples(
+                collection, settings=settings, analyzer=analyzer, scorer=scorer, verdicts=decided, device=device
+            )
+            triples.write(output, force=force)
         if jsonl is not None:
             triples.write_jsonl(jsonl, collection, force=force)
         if report is not None:

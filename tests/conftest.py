@@ -104,6 +104,20 @@ def build_tiny_encoder(folder: Path, *, prompts: dict[str, str] | None = None, s
     return folder / "model"
 
 
+def build_cross_encoder(encoder_folder: Path, folder: Path, labels: int = 1) -> Path:
+    """A cross-encoder of random weights with the tiny encoder's vocabulary."""
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=64, num_labels=labels,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny encoder on disk."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sentence_transformers import CrossEncoder
 
+from tests.conftest import build_cross_encoder
 from tests.running import Run
 
 ROWS = [
@@ -57,6 +59,22 @@ def test_like_a_document(index: Path, textrip: Run) -> None:
     for wrong in (["--like", "nope"], ["q", "--like", "a"], [], ["--like", "a", "--mode", "bm25"]):
         done = textrip("search", index, *wrong)
         assert (done.code, done.out) == (2, ""), wrong
+
+
+def test_rerank_by_a_cross_encoder(
+    index: Path, tiny_encoder_folder: Path, tmp_path: Path, textrip: Run
+) -> None:
+    """Its scores, worked out by the library itself, are the order and are shown."""
+    folder = build_cross_encoder(tiny_encoder_folder, tmp_path / "cross")
+    pairs = [("rose", f"{row['title']}\n{row['text']}") for row in ROWS]
+    scores = CrossEncoder(str(folder), device="cpu").predict(pairs)
+    by_id = dict(zip("abc", scores.tolist(), strict=True))
+    found = textrip("search", index, "rose", "--rerank", folder, "--json").json_lines()
+    assert [line["doc_id"] for line in found] == sorted(by_id, key=by_id.__getitem__, reverse=True)
+    assert [line["score"] for line in found] == pytest.approx(
+        [by_id[line["doc_id"]] for line in found], abs=1e-5
+    )
+    assert [line["rank"] for line in found] == [1, 2, 3]
 
 
 def test_rerank_by_another_encoder(index: Path, tiny_encoder_folder: Path, textrip: Run) -> None:

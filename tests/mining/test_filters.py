@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.conftest import build_cross_encoder
 from tests.mining.test_mine import FILLER, collection_of
 from textrip.data.collection import Collection
 from textrip.data.formats import read
@@ -203,24 +204,10 @@ def test_an_encoder_scores_by_the_cosine_and_encodes_once(
     assert scorer.scores([], texts).shape == (0,)
 
 
-def cross_encoder(encoder_folder: Path, folder: Path, labels: int = 1) -> Path:
-    """A cross-encoder of random weights with the tiny encoder's vocabulary."""
-    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
-
-    tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=16, max_position_embeddings=64, num_labels=labels,
-    )  # fmt: skip
-    BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 def test_a_cross_encoder_scores_pairs(
     tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
-    folder = cross_encoder(tiny_encoder_folder, tmp_path / "cross")
+    folder = build_cross_encoder(tiny_encoder_folder, tmp_path / "cross")
     scorer = load_scorer(str(folder), device="cpu")
     assert isinstance(scorer, CrossEncoderScorer)
     texts = tiny_collection.texts
@@ -234,7 +221,7 @@ def test_a_cross_encoder_scores_pairs(
 
 
 def test_a_model_that_is_no_scorer_is_one_line(tiny_encoder_folder: Path, tmp_path: Path) -> None:
-    folder = cross_encoder(tiny_encoder_folder, tmp_path / "cross", labels=3)
+    folder = build_cross_encoder(tiny_encoder_folder, tmp_path / "cross", labels=3)
     with pytest.raises(InputError, match="gives 3 scores for a pair, one was expected"):
         load_scorer(str(folder), device="cpu").scores([("a", 0)], ["b"])
     (folder / "model.safetensors").write_bytes(b"nothing")

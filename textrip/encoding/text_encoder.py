@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.encoding.kept import is_keeping, once
 from textrip.errors import InputError
 from textrip.progress import advancing
 
@@ -88,9 +90,14 @@ class TextEncoder(ABC):
     ) -> Iterator[NDArray[np.float32]]:
         """Encode any number of texts in bounded memory: yields (at most 4096, d) float32 in their order."""
         iterator = iter(texts)
+        about = [self.fingerprint, self.precision, kind] if is_keeping() else []
         with advancing(progress or "", total) as advance:
             while window := list(islice(iterator, WINDOW)):
-                yield self._encode_window(window, kind, advance if progress else None)
+                work = partial(self._encode_window, window, kind, advance if progress else None)
+                vectors, known = once(about, window, work)
+                if known:
+                    advance(len(window) if progress else 0)
+                yield vectors
 
 
 def batches(lengths: Sequence[int], *, tokens: int, texts: int) -> Iterator[list[int]]:

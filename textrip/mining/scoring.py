@@ -1,16 +1,21 @@
 """Models that say how relevant a document is for a query, to a filter and to an audit."""
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.encoder import Encoder
+from textrip.encoding.kept import is_keeping, once
 from textrip.encoding.load import first_line, quieten, resolve_device, saved_config
 from textrip.errors import InputError
 
 Pairs = Sequence[tuple[str, int]]
+# What a run that is stopped has to score again at most.
+_PAIRS_A_CHUNK = 4096
 
 
 class Scorer(Protocol):
@@ -82,13 +87,30 @@ class CrossEncoderScorer:
         """Scores (n,) float32."""
         if not pairs:
             return np.empty(0, dtype=np.float32)
-        found = self.model.predict([(query, texts[row]) for query, row in pairs], show_progress_bar=False)
-        found = np.asarray(found, dtype=np.float32)
+        about = [self._fingerprint] if is_keeping() else []
+        parts = []
+        for first in range(0, len(pairs), _PAIRS_A_CHUNK):
+            chunk = [(query, texts[row]) for query, row in pairs[first : first + _PAIRS_A_CHUNK]]
+            part, _ = once(about, ["\0".join(pair) for pair in chunk], partial(self._predict, chunk))
+            parts.append(part)
+        return np.concatenate(parts)
+
+    def _predict(self, pairs: list[tuple[str, str]]) -> NDArray[np.float32]:
+        found = np.asarray(self.model.predict(pairs, show_progress_bar=False), dtype=np.float32)
         if found.ndim != 1:
             raise InputError(
                 f"{self.name}: gives {found.shape[1]} scores for a pair, one was expected of a cross-encoder"
             )
         return found
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """A digest of configuration, length and weights."""
+        digest = hashlib.sha256(f"{self.model.config} {self.model.max_seq_length}".encode())
+        for name, tensor in sorted(self.model.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
+        return digest.hexdigest()
 
 
 def load_scorer(name: str, *, device: str = "auto", max_length_tokens: int | None = None) -> Reranker:

@@ -1,0 +1,139 @@
+"""What was encoded before a stop is not encoded again, and the output is that of one run."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import build_cross_encoder
+from tests.encoding.kept_worker import TEXTS, WINDOW
+from tests.retrieval.stub import StubEncoder
+from textrip.encoding import text_encoder
+from textrip.encoding.kept import is_keeping, keeping
+from textrip.encoding.vectors import read_vectors
+from textrip.mining.scoring import load_scorer
+
+ROOT = Path(__file__).parents[2]
+TEXTS_HERE = [f"rose {number}" for number in range(100)]
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_encoder, "WINDOW", 20)
+
+
+def stopped_after(windows: int, output: Path) -> StubEncoder:
+    """An encoder that was interrupted after so many windows of TEXTS_HERE."""
+    encoder = StubEncoder()
+    with pytest.raises(KeyboardInterrupt), keeping(output):
+        for number, _ in enumerate(encoder.encode_stream(TEXTS_HERE), start=1):
+            if number == windows:
+                raise KeyboardInterrupt
+    assert encoder.texts == 20 * windows
+    return encoder
+
+
+def test_a_run_goes_on_where_another_was_stopped(tmp_path: Path) -> None:
+    output = tmp_path / "v.npy"
+    whole = StubEncoder().encode(TEXTS_HERE)
+    stopped_after(3, output)
+    assert [path.name for path in tmp_path.iterdir()] == [".v.npy.kept"]
+    encoder = StubEncoder()
+    with keeping(output):
+        np.testing.assert_array_equal(encoder.encode(TEXTS_HERE), whole)
+    assert encoder.texts == 40
+    assert list(tmp_path.iterdir()) == []
+    assert not is_keeping()
+
+
+def test_only_the_same_texts_by_the_same_encoder_are_taken(tmp_path: Path) -> None:
+    output = tmp_path / "v.npy"
+    stopped_after(3, output)
+    other = StubEncoder()
+    other.fingerprint = "another"
+    with pytest.raises(KeyboardInterrupt), keeping(output):
+        other.encode(TEXTS_HERE)
+        assert other.texts == 100
+        encoder = StubEncoder()
+        encoder.encode(TEXTS_HERE, kind="query")
+        assert encoder.texts == 100
+        encoder.encode(["new", *TEXTS_HERE])  # every window is another one
+        assert encoder.texts == 201
+        encoder.encode(TEXTS_HERE[:60])
+        assert encoder.texts == 201
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
+def test_a_damaged_file_is_worked_out_again(damage: str, tmp_path: Path) -> None:
+    output = tmp_path / "v.npy"
+    whole = StubEncoder().encode(TEXTS_HERE)
+    stopped_after(3, output)
+    damaged = next((tmp_path / ".v.npy.kept").iterdir())
+    content = damaged.read_bytes()
+    broken = {"flipped": content[:-1] + bytes([content[-1] ^ 1]), "cut": content[:-9], "empty": b""}
+    damaged.write_bytes(broken[damage])
+    encoder = StubEncoder()
+    with keeping(output):
+        np.testing.assert_array_equal(encoder.encode(TEXTS_HERE), whole)
+    assert encoder.texts == 60
+
+
+def test_a_cross_encoders_scores_are_kept(
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build_cross_encoder(tiny_encoder_folder, tmp_path / "cross")
+    pairs = [("rose", place) for place in range(100)]
+    monkeypatch.setattr("textrip.mining.scoring._PAIRS_A_CHUNK", 30)
+    expected = load_scorer(str(folder), device="cpu").scores(pairs, TEXTS_HERE)
+    with pytest.raises(KeyboardInterrupt), keeping(tmp_path / "t"):
+        load_scorer(str(folder), device="cpu").scores(pairs[:60], TEXTS_HERE)
+        raise KeyboardInterrupt
+    with keeping(tmp_path / "t"):
+        scorer = load_scorer(str(folder), device="cpu")
+        asked: list[int] = []
+        predict = scorer.model.predict  # type: ignore[attr-defined]
+
+        def counted(chunk: list[tuple[str, str]], **how: Any) -> Any:
+            asked.append(len(chunk))
+            return predict(chunk, **how)
+
+        monkeypatch.setattr(scorer.model, "predict", counted)  # type: ignore[attr-defined]
+        np.testing.assert_allclose(scorer.scores(pairs, TEXTS_HERE), expected, atol=1e-6)
+    assert asked == [30, 10]
+
+
+def killed(folder: Path, seconds: float) -> bool:
+    """Run the worker and kill it so long after it began; whether it had ended before."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.encoding.kept_worker", str(folder)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == b"ready\n"
+    time.sleep(seconds)
+    ended = worker.poll() is not None
+    worker.kill()
+    worker.communicate()
+    return ended
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_again_and_again(kills: int, tmp_path: Path) -> None:
+    draw = random.Random(kills)
+    done = sum(killed(tmp_path, draw.uniform(0, 1.2 / kills)) for _ in range(kills))
+    while not (tmp_path / "vectors.npy").exists():
+        killed(tmp_path, 5)
+    encoded = sum(int(line) for line in (tmp_path / "notes.txt").read_text(encoding="utf-8").split())
+    assert encoded <= TEXTS + (kills - done) * WINDOW
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert killed(whole, 5)
+    assert (tmp_path / "vectors.npy").read_bytes() == (whole / "vectors.npy").read_bytes()
+    assert read_vectors(tmp_path / "vectors.npy").ids == list(map(str, range(TEXTS)))
+    assert not list(tmp_path.glob(".vectors.npy.kept"))

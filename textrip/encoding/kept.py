@@ -1,0 +1,94 @@
+"""What a command that is stopped has encoded, the next one need not: every window of vectors is a file.
+
+Inside `keeping(output)` an encoder's windows and a cross-encoder's scores lie in a folder beside the output,
+each under a name that is a digest of what went in (the model, the texts) and one of what came out, so that
+neither other texts nor a damaged file are ever taken for them. When the block ends well the folder is removed.
+"""
+
+import hashlib
+import shutil
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.files import replacing
+from textrip.progress import say
+
+# Fewer texts are encoded again sooner than they are looked up.
+_LEAST_TEXTS = 16
+
+_folder: ContextVar[Path | None] = ContextVar("textrip_kept", default=None)
+
+
+@contextmanager
+def keeping(output: Path) -> Iterator[None]:
+    """Keep what is encoded inside, beside an output, until the output is there.
+
+    Args:
+        output: The folder is `.NAME.kept` beside it; what an earlier block of the same output left is used.
+    """
+    folder = output.parent / f".{output.name}.kept"
+    token = _folder.set(folder)
+    try:
+        yield
+    except BaseException:
+        if folder.is_dir():
+            say(f"what was encoded is kept in {folder}; the same command goes on from there")
+        raise
+    finally:
+        _folder.reset(token)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_keeping() -> bool:
+    """Whether `once` keeps anything."""
+    return _folder.get() is not None
+
+
+def once(
+    about: Sequence[str], texts: Sequence[str], work: Callable[[], NDArray[np.float32]]
+) -> tuple[NDArray[np.float32], bool]:
+    """What `work` gives for these texts, kept or worked out; and whether it had been kept.
+
+    Args:
+        about: All else that moves the result: the model's fingerprint, its precision, the kind of text.
+        texts: One for each row of the result.
+        work: Gives (n, ...) float32 for n texts.
+    """
+    folder = _folder.get()
+    if folder is None or len(texts) < _LEAST_TEXTS:
+        return work(), False
+    name = _digest([*about, *texts])
+    for path in folder.glob(f"{name}-*.npy"):
+        found = _read(path)
+        if found is not None and len(found) == len(texts):
+            return found, True
+    result = np.ascontiguousarray(work(), dtype=np.float32)
+    with (
+        replacing(folder / f"{name}-{_digest([result])}.npy", force=True) as temporary,
+        temporary.open("wb") as stream,
+    ):
+        np.save(stream, result, allow_pickle=False)
+    return result, False
+
+
+def _read(path: Path) -> NDArray[np.float32] | None:
+    try:
+        found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if path.stem.partition("-")[2] == _digest([found]) else None
+
+
+def _digest(values: Sequence[Any]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
+        part = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value.tobytes()
+        digest.update(struct.pack("<q", len(part)) + part)
+    return digest.hexdigest()
