@@ -1,8 +1,8 @@
 """What a command that is stopped has encoded, the next one need not: every window of vectors is a file.
 
 Inside `keeping(output)` an encoder's windows and a cross-encoder's scores lie in a folder beside the output,
-each under a name that is a digest of what went in (the model, the texts) and one of what came out, so that
-neither other texts nor a damaged file are ever taken for them. When the block ends well the folder is removed.
+each under a name that is a digest of what went in (model and texts) and one of what came out, so that
+neither other texts nor a damaged file is taken for them. When the block ends well the folder is removed.
 """
 
 import hashlib
