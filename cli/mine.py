@@ -94,7 +94,12 @@ def mine(
         )
         with keeping(output):  # what an encoder or a cross-encoder said of a document
             triples = mine_triples(
-                collection, settings=settings, analyzer=analyzer, scorer=scorer, verdicts=decided, device=device
+                collection,
+                settings=settings,
+                analyzer=analyzer,
+                scorer=scorer,
+                verdicts=decided,
+                device=device,
             )
             triples.write(output, force=force)
         if jsonl is not None:
