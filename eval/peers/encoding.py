@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from textrip.data.formats import read
 from textrip.encoding.backend import BACKENDS, load_backend
-from textrip.encoding.encoder import PRECISIONS, Encoder, Precision
+from textrip.encoding.encoder import PRECISIONS, Encoder
 from textrip.eval.evaluate import Evaluator
 from textrip.eval.peers.rows import Row
 
@@ -96,14 +96,17 @@ def _systems(case: Case, stack: ExitStack, texts: Sequence[str]) -> tuple[dict[s
         if backend == "torch":
             systems[LIBRARY] = _library(behind.model)
             for precision in PRECISIONS[1:] if case.device == "cuda" else ():
-                systems[f"textrip, torch, {precision}"] = _half(behind, precision)
+                half = Encoder.load(  # of its own: without padding its attention is another one
+                    case.model,
+                    device=case.device,
+                    max_length_tokens=case.max_length_tokens,
+                    precision=precision,
+                )
+                unpadded = ", unpadded" if half.unpadded else ""
+                systems[f"textrip, torch, {precision}{unpadded}"] = half.encode
         systems[f"textrip, {backend}"] = encoder.encode
         encoders[f"textrip, {backend}"] = encoder
     return systems, encoders
-
-
-def _half(encoder: Encoder, precision: Precision) -> Encode:
-    return Encoder(encoder.model, encoder.name, precision=precision).encode
 
 
 def _library(model: Any) -> Encode:

@@ -104,6 +104,7 @@ def test_half_precision_moves_a_vector_a_little(tiny_encoder_folder: Path, tiny_
     assert (exact * found).sum(axis=1).min() > 0.995
     assert np.abs(exact - found).max() > 1e-6
     assert half.fingerprint == tiny_encoder.fingerprint
+    assert not half.unpadded  # there is no such kernel for a CPU
     with pytest.raises(InputError, match=r"precision is 'fp8', one of float32, bf16, fp16 was expected"):
         Encoder.load(tiny_encoder_folder, device="cpu", precision="fp8")  # type: ignore[arg-type]
 
@@ -118,6 +119,23 @@ def test_half_precision_on_cuda(precision: Precision, tiny_encoder_folder: Path)
     exact = Encoder.load(tiny_encoder_folder, device="cuda").encode(ODD_TEXTS)
     found = Encoder.load(tiny_encoder_folder, device="cuda", precision=precision).encode(ODD_TEXTS)
     assert (exact * found).sum(axis=1).min() > 0.995
+
+
+@pytest.mark.gpu
+def test_batches_without_padding(tiny_encoder_folder: Path) -> None:
+    """FlashAttention wants heads of at least 8 dimensions and half precision; the tiny encoder's have 16."""
+    import torch
+    from transformers.utils import is_flash_attn_2_available
+
+    if not torch.cuda.is_available() or not is_flash_attn_2_available():
+        pytest.skip("no CUDA device, or flash-attn is not installed")
+    exact = Encoder.load(tiny_encoder_folder, device="cuda")
+    packed = Encoder.load(tiny_encoder_folder, device="cuda", precision="bf16")
+    assert not exact.unpadded
+    assert packed.unpadded
+    texts = [*ODD_TEXTS, *(f"rose {'tulip ' * n}" for n in range(20))]
+    assert (exact.encode(texts) * packed.encode(texts)).sum(axis=1).min() > 0.995
+    assert packed.fingerprint == exact.fingerprint
 
 
 @pytest.mark.gpu

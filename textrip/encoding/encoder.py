@@ -34,6 +34,7 @@ class Encoder(TextEncoder):
         name: What it was loaded by, for reports.
         model: The sentence-transformers model.
         precision: Of its matrix products.
+        unpadded: Whether a batch is one row without padding, by FlashAttention's kernel.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Encoder(TextEncoder):
         self.model = model
         self.name = name
         self.precision = precision
+        self.unpadded = precision != "float32" and _leave_out_padding(model)
         if max_length_tokens is not None:
             self._limit_length(max_length_tokens)
 
@@ -71,7 +73,8 @@ class Encoder(TextEncoder):
             max_length_tokens: Longer texts are cut; the model's own length where None.
             trust_remote_code: Run code that the model brings along. Only for models that you trust.
             precision: float32, or bf16 or fp16 autocast for matrix products, for a GPU: vectors are float32
-                in any case, and differ in their third digit. It is no part of the fingerprint.
+                in any case, and differ in their third digit. It is no part of the fingerprint. On CUDA, where
+                the package flash-attn is installed and the model knows it, batches are then not padded.
 
         Raises:
             InputError: no such folder, or nothing in it that can be read.
@@ -211,6 +214,25 @@ class Encoder(TextEncoder):
         """Write an ordinary sentence-transformers folder (safetensors)."""
         quieten()
         self.model.save_pretrained(str(folder), safe_serialization=True, create_model_card=False)
+
+
+def _leave_out_padding(model: "SentenceTransformer") -> bool:
+    """Take FlashAttention, whose kernel knows where a text ends, where it is there; whether it is taken."""
+    from transformers.utils import is_flash_attn_2_available
+
+    if model.device.type != "cuda" or not is_flash_attn_2_available():
+        return False
+    transformer: Any = model[0]
+    former = transformer.auto_model.config._attn_implementation  # has no other name
+    try:
+        transformer.auto_model.set_attn_implementation("flash_attention_2")
+        transformer.unpad_inputs = True  # the library looks whether it can
+    except (ValueError, ImportError):  # the model does not know it
+        return False
+    if not transformer.can_flatten_inputs:
+        transformer.auto_model.set_attn_implementation(former)
+        return False
+    return True
 
 
 def _bytes_dtype() -> Any:
