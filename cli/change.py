@@ -49,22 +49,13 @@ def delete(
 
     Example: textrip delete out/index doc-17 doc-18
     """
-    from textrip.errors import InputError
     from textrip.files import STDIN, numbered_lines
     from textrip.retrieval.index import Index
 
     if doc_ids == [STDIN]:
         doc_ids = [line for _, line in numbered_lines(STDIN) if line.strip()]
     with Index.open(index) as opened:
-        if not missing_ok:
-            there = opened.store.ids_among(doc_ids)
-            missing = [doc_id for doc_id in doc_ids if doc_id not in there]
-            if missing:
-                raise InputError(
-                    f"{index}: has no document {missing[0]!r} ({len(missing)} of {len(doc_ids)} ids are "
-                    "missing); nothing was deleted; --missing-ok deletes those that are there"
-                )
-        change = opened.delete(doc_ids)
+        change = opened.delete(doc_ids, missing_ok=missing_ok)
         report = {"removed": change.removed, "missing": len(change.missing)}
         _show({**report, "documents": len(opened)}, json)
 

@@ -1,6 +1,5 @@
 """Vectors on disk with the identity of their encoder: .npy (and a .json beside it) or Parquet."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 
 from textrip.errors import InputError
 from textrip.files import read_json, replacing, sha256, write_json
+from textrip.npy_rows import npy_rows
 
 KIND = "textrip-vectors"
 FORMAT = 1
 SUFFIXES = (".npy", ".parquet")
-_HEADER_BYTES = 128
 _FINGERPRINT_KEY = b"textrip.fingerprint"
 
 
@@ -71,22 +70,12 @@ def write_vectors(
 def _write_npy(
     path: Path, ids: Iterator[str], windows: Iterable[NDArray[np.float32]], fingerprint: str
 ) -> tuple[int, int, list[str]]:
-    rows, dimension = 0, 0
     kept: list[str] = []
-    with path.open("wb") as stream:
-        stream.write(b"\0" * _HEADER_BYTES)  # the number of rows is known at the end
+    with npy_rows(path) as written:
         for window in windows:
             kept.extend(next(ids) for _ in range(len(window)))
-            stream.write(np.ascontiguousarray(window, dtype="<f4").tobytes())
-            rows, dimension = rows + window.shape[0], window.shape[1]
-        stream.seek(0)
-        np.lib.format.write_array_header_1_0(
-            stream, {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
-        )
-        assert stream.tell() == _HEADER_BYTES
-        stream.flush()
-        os.fsync(stream.fileno())
-    return rows, dimension, kept
+            written.write(window)
+    return written.rows, written.dimension, kept
 
 
 def _write_parquet(

@@ -93,8 +93,6 @@ def build_index(
     if vectors is None and not cutting.tokens:
         _say_what_is_cut(collection, encoder)
     identity = {
-        "kind": KIND,
-        "format": FORMAT,
         "encoder": encoder.fingerprint,
         "precision": encoder.precision,
         "cutting": vars(cutting),
@@ -117,6 +115,7 @@ def build_index(
                 "index_id": index_id,
                 "collection": collection.name,
                 "built_documents": len(collection.corpus),
+                "vectors_of": identity,
                 "encoder": {
                     "name": encoder.name,
                     "fingerprint": identity["encoder"],
@@ -170,7 +169,7 @@ def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
             if left.is_dir():  # derived, encoder and onnx are made at the end
                 shutil.rmtree(left)
         (staging / "index.json").unlink(missing_ok=True)
-        write_sealed_json(staging / _BUILDING, identity)
+        write_sealed_json(staging / _BUILDING, {"kind": KIND, "format": FORMAT, "vectors_of": identity})
         try:
             yield [*spare, *sorted(staging.glob("quarry-*.sqlite"))]
         except BaseException:
@@ -184,18 +183,10 @@ def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
 
 def _reusable(folder: Path, identity: dict[str, Any]) -> list[Path]:
     """A folder's store where its vectors are those of the same encoder and cutting."""
-    for name, ours in ((_BUILDING, True), ("index.json", False)):
-        with contextlib.suppress(InputError, KeyError, TypeError):
+    for name in (_BUILDING, "index.json"):
+        with contextlib.suppress(InputError):
             found = read_json(folder / name, kind=KIND, version=FORMAT, sealed=True)
-            about = (
-                {"encoder": found["encoder"]["fingerprint"], "precision": found["encoder"]["precision"]}
-                if not ours
-                else found
-            )
-            same = all(
-                identity[name] == {**found, **about}[name] for name in ("encoder", "precision", "cutting")
-            )
-            if same and (folder / STORE).is_file():
+            if found.get("vectors_of") == identity and (folder / STORE).is_file():
                 return [folder / STORE]
     return []
 

@@ -66,13 +66,20 @@ def _same(stored: Any, pair: Pair) -> bool:
     return stored is not None and (stored.document, dict(stored.metadata)) == pair
 
 
-def delete_documents(store: DocumentStore, writer: StoreWriter, doc_ids: Iterable[str]) -> Change:
+def delete_documents(
+    store: DocumentStore, writer: StoreWriter, doc_ids: Iterable[str], *, missing_ok: bool
+) -> Change:
     """Remove documents from the store; see `Index.delete`."""
     asked = list(dict.fromkeys(doc_ids))
     if isinstance(doc_ids, str):
         raise InputError("doc_ids is a string, a list of ids was expected")
     there = store.ids_among(asked)
     missing = tuple(doc_id for doc_id in asked if doc_id not in there)
+    if missing and not missing_ok:
+        raise InputError(
+            f"{store.path.parent}: has no document {missing[0]!r} ({len(missing)} of {len(asked)} ids are "
+            "missing); nothing was deleted; --missing-ok deletes those that are there"
+        )
     if not there:
         return Change(missing=missing)
     with writer.transaction() as transaction:

@@ -28,6 +28,7 @@ from textrip.errors import InputError, StorageError
 from textrip.files import read_json, replacing, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordCounts
+from textrip.npy_rows import npy_rows
 from textrip.progress import advancing, say
 from textrip.retrieval.store import DocumentStore, Stored
 from textrip.stamps import digested, require_digests
@@ -36,7 +37,6 @@ from textrip.string_table import StringTable
 KIND = "textrip-derived"
 FORMAT = 1
 FOLDER = "derived"
-_HEADER_BYTES = 128
 # So often a folder may be taken away while it is being opened.
 _LOOKS = 5
 
@@ -148,19 +148,12 @@ class _Reading:
         self._path = path
 
     def texts(self, advance: Any) -> Iterator[str]:
-        with self._path.open("wb") as stream:
-            stream.write(b"\0" * _HEADER_BYTES)  # the number of rows is known at the end
+        with npy_rows(self._path) as written:
             for stored in self._store:
                 self._keep(stored)
-                stream.write(np.ascontiguousarray(stored.vectors, dtype="<f4").tobytes())
+                written.write(stored.vectors)
                 advance(1)
                 yield stored.document.full_text
-            stream.seek(0)
-            shape = (self.begins[-1], self._store.dimension)
-            np.lib.format.write_array_header_1_0(
-                stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
-            )
-            assert stream.tell() == _HEADER_BYTES
 
     def _keep(self, stored: Stored) -> None:
         self.keys.append(stored.key)

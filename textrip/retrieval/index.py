@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -420,17 +420,21 @@ class Index:
         self._maintain()
         return change
 
-    def delete(self, doc_ids: Iterable[str]) -> Change:
+    def delete(self, doc_ids: Iterable[str], *, missing_ok: bool = True) -> Change:
         """Remove documents from every part of the index, in one transaction.
 
+        Args:
+            doc_ids: Their ids.
+            missing_ok: An id that is not there is no mistake; else nothing is deleted where one is not.
+
         Raises:
-            InputError: nothing would be left.
+            InputError: nothing would be left; an id is not there, and `missing_ok` is not set.
             StorageError: another process has been writing for half a minute, or the disk refused.
         """
         from textrip.retrieval.change import delete_documents
 
         with contextlib.closing(self._writer()) as writer:
-            change = delete_documents(self.store, writer, doc_ids)
+            change = delete_documents(self.store, writer, doc_ids, missing_ok=missing_ok)
         self._maintain()
         return change
 
@@ -473,24 +477,10 @@ class Index:
         return problems(self.folder, self.about, self.store)
 
     def recall(self, *, k: int = 10, sample: int = 200, seed: int = 0) -> float:
-        """recall@k of this index's own search against an exact one, over a sample of its documents.
+        """recall@k of this index's own search against an exact one, over a sample of its documents."""
+        from textrip.retrieval.recall import recall_of
 
-        The queries are documents' vectors, their own document not counted; that is harder than questions
-        where copies abound, and needs none. An index of one document has recall 1.
-        """
-
-        def read(snapshot: Snapshot) -> tuple[NDArray[np.int64], list[Ranked], list[Ranked]]:
-            vectors = snapshot.vectors()
-            draw = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:sample])
-            asked = np.ascontiguousarray(vectors[draw])
-            return snapshot.rows[draw], snapshot.dense(asked, k + 1, exact=True), snapshot.dense(asked, k + 1)
-
-        shares = []
-        for own, wanted, found in zip(*self.states.read(read), strict=True):
-            truth = wanted[0][wanted[0] != own][:k]
-            if len(truth):
-                shares.append(len(np.intersect1d(truth, found[0][found[0] != own][:k])) / len(truth))
-        return float(np.mean(shares)) if shares else 1.0
+        return self.states.read(partial(recall_of, k=k, sample=sample, seed=seed))
 
     def note(self, **values: Any) -> None:
         """Change what index.json says (a tuned fusion, a measured recall), in one step.
