@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import textrip
@@ -15,6 +16,7 @@ from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.pipeline import _verdict, cluster, fit, prepare, train
+from textrip.records import Document
 from textrip.retrieval.index import Index
 from textrip.training.settings import TrainSettings
 
@@ -92,6 +94,34 @@ def test_what_one_command_holds_out_no_other_trains_on(
         settings=TrainSettings(batch_queries=8),
     )  # fmt: skip
     assert manifest["data"]["queries"] == len(cut.qrels["train"])
+
+
+def test_questions_that_were_made_are_not_taken_out_of_the_index(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Titles become queries to train on; a search finds documents with their titles, and metadata."""
+    documents = [
+        Document(row["doc_id"], f"On {' '.join(row['text'].split()[:3])}", row["text"])
+        for row in tiny_collection.corpus
+    ]
+    given = Collection.of("untitled", documents)
+    done = fit(
+        given,
+        tmp_path / "out",
+        model=tiny_encoder_folder,
+        device="cpu",
+        settings=TrainSettings(batch_queries=8),
+    )
+    assert done.evaluation.to_dict()["queries"] > 5
+    with Index.open(tmp_path / "out" / "index", device="cpu") as index:
+        assert [stored.document for stored in index.store] == documents
+        assert index.check() == []
+        np.testing.assert_allclose(index.vectors, index.torch_encoder().encode(given.texts), atol=1e-5)
+        assert index.fusion.tuned_on == "untitled, split dev"
+        assert {hit.title for hit in index.search("rose", k=60)} == {held.title for held in documents}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "index", "model", "report.json", "triples.parquet",
+    ]  # fmt: skip
 
 
 def test_an_interruption_leaves_nothing(

@@ -1,5 +1,6 @@
 """From raw text to a gated, indexed searcher: the rooms in the order of the data, in one call."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -374,9 +375,9 @@ def fit(
     with replacing(output, force=force) as folder:
         folder.mkdir()
         stage("reading")
-        collection = data if isinstance(data, Collection) else read(data)
-        require_sound(check(collection, near=False), force=force)
-        collection = prepare(collection)
+        given = data if isinstance(data, Collection) else read(data)
+        require_sound(check(given, near=False), force=force)
+        collection = prepare(given)
         started = time.perf_counter()
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         searcher_seconds = time.perf_counter() - started
@@ -424,11 +425,36 @@ def fit(
             encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
             vectors = untuned
         stage("indexing")
-        with Index.build(collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors) as index:
-            index.tune_fusion(collection)
+        _index(given, collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors)
         done = Fit(Path(output), evaluation, difference, verdict, manifest)
         write_json(folder / "report.json", {"kind": KIND, "format": FORMAT, **done.to_dict()})
     return done
+
+
+def _index(
+    given: Collection,
+    collection: Collection,
+    encoder: Encoder,
+    folder: Path,
+    *,
+    analyzer: Analyzer | None,
+    vectors: NDArray[np.float32],
+) -> None:
+    """Index what was given; hybrid's weight is tuned on `collection`, which the vectors are of.
+
+    Where questions were made of documents (`with_queries`), the collection lacks what became questions: a
+    search is to find it, and a weight tuned where it stands in its own answer would be one for copies.
+    """
+    if given.corpus is collection.corpus:
+        with Index.build(given, encoder, folder, analyzer=analyzer, vectors=vectors) as index:
+            index.tune_fusion(collection)
+        return
+    made = folder.with_name("made-questions")
+    with Index.build(collection, encoder, made, analyzer=analyzer, vectors=vectors, onnx=False) as asked:
+        fusion = asked.tune_fusion(collection)
+    shutil.rmtree(made)
+    with Index.build(given, encoder, folder, analyzer=analyzer) as index:
+        index.note(fusion=asdict(fusion))
 
 
 def _difference(evaluation: Evaluation) -> Difference:

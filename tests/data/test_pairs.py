@@ -32,7 +32,7 @@ def test_a_corpus_without_structure_is_refused() -> None:
         with_queries(Collection.of("c", [Document("a", "", "short")]))
 
 
-def test_headings_ask_for_their_document_and_leave_it() -> None:
+def test_headings_ask_for_their_section_and_leave_it() -> None:
     text = f"""Before.
 
 ## How to prune roses
@@ -50,21 +50,47 @@ def test_headings_ask_for_their_document_and_leave_it() -> None:
 {BODY}
 ```"""
     made, counts = with_queries(Collection.of("c", [Document("a", "Roses", text)]))
-    assert counts == {"heading to its document": 2}
+    assert counts == {"heading to section": 2}
     assert made.query_texts == {"a": "How to prune roses", "a#1": "What a comment looks like"}
-    assert made.qrels == {"train": {"a": {"a": 1}, "a#1": {"a": 1}}}
-    (left,) = made.texts
-    assert "How to prune" not in left
-    assert "What a comment" not in left
-    assert "## Too short" in left
-    assert "# this is no heading" in left
+    assert made.qrels == {"train": {"a": {"a#1": 1}, "a#1": {"a#2": 1}}}
+    assert made.doc_ids == ["a", "a#1", "a#2"]
+    lead, first, second = made.texts
+    assert lead == "Roses Before."
+    assert first == f"Roses {BODY}\n\n## Too short"
+    assert second.startswith(f"Roses {BODY}\n\n```sh\n# this is no heading")
 
 
-def test_a_title_and_headings_both_ask() -> None:
-    text = f"# One more heading\n{BODY}"
+def test_a_title_asks_for_every_section() -> None:
+    text = f"# One more heading\n{BODY} One.\n# And one more heading\n{BODY} Two."
     made, counts = with_queries(Collection.of("c", [Document("a", "How roses grow", text)]))
-    assert counts == {"title to body": 1, "heading to its document": 1}
-    assert list(made.texts) == [BODY]
+    assert counts == {"title to body": 1, "heading to section": 2}
+    assert list(made.texts) == [f"{BODY} One.", f"{BODY} Two."]
+    assert made.query_texts == {
+        "a": "How roses grow",
+        "a#1": "One more heading",
+        "a#2": "And one more heading",
+    }
+    assert made.qrels == {"train": {"a": {"a": 1, "a#1": 1}, "a#1": {"a": 1}, "a#2": {"a#1": 1}}}
+
+
+def test_sections_take_no_id_that_is_there() -> None:
+    text = f"Lead.\n# One more heading\n{BODY}\n# And one more heading\n{BODY} Two."
+    documents = [
+        Document("a", "", text),
+        Document("a#1", "", "short"),
+        Document("a#2", "How tulips grow", BODY),
+    ]
+    made, _ = with_queries(Collection.of("c", documents))
+    assert made.doc_ids == ["a", "a#3", "a#4", "a#1", "a#2"]
+    assert made.qrels["train"] == {"a": {"a#3": 1}, "a#1": {"a#4": 1}, "a#2": {"a#2": 1}}
+
+
+def test_a_heading_that_its_section_says_again_stays_in_it() -> None:
+    text = f"# How roses grow in a garden\nHow roses grow in a garden: {BODY}"
+    documents = [Document("a", "", text), Document("b", "How tulips grow", BODY)]
+    made, counts = with_queries(Collection.of("c", documents))
+    assert counts == {"title to body": 1, "left out: the question stands in its own answer": 1}
+    assert list(made.texts) == [text, BODY]
 
 
 def test_a_question_that_stands_in_its_own_answer_is_left_out_and_counted() -> None:

@@ -5,15 +5,15 @@ The last is the inverse cloze task (Lee et al., 2019, arXiv 1906.00300) with its
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field, replace
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.split import normalised
 from textrip.data.tables import corpus_of
 from textrip.errors import InputError
 
-TITLE, HEADING, SENTENCE = "title to body", "heading to its document", "first sentence to the rest"
+TITLE, HEADING, SENTENCE = "title to body", "heading to section", "first sentence to the rest"
 LEFT_OUT = "left out: the question stands in its own answer"
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 _HEADING = re.compile(r"#{1,6}\s+(?P<text>.*?)\s*#*\s*")
@@ -25,21 +25,33 @@ _COPIED_WORDS = 6
 
 
 @dataclass(frozen=True)
-class _Made:
-    """A document without what became its queries."""
+class _Asked:
+    """A query that was made: by which rule, and which of its document's parts answer it."""
 
-    queries: list[tuple[str, str]]  # rule, text
-    title: str
+    rule: str
     text: str
+    parts: tuple[int, ...]
+
+
+@dataclass
+class _Made:
+    """A document without what became its queries, in parts where it has sections."""
+
+    title: str
+    parts: list[str]
+    asked: list[_Asked] = field(default_factory=list)
+    left_out: int = 0
 
 
 def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
     """A collection whose queries are titles, headings or first sentences, and how many pairs each rule gave.
 
-    What becomes a query is taken out of the document, or the pair would be a game of spotting the same
-    words; one of six words and more that still stands in its document is left out and counted. The judgments
-    are all `train`; `with_splits` cuts them. A collection that has judgments comes back as it is, with no
-    counts.
+    A document with headings becomes its sections, a document each: an encoder reads the beginning of a text,
+    and what stands under the seventh heading is not there. What becomes a query is taken out, or the pair
+    would be a game of spotting the same words; one of six words and more that still stands in its answer is
+    left out and counted. So this corpus is for training and measuring; what is searched later is the one
+    that was given. The judgments are all `train`; `with_splits` cuts them. A collection that has judgments
+    comes back as it is, with no counts.
 
     Raises:
         InputError: no document has enough text to make a pair of.
@@ -49,22 +61,22 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
     counts: Counter[str] = Counter()
     queries: dict[str, str] = {}
     judged: dict[str, dict[str, int]] = {}
+    taken = set(collection.doc_ids)
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
         for line, row in enumerate(collection.corpus, start=1):
             made = _made(row["title"], row["text"])
-            inside = normalised(made.text)
-            kept = [(rule, query) for rule, query in made.queries if not _copied(query, inside)]
-            if len(kept) < len(made.queries):
-                counts[LEFT_OUT] += len(made.queries) - len(kept)
-            if not kept:
-                yield line, row
-                continue
-            for number, (rule, query) in enumerate(kept):
-                counts[rule] += 1
-                query_id = row["doc_id"] if number == 0 else f"{row['doc_id']}#{number}"
-                queries[query_id], judged[query_id] = query, {row["doc_id"]: 1}
-            yield line, {**row, "title": made.title, "text": made.text}
+            ids = list(_numbered(row["doc_id"], len(made.parts), taken))
+            for asked, query_id in zip(
+                made.asked, _numbered(row["doc_id"], len(made.asked), queries), strict=True
+            ):
+                counts[asked.rule] += 1
+                queries[query_id] = asked.text
+                judged[query_id] = {ids[part]: 1 for part in asked.parts}
+            counts[LEFT_OUT] += made.left_out
+            for doc_id, text in zip(ids, made.parts, strict=True):
+                taken.add(doc_id)
+                yield line, {**row, "doc_id": doc_id, "title": made.title, "text": text}
 
     corpus = corpus_of(records(), collection.name)
     if not queries:
@@ -78,35 +90,66 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
         queries=dataset_of({"query_id": list(queries), "text": list(queries.values())}),
         qrels={"train": judged},
     )
-    return made, dict(counts)
+    return made, {rule: count for rule, count in counts.items() if count}
+
+
+def _numbered(doc_id: str, count: int, taken: Container[str]) -> Iterator[str]:
+    """The document's own id, and that many less one that nobody has: a, a#1, a#2."""
+    number = 0
+    for place in range(count):
+        name = doc_id
+        while place and (name == doc_id or name in taken):
+            number += 1
+            name = f"{doc_id}#{number}"
+        yield name
 
 
 def _made(title: str, text: str) -> _Made:
-    headings, rest = _headings(text)
-    queries = [(HEADING, heading) for heading in headings]
-    if _long(title, rest):
-        return _Made([(TITLE, title), *queries], "", rest)
-    if queries:
-        return _Made(queries, title, rest)
+    made = _sections(text)
+    body = "\n".join(made.parts)
+    if _long(title, body):
+        if _copied(title, body):
+            made.left_out += 1
+        else:
+            made.asked.insert(0, _Asked(TITLE, title, tuple(range(len(made.parts)))))
+            title = ""
+    made.title = title
+    if made.asked or made.left_out:
+        return made
     sentence, rest = (*_SENTENCE_END.split(text, maxsplit=1), "")[:2]
-    if _long(sentence, rest):
-        return _Made([(SENTENCE, sentence)], title, rest)
-    return _Made([], title, text)
+    if not _long(sentence, rest):
+        return made
+    if _copied(sentence, rest):
+        made.left_out += 1
+        return made
+    return _Made(title, [rest], [_Asked(SENTENCE, sentence, (0,))])
 
 
-def _headings(text: str) -> tuple[list[str], str]:
-    """Markdown's headings that say enough and have a section of their own, and the text without them."""
+def _sections(text: str) -> _Made:
+    """Cut a text at Markdown's headings that say enough and have a section that does not say them again."""
     lines = text.splitlines()
     marks = [place for place, line in _outside_fences(lines) if _HEADING.fullmatch(line)]
-    found: dict[int, str] = {}
+    made = _Made("", [])
+    begins: list[tuple[int, str]] = []
     for place, following in zip(marks, [*marks, len(lines)][1:], strict=True):
         match = _HEADING.fullmatch(lines[place])
         assert match is not None
-        if _long(match["text"], " ".join(lines[place + 1 : following])):
-            found[place] = match["text"]
-    if not found:
-        return [], text
-    return list(found.values()), "\n".join(line for place, line in enumerate(lines) if place not in found)
+        section = "\n".join(lines[place + 1 : following])
+        if not _long(match["text"], section):
+            continue
+        if _copied(match["text"], section):
+            made.left_out += 1
+        else:
+            begins.append((place, match["text"]))
+    if not begins:
+        return _Made("", [text], left_out=made.left_out)
+    lead = "\n".join(lines[: begins[0][0]]).strip()
+    if lead:
+        made.parts.append(lead)
+    for (place, heading), (following, _) in zip(begins, [*begins[1:], (len(lines), "")], strict=True):
+        made.asked.append(_Asked(HEADING, heading, (len(made.parts),)))
+        made.parts.append("\n".join(lines[place + 1 : following]).strip())
+    return made
 
 
 def _outside_fences(lines: list[str]) -> Iterator[tuple[int, str]]:
@@ -119,8 +162,8 @@ def _outside_fences(lines: list[str]) -> Iterator[tuple[int, str]]:
             yield place, line
 
 
-def _copied(query: str, inside: str) -> bool:
-    return len(query.split()) >= _COPIED_WORDS and normalised(query) in inside
+def _copied(query: str, body: str) -> bool:
+    return len(query.split()) >= _COPIED_WORDS and normalised(query) in normalised(body)
 
 
 def _long(query: str, body: str) -> bool:
