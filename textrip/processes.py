@@ -1,6 +1,7 @@
 """Several processes that train together, as torchrun and accelerate's launcher start them; without torch.
 
-Both set WORLD_SIZE, RANK and LOCAL_RANK. The first process writes and talks; the others compute.
+Both set WORLD_SIZE, RANK and LOCAL_RANK. The first process writes and talks; the others compute. And how many
+threads each of them may use.
 """
 
 import os
@@ -24,3 +25,16 @@ def local_rank() -> int:
 def is_first() -> bool:
     """Whether this process is the one that writes and talks."""
     return rank() == 0
+
+
+def threads() -> int:
+    """How many threads, or processes in their place, may compute: OMP_NUM_THREADS, else the processors."""
+    return threads_wanted() or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+
+
+def threads_wanted() -> int:
+    """What OMP_NUM_THREADS asks for, which may be a list by level; 0 where it says nothing."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() else 0

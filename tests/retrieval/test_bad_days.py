@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.retrieval.stub import StubEncoder, text_of
+from textrip import processes
 from textrip.alone import alone
 from textrip.data.collection import Collection
 from textrip.errors import InputError, StorageError
@@ -381,11 +382,10 @@ def test_a_full_disk_while_a_large_corpus_is_read(tmp_path: Path, monkeypatch: p
 
 
 def test_threads_by_level(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    from textrip.encoding import onnx
 
     for asked, wanted in (("2,1", 2), ("", 0), ("4", 4), ("many", 0)):
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
-        assert onnx._threads() == wanted
+        assert processes.threads_wanted() == wanted
 
 
 def test_a_copy_of_an_index_is_an_index_of_its_own(index: Index, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ ONNX/
 `export.py` writes it.
 """
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip import processes
 from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, TextEncoder, batches
 from textrip.errors import InputError
 from textrip.files import read_json
@@ -105,7 +105,7 @@ class OnnxEncoder(TextEncoder):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
-        options.intra_op_num_threads = _threads()
+        options.intra_op_num_threads = processes.threads_wanted()
         # Threads that wait by spinning take the processor from everything else, and win nothing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = str(self.folder / "model.onnx")
@@ -140,9 +140,3 @@ class OnnxEncoder(TextEncoder):
             if advance is not None:
                 advance(len(rows))
         return vectors
-
-
-def _threads() -> int:
-    """What OMP_NUM_THREADS asks for, which may be a list by level; 0 is as many as there are cores."""
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isascii() and first.isdigit() else 0

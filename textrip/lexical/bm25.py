@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from textrip import ranking
 from textrip.errors import InputError
 from textrip.files import read_json, write_sealed_json
+from textrip.lexical.blocks import Analyzed, blocks_of_tokens
 from textrip.lexical.counting import count_terms
 from textrip.stamps import digested, require_digests
 from textrip.string_table import StringTable
@@ -93,9 +94,9 @@ class _ImpactMatrix(ABC):
     avgdl: float
     idf: dict[str, float]
 
-    def _initialize(self, corpus: Iterable[Tokens]) -> dict[str, int]:
+    def _initialize(self, corpus: Iterable[Tokens] | Analyzed) -> dict[str, int]:
         """Count the corpus; called by rank-bm25's constructor, returns each term's document frequency."""
-        found = count_terms(corpus)
+        found = count_terms(corpus.blocks() if isinstance(corpus, Analyzed) else blocks_of_tokens(corpus))
         self.vocabulary = found.vocabulary
         self.indptr, self.doc_indices, self._counts = found.indptr, found.doc_indices, found.counts
         self.doc_len = found.lengths

@@ -4,13 +4,14 @@ Shapes: t terms, n documents, z postings.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.errors import InputError
+from textrip.lexical.blocks import Block
 
 
 class Counts(NamedTuple):
@@ -31,33 +32,32 @@ class Counts(NamedTuple):
     lengths: NDArray[np.int64]
 
 
-def count_terms(corpus: Iterable[Sequence[str]]) -> Counts:
+def count_terms(blocks: Iterable[Block]) -> Counts:
     """Count a corpus, which is read once.
 
     Raises:
-        InputError: a document is a string, or there is none.
+        InputError: there is no document.
     """
-    (found,) = count_in_chunks(corpus, tokens=None)
+    (found,) = count_in_chunks(blocks, tokens=None)
     return found
 
 
-def count_in_chunks(corpus: Iterable[Sequence[str]], *, tokens: int | None) -> Iterator[Counts]:
-    """Count a corpus by chunks of so many tokens, whose documents are numbered from 0 in each.
+def count_in_chunks(blocks: Iterable[Block], *, tokens: int | None) -> Iterator[Counts]:
+    """Count a corpus by chunks of so many tokens and more, whose documents are numbered from 0 in each.
 
     All share one vocabulary, which grows: a chunk's arrays know the terms that were met up to its end.
 
     Raises:
-        InputError: a document is a string, or there is none.
+        InputError: there is no document.
     """
     vocabulary: dict[str, int] = {}
-    occurrences = array("i")  # grows in place: a list of arrays would cost a document 100 bytes more
+    occurrences = array("i")  # grows in place: arrays put together at the end would be there twice
     lengths = array("q")
     some = False
-    for document in corpus:
-        if isinstance(document, str):
-            raise InputError("a document is a string, a list of tokens was expected; analyze it first")
-        occurrences.extend([vocabulary.setdefault(token, len(vocabulary)) for token in document])
-        lengths.append(len(document))
+    for block in blocks:
+        rows = [vocabulary.setdefault(term, len(vocabulary)) for term in block.terms]
+        occurrences.frombytes(np.asarray(rows, np.int32)[block.occurrences].tobytes())
+        lengths.extend(block.lengths.tolist())
         some = True
         if tokens is not None and len(occurrences) >= tokens:
             yield _transposed(vocabulary, occurrences, lengths)

@@ -14,7 +14,6 @@ read once for all queries, or a buffer in place of the heap give more than a few
 Shapes: t terms, n documents, z postings, q queries.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -22,6 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from textrip import processes
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
@@ -87,15 +88,11 @@ def best_documents(
     offsets = np.concatenate(([0], np.cumsum([len(query) for query in queries]))).astype(np.int64)
     terms = np.concatenate(queries) if q else np.empty(0, dtype=np.int64)
     found = Found(np.empty((q, k), dtype=np.int64), np.empty((q, k)), np.zeros(q, dtype=np.int64))
-    count = min(threads or _processors(), max(1, q))
+    count = min(threads or processes.threads(), max(1, q))
     with ThreadPoolExecutor(count) as pool:
         # Each writes rows of its own: no order of theirs is seen.
         list(pool.map(lambda first: _search(postings, terms, offsets, (first, count), found), range(count)))
     return found
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @_compiled

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from textrip.files import read_json, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.blocks import Analyzed
 from textrip.lexical.bm25 import BM25Okapi
 
 KIND = "textrip-analyzer"
@@ -35,7 +36,7 @@ class LexicalSearcher:
     ) -> Self:
         """Count the texts; `order` breaks ties (see ranking.id_order)."""
         analyzer = analyzer or Analyzer()
-        return cls(BM25Okapi((analyzer(text) for text in texts), k1=k1, b=b), analyzer, order)
+        return cls(BM25Okapi(Analyzed(texts, analyzer), k1=k1, b=b), analyzer, order)
 
     def search(self, queries: Sequence[str], k: int) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
         """For every query the places and scores of at most k documents, best first.

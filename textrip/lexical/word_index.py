@@ -86,15 +86,15 @@ def _count_into(
     chunks: Path, texts: Iterable[str], analyzer: Analyzer
 ) -> tuple[dict[str, int], NDArray[np.int64], NDArray[np.int32]]:
     """Write the counts of each chunk; returns the vocabulary, each term's number of postings, and lengths."""
+    from textrip.lexical.blocks import Analyzed
     from textrip.lexical.counting import count_in_chunks
 
     frequencies = np.empty(0, dtype=np.int64)
     lengths: list[NDArray[np.int32]] = []
     vocabulary: dict[str, int] = {}
     first = 0
-    for number, found in enumerate(
-        count_in_chunks((analyzer(text) for text in texts), tokens=TOKENS_A_CHUNK)
-    ):
+    blocks = Analyzed(texts, analyzer).blocks()
+    for number, found in enumerate(count_in_chunks(blocks, tokens=TOKENS_A_CHUNK)):
         vocabulary = found.vocabulary
         sizes = np.diff(found.indptr)
         frequencies = np.pad(frequencies, (0, len(sizes) - len(frequencies))) + sizes
