@@ -5,6 +5,7 @@ the same lists of tokens. rank-bm25 answers a sample of the queries. A collectio
 with the first words of passages drawn at random.
 """
 
+import contextlib
 import gc
 import importlib
 import multiprocessing
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,12 @@ from typing import Any
 import numpy as np
 import psutil
 
+from textrip import processes
 from textrip.data.formats import read
 from textrip.errors import InputError
 from textrip.eval.peers.rows import Row
 from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.blocks import Analyzed
 from textrip.lexical.bm25 import BM25Okapi
 
 RANK_BM25 = "rank-bm25"
@@ -176,32 +180,45 @@ def _rank_bm25(k: int) -> Callable[[list[list[str]]], Answer]:
 
 
 def building_memory(data: str) -> list[Row]:
-    """Peak memory of a process that indexes texts as they stream by, beyond what it held and the result."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        before, peak, result, seconds = pool.apply(_build_streaming, (data,))
+    """Peak memory of processes that index texts as they stream by, beyond what they held and the result."""
     name = Path(data).name
-    return [
-        Row(TEXTRIP, name, "index from text", seconds, "seconds"),
-        Row(TEXTRIP, name, "memory beyond the result", (peak - before - result) / 2**20, "MiB"),
-        Row(TEXTRIP, name, "the result", result / 2**20, "MiB"),
-    ]
+    rows = []
+    for workers in sorted({1, processes.threads()}):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            before, peak, result, seconds = pool.submit(_build_streaming, data, workers).result()
+        which = f"{name}, {workers} processes" if workers > 1 else f"{name}, 1 process"
+        rows += [
+            Row(TEXTRIP, which, "index from text", seconds, "seconds"),
+            Row(TEXTRIP, which, "memory beyond the result", (peak - before - result) / 2**20, "MiB"),
+            Row(TEXTRIP, which, "the result", result / 2**20, "MiB"),
+        ]
+    return rows
 
 
-def _build_streaming(data: str) -> tuple[int, int, int, float]:
+def _memory(process: psutil.Process) -> int:
+    """Resident bytes of a process and all that it started."""
+    found: int = process.memory_info().rss
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += child.memory_info().rss
+    return found
+
+
+def _build_streaming(data: str, workers: int) -> tuple[int, int, int, float]:
     collection, analyzer = read(data), Analyzer()
     process = psutil.Process()
-    before = peak = process.memory_info().rss
+    before = peak = _memory(process)
     done = threading.Event()
 
     def watch() -> None:
         nonlocal peak
         while not done.wait(0.01):
-            peak = max(peak, process.memory_info().rss)
+            peak = max(peak, _memory(process))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     began = time.perf_counter()
-    index = BM25Okapi(analyzer(text) for text in collection.texts)
+    index = BM25Okapi(Analyzed(collection.texts, analyzer, workers=workers))
     seconds = time.perf_counter() - began
     done.set()
     watcher.join()

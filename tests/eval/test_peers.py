@@ -68,7 +68,8 @@ def test_the_memory_of_building_is_measured_in_a_process_of_its_own(
     tiny_collection: Collection, tmp_path: Path, write_beir: Callable[[Collection, Path], Path]
 ) -> None:
     rows = mining.building_memory(str(write_beir(tiny_collection, tmp_path / "tiny")))
-    assert [row.unit for row in rows] == ["seconds", "MiB", "MiB"]
+    assert {row.case for row in rows} >= {"tiny, 1 process"}
+    assert [row.unit for row in rows[:3]] == ["seconds", "MiB", "MiB"]
     assert 0 < rows[2].value < 1
 
 

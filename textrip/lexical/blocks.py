@@ -4,6 +4,7 @@ A block has its own vocabulary, in the order in which its terms were met. Blocks
 documents, so that what is counted from them is the same on any number of processes.
 """
 
+import multiprocessing
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,7 +59,8 @@ class Analyzed:
     def blocks(self) -> Iterator[Block]:
         """The documents, in their order."""
         workers = processes.threads() if self._workers is None else self._workers
-        if processes.count() > 1:  # one of several that train together, which share the processors
+        # One of several that train together shares the processors; a daemon may have no children.
+        if processes.count() > 1 or multiprocessing.current_process().daemon:
             workers = 1
         texts = iter(self._texts)
         if workers > 1:
