@@ -23,7 +23,7 @@ class InputError(TextripError):
     def at(cls, source: str, line: int | None, reason: str) -> "InputError":
         """An error at one line of a file, printed as `file:line: reason`."""
         where = source if line is None else f"{source}:{line}"
-        return cls(f"{where}: {reason}")
+        return cls(f"{where}: {' '.join(reason.split())}")  # what was found may hold line ends
 
 
 class MismatchError(InputError):

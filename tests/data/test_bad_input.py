@@ -49,6 +49,11 @@ BAD_JSONL: list[tuple[str, bytes, str]] = [
         b'{"query": "a", "positive": "b", "score": NaN}\n',
         ":1: relevance is nan, a whole number was expected",
     ),
+    (
+        "no score later",
+        b'{"query": "a", "positive": "b", "score": 1}\n{"query": "a", "positive": "c"}\n',
+        ":2: has no 'score', which other rows have \\(found: 'query', 'positive'\\)",
+    ),
     ("half a score", b'{"query": "a", "positive": "b", "score": 0.5}\n', ":1: relevance is 0.5, a whole number"),
 ]  # fmt: skip
 

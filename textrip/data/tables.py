@@ -179,7 +179,7 @@ def _from_triples(
     for line, row in rows:
         anchor = text_value(row, roles["anchor"], source, line)
         judged = judgments.setdefault(query_ids.setdefault(anchor, f"q{len(query_ids) + 1}"), {})
-        relevance = relevance_value(row[roles["score"]], source, line) if "score" in roles else 1
+        relevance = _relevance(row, roles["score"], source, line) if "score" in roles else 1
         positive = text_value(row, roles["positive"], source, line)
         positive_id = doc_ids.setdefault(positive, f"d{len(doc_ids) + 1}")
         judged[positive_id] = max(relevance, judged.get(positive_id, 0))
@@ -193,6 +193,13 @@ def _from_triples(
         queries=dataset_of({"query_id": list(query_ids.values()), "text": list(query_ids)}),
         qrels={"train": judgments},
     )
+
+
+def _relevance(row: Row, column: str, source: str, line: int) -> int:
+    if column not in row:
+        found = ", ".join(map(repr, row)) or "nothing"
+        raise InputError.at(source, line, f"has no {column!r}, which other rows have (found: {found})")
+    return relevance_value(row[column], source, line)
 
 
 def _negatives(row: Row, roles: dict[str, str], source: str, line: int) -> list[str]:

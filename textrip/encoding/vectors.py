@@ -92,7 +92,7 @@ def _write_parquet(
             if writer is None:
                 fields = [("id", pa.string()), ("vector", pa.list_(pa.float32(), dimension))]
                 schema = pa.schema(fields, metadata={_FINGERPRINT_KEY: fingerprint.encode()})
-                writer = pq.ParquetWriter(path, schema)
+                writer = pq.ParquetWriter(path, schema, write_page_checksum=True)
             flat = pa.array(np.ascontiguousarray(window, dtype=np.float32).ravel())
             vectors = pa.FixedSizeListArray.from_arrays(flat, dimension)
             names = pa.array([next(ids) for _ in range(len(window))], pa.string())
@@ -130,7 +130,7 @@ def _read_parquet(path: Path) -> Vectors:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}"

@@ -121,7 +121,7 @@ class Triples:
         header = {"kind": KIND, "format": FORMAT, "provenance": self.provenance}
         schema = SCHEMA.with_metadata({_METADATA_KEY: json.dumps(header).encode()})
         with replacing(path, force=force) as temporary:
-            pq.write_table(pa.table(columns, schema=schema), temporary)
+            pq.write_table(pa.table(columns, schema=schema), temporary, write_page_checksum=True)
 
     def write_jsonl(self, path: str | Path, collection: Collection, *, force: bool = False) -> None:
         """Write plain (anchor, positive, negative) rows, which sentence-transformers' own trainer takes."""
@@ -141,7 +141,7 @@ class Triples:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(path, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}"
@@ -151,7 +151,14 @@ class Triples:
             raise InputError(f"{path}: holds no triples of textrip; make them with textrip mine")
         if header["format"] > FORMAT:
             raise InputError(f"{path}: has format {header['format']}, this textrip reads up to {FORMAT}")
-        groups = [
+        try:
+            return cls(cls._groups(table), header["provenance"])
+        except (ValueError, TypeError) as error:  # ids that are no text, lists of different lengths
+            raise InputError(f"{path}: the triples are damaged ({error}); mine them again") from None
+
+    @staticmethod
+    def _groups(table: pa.Table) -> list[Group]:
+        return [
             Group(
                 row["query_id"],
                 row["positive_id"],
@@ -168,7 +175,6 @@ class Triples:
             )
             for row in table.to_pylist()
         ]
-        return cls(groups, header["provenance"])
 
 
 def is_triples_file(path: str | Path) -> bool:
@@ -187,4 +193,7 @@ def _header(schema: pa.Schema) -> dict[str, Any] | None:
         header = json.loads((schema.metadata or {})[_METADATA_KEY])
     except (KeyError, ValueError):
         return None
-    return header if isinstance(header, dict) and header.get("kind") == KIND else None
+    if not isinstance(header, dict) or header.get("kind") != KIND:
+        return None
+    whole = isinstance(header.get("format"), int) and isinstance(header.get("provenance"), dict)
+    return header if whole else None
