@@ -103,3 +103,32 @@ def test_a_program_without_a_main_guard(tmp_path: Path) -> None:
         [sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr, done.returncode) == ("100\n", "", 0)
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+            from itertools import repeat
+            from textrip.lexical import blocks
+            from textrip.lexical.analyzer import Analyzer
+            blocks._PARALLEL_FROM = blocks._DOCUMENTS_A_BLOCK = 10
+            found = blocks.Analyzed(repeat("rose"), Analyzer(), workers=2).blocks()
+            next(found)
+            print("ready", flush=True)
+            list(found)
+        """),
+        encoding="utf-8",
+    )
+    parent = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"ready\n"
+    workers = [
+        child for child in psutil.Process(parent.pid).children(recursive=True)
+        if "popen_loky" in " ".join(child.cmdline())
+    ]  # fmt: skip
+    assert len(workers) == 2
+    parent.kill()
+    parent.communicate()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []

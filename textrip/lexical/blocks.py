@@ -5,6 +5,9 @@ documents, so that what is counted from them is the same on any number of proces
 """
 
 import multiprocessing
+import os
+import threading
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +16,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from textrip import processes
@@ -24,6 +28,8 @@ _DOCUMENTS_A_BLOCK = 2000
 _PARALLEL_FROM = 60_000
 # So many blocks a process are on their way: what waits is memory.
 _WAITING = 3
+# So often a worker looks whether its parent is there.
+_WATCH_SECONDS = 1.0
 
 Tokens = Sequence[str]
 
@@ -103,6 +109,18 @@ def _as_it_is(tokens: Tokens) -> Tokens:
     return tokens
 
 
+def _end_with(parent: int) -> None:
+    """End when the parent is gone: loky's workers wait for ever for one that was killed."""
+
+    def watch() -> None:
+        # Elsewhere than on Windows an orphan has another parent, at once.
+        while psutil.Process().ppid() == parent and psutil.pid_exists(parent):
+            time.sleep(_WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _block(texts: list[str], about: tuple[tuple[str, Any], ...]) -> Block:
     return block_of(texts, _analyzer(about))
 
@@ -116,7 +134,7 @@ def _on(workers: int, parts: Iterator[list[str]], analyzer: Analyzer) -> Iterato
     # Its processes do not import the program that runs: one without a main guard would begin again in each.
     from loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(max_workers=workers)
+    executor = ProcessPoolExecutor(max_workers=workers, initializer=_end_with, initargs=(os.getpid(),))
     pending: deque[Any] = deque()
     try:
         for part in parts:
