@@ -47,7 +47,7 @@ def check(
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.mining.triples import Triples
-    from textrip.pipeline import check as look_through
+    from textrip.pipeline.check import check as look_through
 
     collection = read(data, columns=columns)
     encoder = None

@@ -37,14 +37,14 @@ def cluster(
 
     Example: textrip cluster out/index --k 20
     """
-    from textrip import pipeline
     from textrip.cli.output import emit_json, emit_table
     from textrip.data.formats import read
+    from textrip.pipeline.cluster import cluster as group
     from textrip.retrieval.index import Index
 
     is_index = (Path(source) / "index.json").is_file()
     opened: Any = Index.open(source, device=device) if is_index else read(source, columns=columns)
-    clusters = pipeline.cluster(opened, k=k, model=model, device=device, seed=seed)
+    clusters = group(opened, k=k, model=model, device=device, seed=seed)
     if json:
         for found in clusters:
             emit_json(found.to_dict())

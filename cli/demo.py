@@ -42,7 +42,8 @@ def demo(
     from textrip.cli.report import print_report
     from textrip.files import refuse_existing
     from textrip.mining.settings import MineSettings
-    from textrip.pipeline import cluster, fit
+    from textrip.pipeline.cluster import cluster
+    from textrip.pipeline.fit import fit
     from textrip.progress import say
     from textrip.retrieval.index import Index
     from textrip.training.settings import TrainSettings

@@ -50,11 +50,11 @@ def evaluate(
 
     collection = read(data, columns=columns)
     if by_label:
-        from textrip.pipeline import prepare_labels
+        from textrip.pipeline.prepare import prepare_labels
 
         collection = prepare_labels(collection)
     elif not collection.qrels.get(split):
-        from textrip.pipeline import prepare
+        from textrip.pipeline.prepare import prepare
 
         collection = prepare(collection)
     encoders = [

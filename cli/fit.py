@@ -51,12 +51,12 @@ def fit(
 
     Example: textrip fit my-corpus/ -o out && textrip search out/index "a question"
     """
-    from textrip import pipeline
     from textrip.cli.output import emit, emit_json
     from textrip.cli.report import gain, print_evaluation
     from textrip.data.formats import read
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
+    from textrip.pipeline.fit import fit as run
     from textrip.progress import say
 
     refuse_existing(output, force=force)
@@ -65,7 +65,7 @@ def fit(
         model=model, dev_documents=dev_documents, by_label=False, stemmer=stemmer, device=device,
         checkpoint_minutes=5.0, rounds=rounds, dense_share=dense_share,
     )  # fmt: skip
-    done = pipeline.fit(
+    done = run(
         read(data, columns=columns),
         output,
         model=model,

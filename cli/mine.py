@@ -67,7 +67,7 @@ def mine(
     from textrip.mining.mine import mine as mine_triples
     from textrip.mining.scoring import load_scorer
     from textrip.mining.verdicts import Verdicts
-    from textrip.pipeline import prepare
+    from textrip.pipeline.prepare import prepare
 
     decided = None if verdicts is None else Verdicts.read(verdicts)
     settings = replace(mining, split=split, queries=queries)

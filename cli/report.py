@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from textrip.clustering.cluster import Cluster
     from textrip.eval.evaluate import Evaluation
     from textrip.lexical.analyzer import Analyzer
-    from textrip.pipeline import Fit
+    from textrip.pipeline.fit import Fit
     from textrip.records import Hit
 
 

@@ -88,11 +88,11 @@ def train(
 
     Labelled texts: textrip train tickets.csv -o model --by-label --label-column queue
     """
-    from textrip import pipeline
     from textrip.cli.output import emit, emit_json
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.lexical.analyzer import Analyzer
+    from textrip.pipeline.train import train as fine_tune
     from textrip.training.log import read_log
     from textrip.training.plots import plot_training, require_matplotlib
     from textrip.training.run_folder import RunFolder
@@ -123,11 +123,12 @@ def train(
     triples = _triples(request)
     collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
-        prepare = pipeline.prepare_labels if request.by_label else pipeline.prepare
-        plan = _plan(prepare(collection), request)
+        from textrip.pipeline.prepare import prepare, prepare_labels
+
+        plan = _plan((prepare_labels if request.by_label else prepare)(collection), request)
         emit_json(plan) if json else emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
-    manifest = pipeline.train(
+    manifest = fine_tune(
         collection, request.output, triples=triples,
         model=Encoder.load(request.model, device=request.device, trust_remote_code=trust_remote_code),
         settings=request.settings, mining=request.mining, analyzer=Analyzer.for_language(request.stemmer),

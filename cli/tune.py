@@ -48,15 +48,15 @@ def tune(
 
     Example: textrip tune my-corpus/ -o study --minutes 60
     """
-    from textrip import pipeline
     from textrip.cli.output import emit, emit_json
     from textrip.data.formats import read
     from textrip.lexical.analyzer import Analyzer
+    from textrip.pipeline.tune import tune as search
     from textrip.training.plots import plot_study, require_matplotlib
 
     if plot:
         require_matplotlib()
-    tuning = pipeline.tune(
+    tuning = search(
         read(data, columns=columns), output, model=model, settings=settings, mining=mining,
         analyzer=Analyzer.for_language(stemmer), trials=trials, minutes=minutes,
         dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code,

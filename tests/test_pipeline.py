@@ -15,7 +15,10 @@ from textrip.eval.significance import Difference
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
-from textrip.pipeline import _verdict, cluster, fit, prepare, train
+from textrip.pipeline.cluster import cluster
+from textrip.pipeline.fit import _verdict, fit
+from textrip.pipeline.prepare import prepare
+from textrip.pipeline.train import train
 from textrip.records import Document
 from textrip.retrieval.index import Index
 from textrip.training.settings import TrainSettings

@@ -14,7 +14,8 @@ from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
-from textrip.pipeline import fit, train
+from textrip.pipeline.fit import fit
+from textrip.pipeline.train import train
 from textrip.retrieval.index import Index
 from textrip.training.settings import TrainSettings
 

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from textrip.mining.mine import mine
     from textrip.mining.settings import MineSettings
     from textrip.mining.triples import Triples
-    from textrip.pipeline import check, cluster, fit, train, tune
+    from textrip.pipeline.check import check
+    from textrip.pipeline.cluster import cluster
+    from textrip.pipeline.fit import fit
+    from textrip.pipeline.train import train
+    from textrip.pipeline.tune import tune
     from textrip.records import Document, Hit, Query
     from textrip.retrieval.index import Index
     from textrip.retrieval.passages import Cutting
@@ -74,14 +78,14 @@ _HOMES = {
     "Triples": "textrip.mining.triples",
     "Where": "textrip.retrieval.where",
     "by_label": "textrip.data.labels",
-    "check": "textrip.pipeline",
-    "cluster": "textrip.pipeline",
+    "check": "textrip.pipeline.check",
+    "cluster": "textrip.pipeline.cluster",
     "evaluate": "textrip.eval.evaluate",
-    "fit": "textrip.pipeline",
+    "fit": "textrip.pipeline.fit",
     "mine": "textrip.mining.mine",
     "read": "textrip.data.formats",
-    "train": "textrip.pipeline",
-    "tune": "textrip.pipeline",
+    "train": "textrip.pipeline.train",
+    "tune": "textrip.pipeline.tune",
 }
 
 

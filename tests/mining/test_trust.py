@@ -14,7 +14,7 @@ from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import DENOISED
 from textrip.mining.settings import MineSettings
 from textrip.mining.trust import Trust, trust
-from textrip.pipeline import train
+from textrip.pipeline.train import train
 from textrip.training.settings import TrainSettings
 
 

@@ -1,0 +1,37 @@
+"""Clusters of an index, or of a collection that is encoded first."""
+
+from pathlib import Path
+
+from textrip.clustering.cluster import Cluster, cluster_vectors
+from textrip.data.collection import Collection
+from textrip.data.formats import read
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.retrieval.index import Index
+
+
+def cluster(
+    source: str | Path | Collection | Index,
+    *,
+    k: int | None = None,
+    model: str | Path = DEFAULT_ENCODER,
+    device: str = "auto",
+    seed: int = 0,
+) -> list[Cluster]:
+    """Cluster the documents of an index, or of a collection that is encoded first.
+
+    Args:
+        source: An index or its folder; a collection, or what `read` takes.
+        k: How many clusters; sqrt(n / 2) where None.
+        model: Encodes a collection; an index has vectors.
+        device: auto, cpu, cuda or mps.
+        seed: The same seed gives the same clusters.
+    """
+    if isinstance(source, str | Path) and (Path(source) / "index.json").is_file():
+        source = Index.open(source)
+    if isinstance(source, Index):
+        texts = (stored.document.full_text for stored in source.store)
+        return cluster_vectors(source.doc_ids, texts, source.vectors, k=k, seed=seed)
+    collection = source if isinstance(source, Collection) else read(source)
+    vectors = Encoder.load(model, device=device).encode(collection.texts, progress="encoding documents")
+    return cluster_vectors(collection.doc_ids, collection.texts, vectors, k=k, seed=seed)

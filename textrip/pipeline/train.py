@@ -1,0 +1,128 @@
+"""Fine-tuning, from a collection to a folder."""
+
+from pathlib import Path
+from typing import Any
+
+from textrip.data.check import require_sound
+from textrip.data.collection import Collection
+from textrip.data.formats import read
+from textrip.data.labels import thinned
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.errors import InputError
+from textrip.eval.evaluate import dev_evaluation
+from textrip.files import refuse_existing
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.searcher import LexicalSearcher
+from textrip.mining.settings import MineSettings
+from textrip.mining.triples import Triples
+from textrip.pipeline.check import check
+from textrip.pipeline.mined import mined, without_dev
+from textrip.pipeline.prepare import prepare, prepare_labels
+from textrip.progress import say
+from textrip.rounds import DENSE_SHARE, train_in_rounds
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
+from textrip.training.train import CHECKPOINT_MINUTES
+from textrip.training.train import train as train_encoder
+
+# A dev split is measured before training and after every epoch: over a larger corpus that would take
+# longer than the training itself.
+DEV_DOCUMENTS = 2500
+
+
+def train(
+    data: str | Path | Collection,
+    output: str | Path,
+    *,
+    triples: Triples | None = None,
+    model: str | Path | Encoder = DEFAULT_ENCODER,
+    settings: TrainSettings | None = None,
+    mining: MineSettings | None = None,
+    analyzer: Analyzer | None = None,
+    dev_documents: int = DEV_DOCUMENTS,
+    by_label: bool = False,
+    rounds: int = 1,
+    dense_share: float = DENSE_SHARE,
+    device: str = "auto",
+    run: RunFolder | None = None,
+    resume: bool = False,
+    request: dict[str, Any] | None = None,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
+    tensorboard: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Fine-tune an encoder on a collection with triplet loss; triples are mined where none are given.
+
+    The dev split decides which epoch's weights are saved; dev and test are cut from train where they
+    are missing (see `prepare`), and nothing of them is trained on.
+
+    Args:
+        data: A collection, or what `read` takes.
+        output: The folder to write.
+        triples: Mined triples; texts and judgments still come from `data`.
+        model: The base encoder, or its name or folder.
+        settings: How to train.
+        mining: How to mine, where no triples are given.
+        analyzer: BM25's.
+        dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        by_label: Train on the labels of the texts, in batches of some labels with some texts each; nothing
+            is mined. Dev and test are texts that are to find those of their label (see data/labels.py).
+        rounds: With 2 and more, mine again with what was tuned, and train again (see rounds.py).
+        dense_share: Of a later round's negatives, so many come from the tuned encoder's own ranking.
+        device: auto, cpu, cuda or mps.
+        run: The folder of the unfinished run; OUTPUT.unfinished where None.
+        resume: Go on with a run that was stopped, with the same arguments.
+        request: Saved in the run's folder for the caller.
+        checkpoint_minutes: So often a checkpoint is saved, besides after every epoch.
+        tensorboard: Also write the log for TensorBoard.
+        force: Overwrite `output`, and an unfinished run of it.
+
+    Returns:
+        The manifest, which also lies in `output`.
+
+    Raises:
+        InputError: data, settings or triples that cannot be used; before any training.
+    """
+    refuse_existing(output, force=force)
+    settings = settings or TrainSettings()
+    collection = data if isinstance(data, Collection) else read(data)
+    if not by_label:
+        require_sound(check(collection, triples=triples, near=False), force=force)
+    collection = prepare_labels(collection) if by_label else prepare(collection)
+    encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
+    searcher = None
+    if by_label:
+        if triples is not None:
+            raise InputError("by_label trains on labels, and triples were given: one of them was expected")
+    elif triples is None and resume and run is not None and run.has_triples:
+        triples = run.triples()
+    elif triples is None:
+        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+        reading = Encoder(encoder.model, encoder.name, max_length_tokens=settings.max_length_tokens)
+        triples = mined(
+            collection, mining or MineSettings(seed=settings.seed), searcher, reading, device=device
+        )
+    else:
+        triples = without_dev(triples, collection)
+    if by_label:
+        evaluate_dev, searched = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
+    else:
+        evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    if searched < len(collection.corpus):
+        which = "evenly drawn" if by_label else "judged ones and BM25's best"
+        say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: {which}")
+    options: dict[str, Any] = {
+        "settings": settings, "evaluate_dev": evaluate_dev, "run": run, "resume": resume, "request": request,
+        "checkpoint_minutes": checkpoint_minutes, "tensorboard": tensorboard, "force": force,
+    }  # fmt: skip
+    if rounds == 1:
+        return train_encoder(collection, triples, encoder, output, **options)
+    if triples is None:
+        raise InputError("rounds mine with what was tuned, and by_label mines nothing: leave one of them out")
+    if searcher is None:
+        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+    return train_in_rounds(
+        collection, triples, encoder, output, rounds=rounds, dense_share=dense_share, searcher=searcher,
+        mining=mining or MineSettings(seed=settings.seed), **options,
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""The search for settings, from a collection to a study."""
+
+from pathlib import Path
+
+from textrip.data.collection import Collection
+from textrip.data.formats import read
+from textrip.encoding.encoder import Encoder
+from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.eval.evaluate import dev_evaluation
+from textrip.lexical.analyzer import Analyzer
+from textrip.lexical.searcher import LexicalSearcher
+from textrip.mining.settings import MineSettings
+from textrip.pipeline.mined import mined
+from textrip.pipeline.prepare import prepare
+from textrip.pipeline.train import DEV_DOCUMENTS
+from textrip.training.settings import TrainSettings
+from textrip.training.tune import Tuning
+from textrip.training.tune import tune as search_settings
+
+
+def tune(
+    data: str | Path | Collection,
+    folder: str | Path,
+    *,
+    model: str | Path = DEFAULT_ENCODER,
+    settings: TrainSettings | None = None,
+    mining: MineSettings | None = None,
+    analyzer: Analyzer | None = None,
+    trials: int = 20,
+    minutes: float | None = None,
+    dev_documents: int = DEV_DOCUMENTS,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+) -> Tuning:
+    """Search for settings on the dev split; the test split is not looked at (see training/tune.py).
+
+    Args:
+        data: A collection, or what `read` takes.
+        folder: Holds the study; one that is there goes on.
+        model: The base encoder's name or folder.
+        settings: What is not searched for; `epochs` is the most of a trial.
+        mining: How to mine; `negatives` is the most of a trial.
+        analyzer: BM25's.
+        trials: How many trainings there are to be in the end.
+        minutes: No trial begins after so much time.
+        dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        device: auto, cpu, cuda or mps.
+        trust_remote_code: Run code that the model brings along. Only for models that you trust.
+
+    Raises:
+        InputError: data or settings that cannot be used, or a folder that holds something else.
+    """
+    settings = settings or TrainSettings()
+    collection = prepare(data if isinstance(data, Collection) else read(data))
+    searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+    mining = mining or MineSettings(seed=settings.seed, negatives=4)
+    evaluate_dev, _ = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    encoder = Encoder.load(
+        model,
+        device=device,
+        max_length_tokens=settings.max_length_tokens,
+        trust_remote_code=trust_remote_code,
+    )
+    return search_settings(
+        collection,
+        mined(collection, mining, searcher, encoder, device=device),
+        lambda: Encoder.load(model, device=device, trust_remote_code=trust_remote_code),
+        folder,
+        evaluate_dev=evaluate_dev,
+        settings=settings,
+        trials=trials,
+        minutes=minutes,
+    )
