@@ -54,7 +54,7 @@ def ids(library: Path, index: Path) -> list[str]:
         ("add", 12, "full"),
         ("delete", 1, "full"),
         ("delete", 12, "read"),
-        ("index", 12, "full"),
+        pytest.param("index", 12, "full", marks=pytest.mark.slow),  # torch, three times over
     ],
 )
 def test_the_disk_refuses(
