@@ -82,7 +82,16 @@ def test_sections_take_no_id_that_is_there() -> None:
     ]
     made, _ = with_queries(Collection.of("c", documents))
     assert made.doc_ids == ["a", "a#3", "a#4", "a#1", "a#2"]
-    assert made.qrels["train"] == {"a": {"a#3": 1}, "a#1": {"a#4": 1}, "a#2": {"a#2": 1}}
+    assert made.qrels["train"] == {"a": {"a#3": 1}, "a#3": {"a#4": 1}, "a#2": {"a#2": 1}}
+
+
+def test_no_query_takes_the_id_that_another_documents_query_has() -> None:
+    text = f"# One more heading\n{BODY}\n# And one more heading\n{BODY} Two."
+    documents = [Document("a", "", text), Document("a#1", "How tulips grow", f"{BODY} Three.")]
+    made, counts = with_queries(Collection.of("c", documents))
+    assert sum(counts.values()) == len(made.query_texts) == 3
+    assert made.query_texts["a#1"] == "How tulips grow"
+    assert made.qrels["train"]["a#1"] == {"a#1": 1}
 
 
 def test_a_heading_that_its_section_says_again_stays_in_it() -> None:

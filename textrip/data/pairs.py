@@ -3,9 +3,10 @@
 The last is the inverse cloze task (Lee et al., 2019, arXiv 1906.00300) with its first sentence only.
 """
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from textrip.data.collection import Collection, dataset_of
@@ -61,21 +62,19 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
     counts: Counter[str] = Counter()
     queries: dict[str, str] = {}
     judged: dict[str, dict[str, int]] = {}
-    taken = set(collection.doc_ids)
+    taken, taken_by_queries = set(collection.doc_ids), set(collection.doc_ids)
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
         for line, row in enumerate(collection.corpus, start=1):
             made = _made(row["title"], row["text"])
             ids = list(_numbered(row["doc_id"], len(made.parts), taken))
-            for asked, query_id in zip(
-                made.asked, _numbered(row["doc_id"], len(made.asked), queries), strict=True
-            ):
+            query_ids = list(_numbered(row["doc_id"], len(made.asked), taken_by_queries))
+            for asked, query_id in zip(made.asked, query_ids, strict=True):
                 counts[asked.rule] += 1
                 queries[query_id] = asked.text
                 judged[query_id] = {ids[part]: 1 for part in asked.parts}
             counts[LEFT_OUT] += made.left_out
             for doc_id, text in zip(ids, made.parts, strict=True):
-                taken.add(doc_id)
                 yield line, {**row, "doc_id": doc_id, "title": made.title, "text": text}
 
     corpus = corpus_of(records(), collection.name)
@@ -93,14 +92,11 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
     return made, {rule: count for rule, count in counts.items() if count}
 
 
-def _numbered(doc_id: str, count: int, taken: Container[str]) -> Iterator[str]:
-    """The document's own id, and that many less one that nobody has: a, a#1, a#2."""
-    number = 0
-    for place in range(count):
-        name = doc_id
-        while place and (name == doc_id or name in taken):
-            number += 1
-            name = f"{doc_id}#{number}"
+def _numbered(doc_id: str, count: int, taken: set[str]) -> Iterator[str]:
+    """The document's own id, and that many less one that nobody has: a, a#1, a#2; they are taken now."""
+    free = (name for number in itertools.count(1) if (name := f"{doc_id}#{number}") not in taken)
+    for name in itertools.islice(itertools.chain([doc_id], free), count):
+        taken.add(name)
         yield name
 
 
