@@ -93,50 +93,33 @@ static int fails(int takes_room)
 static int dies(void) { return how == DIE && seen + 1 == at; }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define CHANGE(below_it, takes_room, result)  \
-    if (below_it) {                           \
-        if (dies())                           \
-            _exit(137);                       \
-        if (fails(takes_room))                \
-            return result;                    \
+/* What a function that changes something begins with; a write that dies is half done. */
+#define CHANGE_OR_HALF(below_it, takes_room, result, half) \
+    if (below_it) {                                        \
+        if (dies()) {                                      \
+            half;                                          \
+            _exit(137);                                    \
+        }                                                  \
+        if (fails(takes_room))                             \
+            return result;                                 \
     }
+#define CHANGE(below_it, takes_room, result) CHANGE_OR_HALF(below_it, takes_room, result, (void)0)
 
 ssize_t write(int handle, const void *bytes, size_t count)
 {
-    if (open_below(handle)) {
-        if (dies()) {
-            REAL(write)(handle, bytes, count / 2);
-            _exit(137);
-        }
-        if (fails(TAKES_ROOM))
-            return -1;
-    }
+    CHANGE_OR_HALF(open_below(handle), TAKES_ROOM, -1, REAL(write)(handle, bytes, count / 2))
     return REAL(write)(handle, bytes, count);
 }
 
 ssize_t pwrite(int handle, const void *bytes, size_t count, off_t place)
 {
-    if (open_below(handle)) {
-        if (dies()) {
-            REAL(pwrite)(handle, bytes, count / 2, place);
-            _exit(137);
-        }
-        if (fails(TAKES_ROOM))
-            return -1;
-    }
+    CHANGE_OR_HALF(open_below(handle), TAKES_ROOM, -1, REAL(pwrite)(handle, bytes, count / 2, place))
     return REAL(pwrite)(handle, bytes, count, place);
 }
 
 ssize_t pwrite64(int handle, const void *bytes, size_t count, off64_t place)
 {
-    if (open_below(handle)) {
-        if (dies()) {
-            REAL(pwrite64)(handle, bytes, count / 2, place);
-            _exit(137);
-        }
-        if (fails(TAKES_ROOM))
-            return -1;
-    }
+    CHANGE_OR_HALF(open_below(handle), TAKES_ROOM, -1, REAL(pwrite64)(handle, bytes, count / 2, place))
     return REAL(pwrite64)(handle, bytes, count, place);
 }
 
@@ -149,15 +132,8 @@ ssize_t writev(int handle, const struct iovec *parts, int count)
 /* The standard library's streams write by calls of their own, which cannot be taken over. */
 size_t fwrite(const void *items, size_t size, size_t count, FILE *stream)
 {
-    if (open_below(fileno(stream))) {
-        if (dies()) {
-            REAL(fwrite)(items, size, count / 2, stream);
-            fflush(stream);
-            _exit(137);
-        }
-        if (fails(TAKES_ROOM))
-            return 0;
-    }
+    CHANGE_OR_HALF(open_below(fileno(stream)), TAKES_ROOM, 0,
+                   (REAL(fwrite)(items, size, count / 2, stream), fflush(stream)))
     return REAL(fwrite)(items, size, count, stream);
 }
 
