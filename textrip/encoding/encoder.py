@@ -127,13 +127,7 @@ class Encoder(TextEncoder):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over weights, tokenizer, modules, prompts and length: everything that moves a vector."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            array = tensor.detach().cpu().contiguous()
-            digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-            digest.update(array.flatten().view(dtype=_bytes_dtype()).numpy().data)
-        digest.update(json.dumps(self._settings(), sort_keys=True).encode())
-        return digest.hexdigest()
+        return digest_of_model(self.model, self._settings())
 
     def _settings(self) -> dict[str, Any]:
         modules = []
@@ -235,7 +229,14 @@ def _leave_out_padding(model: "SentenceTransformer") -> bool:
     return True
 
 
-def _bytes_dtype() -> Any:
+def digest_of_model(model: Any, settings: dict[str, Any]) -> str:
+    """SHA-256 over a torch module's weights, by name, type and shape, and over settings (JSON)."""
     import torch
 
-    return torch.uint8
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        array = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        digest.update(array.flatten().view(dtype=torch.uint8).numpy().data)
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    return digest.hexdigest()

@@ -5,20 +5,18 @@ each under a name that is a digest of what went in (model and texts) and one of 
 neither other texts nor a damaged file is taken for them. When the block ends well the folder is removed.
 """
 
-import hashlib
 import shutil
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.files import replacing
 from textrip.progress import say
+from textrip.seal import seal_of
 
 # Fewer texts are encoded again sooner than they are looked up.
 _LEAST_TEXTS = 16
@@ -64,14 +62,14 @@ def once(
     folder = _folder.get()
     if folder is None or len(texts) < _LEAST_TEXTS:
         return work(), False
-    name = _digest([*about, *texts])
+    name = _name(*about, *texts)
     for path in folder.glob(f"{name}-*.npy"):
         found = _read(path)
         if found is not None and len(found) == len(texts):
             return found, True
     result = np.ascontiguousarray(work(), dtype=np.float32)
     with (
-        replacing(folder / f"{name}-{_digest([result])}.npy", force=True) as temporary,
+        replacing(folder / f"{name}-{_name(result.tobytes())}.npy", force=True) as temporary,
         temporary.open("wb") as stream,
     ):
         np.save(stream, result, allow_pickle=False)
@@ -83,12 +81,10 @@ def _read(path: Path) -> NDArray[np.float32] | None:
         found: NDArray[np.float32] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return found if path.stem.partition("-")[2] == _digest([found]) else None
+    return found if path.stem.partition("-")[2] == _name(found.tobytes()) else None
 
 
-def _digest(values: Sequence[Any]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for value in values:
-        part = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value.tobytes()
-        digest.update(struct.pack("<q", len(part)) + part)
-    return digest.hexdigest()
+def _name(*values: str | bytes) -> str:
+    # A text that is none, with a lone surrogate, has a name too; what is done with it is the encoder's.
+    given = (value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in values)
+    return seal_of(*given).hex()

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import psutil
@@ -32,6 +32,7 @@ _WAITING = 3
 _WATCH_SECONDS = 1.0
 
 Tokens = Sequence[str]
+T = TypeVar("T")
 
 
 class Block(NamedTuple):
@@ -75,10 +76,9 @@ class Analyzed:
                 workers = 1
             texts = chain(first, texts)
             del first
-        parts = iter(lambda: list(islice(texts, _DOCUMENTS_A_BLOCK)), [])
         if workers == 1:
-            return (block_of(part, self._analyzer) for part in parts)
-        return _on(workers, parts, self._analyzer)
+            return (block_of(part, self._analyzer) for part in _parts(texts))
+        return _on(workers, _parts(texts), self._analyzer)
 
 
 def block_of(documents: Iterable[Any], analyzer: Callable[[Any], Tokens]) -> Block:
@@ -100,13 +100,12 @@ def block_of(documents: Iterable[Any], analyzer: Callable[[Any], Tokens]) -> Blo
 
 def blocks_of_tokens(corpus: Iterable[Tokens]) -> Iterator[Block]:
     """The blocks of documents that are lists of tokens already."""
-    documents = iter(corpus)
-    for part in iter(lambda: list(islice(documents, _DOCUMENTS_A_BLOCK)), []):
-        yield block_of(part, _as_it_is)
+    return (block_of(part, lambda tokens: tokens) for part in _parts(corpus))
 
 
-def _as_it_is(tokens: Tokens) -> Tokens:
-    return tokens
+def _parts(documents: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(documents)
+    return iter(lambda: list(islice(rest, _DOCUMENTS_A_BLOCK)), [])
 
 
 def _end_with(parent: int) -> None:

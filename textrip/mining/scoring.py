@@ -1,6 +1,5 @@
 """Models that say how relevant a document is for a query, to a filter and to an audit."""
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -8,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.encoding.encoder import Encoder
+from textrip.encoding.encoder import Encoder, digest_of_model
 from textrip.encoding.kept import is_keeping, once
 from textrip.encoding.load import first_line, quieten, resolve_device, saved_config
 from textrip.errors import InputError
@@ -105,12 +104,9 @@ class CrossEncoderScorer:
 
     @cached_property
     def _fingerprint(self) -> str:
-        """A digest of configuration, length and weights."""
-        digest = hashlib.sha256(f"{self.model.config} {self.model.max_seq_length}".encode())
-        for name, tensor in sorted(self.model.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
-        return digest.hexdigest()
+        """A digest of weights, configuration and length."""
+        settings = {"config": str(self.model.config), "length": self.model.max_seq_length}
+        return digest_of_model(self.model.model, settings)
 
 
 def load_scorer(name: str, *, device: str = "auto", max_length_tokens: int | None = None) -> Reranker:

@@ -12,7 +12,6 @@ row is read.
 import hashlib
 import json
 import sqlite3
-import struct
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ from textrip.retrieval.connection import (
     state_on_disk,
 )
 from textrip.retrieval.where import Where
+from textrip.seal import seal_of
 
 _COLUMNS = "key, doc_id, title, text, metadata, generation, spans, vectors, seal"
 _ROWS_A_CHUNK = 1024
@@ -82,15 +82,6 @@ def _is_text(value: str) -> bool:
 def text_digest(text: str) -> bytes:
     """16 bytes that stand for a text: what has the same ones need not be encoded again."""
     return hashlib.blake2b(text.encode("utf-8"), digest_size=16).digest()
-
-
-def seal_of(*values: Any) -> bytes:
-    """16 bytes over the values of a row."""
-    digest = hashlib.blake2b(digest_size=16)
-    for value in values:
-        part = value if isinstance(value, bytes) else str(value).encode("utf-8")
-        digest.update(struct.pack("<q", len(part)) + part)
-    return digest.digest()
 
 
 class DocumentStore:

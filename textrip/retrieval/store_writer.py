@@ -11,7 +11,8 @@ import numpy as np
 from textrip.errors import InputError, StorageError
 from textrip.retrieval import connection as connections
 from textrip.retrieval.connection import connect_reading, index_id_of
-from textrip.retrieval.store import DAMAGED, SEALS, Stored, seal_of
+from textrip.retrieval.store import DAMAGED, SEALS, Stored
+from textrip.seal import seal_of
 
 TABLES = """
 CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
