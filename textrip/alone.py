@@ -26,11 +26,12 @@ def alone(place: Path, purpose: str) -> Iterator[bool]:
     """
     name = hashlib.sha256(f"{purpose} {place.absolute()}".encode()).hexdigest()[:24]
     lock = Path(tempfile.gettempdir()) / f"textrip-{name}.lock"
-    connection = sqlite3.connect(lock, isolation_level=None, timeout=0)
     try:
+        connection = sqlite3.connect(lock, isolation_level=None, timeout=0)
+    except sqlite3.Error as error:
+        raise StorageError(f"{lock}: {error}") from error
+    with contextlib.closing(connection):
         yield _held(connection, lock)
-    finally:
-        connection.close()
 
 
 def _held(connection: sqlite3.Connection, lock: Path) -> bool:

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.retrieval.stub import StubEncoder, text_of
+from textrip import progress
 from textrip.alone import alone
 from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.records import Document, Hit
 from textrip.retrieval import connection as connection_module
-from textrip.retrieval import index as index_module
 from textrip.retrieval import store as store_module
 from textrip.retrieval import store_writer as writer_module
+from textrip.retrieval import upkeep
 from textrip.retrieval.index import MODES, Change, Index
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
@@ -124,8 +125,8 @@ class Changes(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("small", [0, 20_000], ids=["kept pending", "derived at once"])
 def test_an_index_is_a_set(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "_SMALL", small)
-    monkeypatch.setattr(index_module, "_SHARE_PENDING", 10.0)
+    monkeypatch.setattr(upkeep, "_SMALL", small)
+    monkeypatch.setattr(upkeep, "_SHARE_PENDING", 10.0)
     machine: Any = Changes
     machine.TestCase.settings = settings(max_examples=12, stateful_step_count=8, deadline=None)
     machine.TestCase("runTest").runTest()
@@ -238,6 +239,27 @@ def test_two_rebuilds_at_once_are_one(index: Index) -> None:
         assert index.add(collection({"new": "rose"})).added == 1  # the change itself needs no rebuild
         assert "new" in index.doc_ids
     assert index.rebuild()
+
+
+def test_a_change_is_made_though_what_is_derived_cannot_be(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebuild's lock lies among the temporary files; without a place for them none is done."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append):
+        assert index.add(collection({"new": "rose tulip"})).added == 1
+    (remark,) = said
+    assert remark.startswith(f"{tmp_path}/nowhere/textrip-")
+    assert remark.endswith("the change is made, what is derived from it could not be worked out anew")
+    assert "new" in index.doc_ids
+    with pytest.raises(StorageError, match=r"nowhere/textrip-\w+\.lock: unable to open database file"):
+        index.rebuild()
+    monkeypatch.setattr(upkeep, "_SMALL", 0)
+    monkeypatch.setattr(upkeep, "_SHARE_PENDING", 10.0)
+    index.delete(["d00"])  # nothing is due and nothing is left over: no lock is asked for
+    assert len(said) == 1
+    assert "d00" not in index.doc_ids
 
 
 def test_ids_twice_and_other_records_are_refused(index: Index) -> None:

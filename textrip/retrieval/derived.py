@@ -228,9 +228,14 @@ def publish(index: Path, store: DocumentStore, **how: Any) -> tuple[Path, int]:
     return target, made
 
 
+def half_made(index: Path) -> list[Path]:
+    """What a process is making or removing now, or died in making or removing."""
+    return list((index / FOLDER).glob(".*.tmp"))
+
+
 def remove_half_made(index: Path) -> None:
-    """Remove what a process left that died in making or removing it; the caller is alone in rebuilding."""
-    for left in (index / FOLDER).glob(".*.tmp"):
+    """Remove what is half made; the caller is alone in rebuilding."""
+    for left in half_made(index):
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.alone import alone
 from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
@@ -30,12 +29,7 @@ from textrip.files import read_json, replacing, restore_replaced, write_sealed_j
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.records import Hit
-from textrip.retrieval.derived import (
-    newest_generation,
-    publish,
-    remove_half_made,
-    remove_others,
-)
+from textrip.retrieval import upkeep
 from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE
 from textrip.retrieval.passages import Cutting
@@ -56,10 +50,6 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # How many of the best documents a reranker looks at, where it is not told.
 RERANK_DEPTH = 50
-# Up to so many documents everything derived is worked out again after a change, in a second or two; in a
-# larger index once so large a share of it has changed.
-_SMALL = 20_000
-_SHARE_PENDING = 0.01
 
 
 @dataclass(frozen=True)
@@ -442,33 +432,24 @@ class Index:
         return StoreWriter.open(self.store.path, index_id=self.about["index_id"])
 
     def _maintain(self) -> None:
-        """Derive anew where enough has changed that searches would feel it."""
-        with self.store.snapshot():
-            pending, rows = self.store.changes_since(newest_generation(self.folder)), len(self.store)
-        if pending and (rows <= _SMALL or pending > _SHARE_PENDING * rows):
-            try:
+        """After a change: what is derived is kept up. The change itself is made, and searches find it."""
+        try:
+            if upkeep.is_due(self.folder, self.store):
                 self.rebuild()
-            except StorageError as error:  # the change itself is there, and searches find it
-                say(f"{error}; the change is made, what is derived from it could not be worked out anew")
-        else:
-            with alone(self.folder, "rebuild") as mine:
-                if mine:
-                    remove_half_made(self.folder)
+            else:
+                upkeep.tidy(self.folder)
+        except StorageError as error:
+            say(f"{error}; the change is made, what is derived from it could not be worked out anew")
 
     def rebuild(self) -> bool:
         """Work out anew everything that is derived; False where another process is doing so."""
-        with alone(self.folder, "rebuild") as mine:
-            if not mine:
-                return False
-            kept, generation = publish(
-                self.folder, self.store, index_id=self.about["index_id"], analyzer=self.analyzer,
-                nearest=self.about["nearest"],
-            )  # fmt: skip
-            with contextlib.closing(self._writer()) as writer:
-                writer.forget_removed(generation)
-            remove_others(self.folder, kept)
-        self.states.forget()
-        return True
+        done = upkeep.rebuild(
+            self.folder, self.store, index_id=self.about["index_id"], analyzer=self.analyzer,
+            nearest=self.about["nearest"],
+        )  # fmt: skip
+        if done:
+            self.states.forget()
+        return done
 
     def check(self) -> list[str]:
         """What is wrong with the index, in words; nothing where it is whole. Every byte is read."""

@@ -1,0 +1,50 @@
+"""What is derived, kept up with the documents: worked out anew where enough has changed, and tidied up."""
+
+import contextlib
+from pathlib import Path
+
+from textrip.alone import alone
+from textrip.encoding.approximate import Kind
+from textrip.lexical.analyzer import Analyzer
+from textrip.retrieval.derived import (
+    half_made,
+    newest_generation,
+    publish,
+    remove_half_made,
+    remove_others,
+)
+from textrip.retrieval.store import DocumentStore
+from textrip.retrieval.store_writer import StoreWriter
+
+# Up to so many documents everything derived is worked out again after a change, in a second or two; in a
+# larger index once so large a share of it has changed.
+_SMALL = 20_000
+_SHARE_PENDING = 0.01
+
+
+def is_due(folder: Path, store: DocumentStore) -> bool:
+    """Whether enough has changed since the last derivation that searches would feel it."""
+    with store.snapshot():
+        pending, rows = store.changes_since(newest_generation(folder)), len(store)
+    return bool(pending) and (rows <= _SMALL or pending > _SHARE_PENDING * rows)
+
+
+def rebuild(folder: Path, store: DocumentStore, *, index_id: str, analyzer: Analyzer, nearest: Kind) -> bool:
+    """Work out anew everything that is derived; False where another process is doing so."""
+    with alone(folder, "rebuild") as mine:
+        if not mine:
+            return False
+        kept, generation = publish(folder, store, index_id=index_id, analyzer=analyzer, nearest=nearest)
+        with contextlib.closing(StoreWriter.open(store.path, index_id=index_id)) as writer:
+            writer.forget_removed(generation)
+        remove_others(folder, kept)
+    return True
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a process left that died while it rebuilt; not what one is making now."""
+    if not half_made(folder):
+        return
+    with alone(folder, "rebuild") as mine:
+        if mine:
+            remove_half_made(folder)
