@@ -1,6 +1,5 @@
 """From raw text to a gated, indexed searcher: the rooms in the order of the data, in one call."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -172,11 +171,10 @@ def _index(
         with Index.build(given, encoder, folder, analyzer=analyzer, vectors=vectors) as index:
             index.tune_fusion(collection)
         return
-    made = folder.with_name("made-questions")
-    with Index.build(collection, encoder, made, analyzer=analyzer, vectors=vectors, onnx=False) as asked:
+    with Index.build(collection, encoder, folder, analyzer=analyzer, vectors=vectors, onnx=False) as asked:
         fusion = asked.tune_fusion(collection)
-    shutil.rmtree(made)
-    with Index.build(given, encoder, folder, analyzer=analyzer) as index:
+    # Over the other one, so that the texts that lost nothing keep their vectors.
+    with Index.build(given, encoder, folder, analyzer=analyzer, force=True) as index:
         index.note(fusion=asdict(fusion))
 
 
