@@ -51,9 +51,18 @@ def test_a_run_goes_on_where_another_was_stopped(tmp_path: Path) -> None:
     assert not is_keeping()
 
 
+class OtherRuntime(StubEncoder):
+    """The same fingerprint, run by something else."""
+
+
 def test_only_the_same_texts_by_the_same_encoder_are_taken(tmp_path: Path) -> None:
     output = tmp_path / "v.npy"
     stopped_after(3, output)
+    elsewhere = OtherRuntime()
+    with pytest.raises(KeyboardInterrupt), keeping(output):
+        elsewhere.encode(TEXTS_HERE)
+        assert elsewhere.texts == 100
+        raise KeyboardInterrupt
     other = StubEncoder()
     other.fingerprint = "another"
     with pytest.raises(KeyboardInterrupt), keeping(output):

@@ -90,7 +90,8 @@ class TextEncoder(ABC):
     ) -> Iterator[NDArray[np.float32]]:
         """Encode any number of texts in bounded memory: yields (at most 4096, d) float32 in their order."""
         iterator = iter(texts)
-        about = [self.fingerprint, self.precision, kind] if is_keeping() else []
+        # Two run-times agree to the sixth digit, and an output is to be of one.
+        about = [type(self).__name__, self.fingerprint, self.precision, kind] if is_keeping() else []
         with advancing(progress or "", total) as advance:
             while window := list(islice(iterator, WINDOW)):
                 work = partial(self._encode_window, window, kind, advance if progress else None)
