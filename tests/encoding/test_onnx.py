@@ -17,7 +17,7 @@ from textrip.encoding.backend import BACKENDS, load_backend
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import ExportError, export_onnx
 from textrip.encoding.onnx import OnnxEncoder
-from textrip.errors import InputError
+from textrip.errors import InputError, StorageError
 from textrip.retrieval.index import Index
 
 TEXTS = [
@@ -135,6 +135,23 @@ def test_an_index_falls_back_to_torch_and_says_so(
         assert isinstance(index.encoder, Encoder)
         assert len(index.search("plants rose")) == 10
         assert index.check() == []
+
+
+def test_a_full_disk_is_no_fault_of_the_model(
+    encoder: Encoder, tiny_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told; an index without ONNX, and a remark that the model has no operator, would hide it."""
+    monkeypatch.setattr(export_module, "_exported", {})
+    write = export_module._write_graph
+
+    def to_a_full_disk(given: Encoder, path: Path) -> None:
+        path.symlink_to("/dev/full")
+        write(given, path)
+
+    monkeypatch.setattr(export_module, "_write_graph", to_a_full_disk)
+    with pytest.raises(StorageError, match="no space left on device"):
+        Index.build(tiny_collection, encoder, tmp_path / "index")
+    assert not (tmp_path / "index").exists()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -1,0 +1,33 @@
+"""What the disk refuses is told in one line, in whatever words a library has for it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models
+
+from textrip.errors import InputError, StorageError
+from textrip.files import storage_errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_the_words_of_rust(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.WordLevel({f"word{number}": number for number in range(5000)}, "word0"))
+    (tmp_path / "tokenizer.json").symlink_to("/dev/full")
+    with pytest.raises(StorageError) as caught, storage_errors(tmp_path):
+        tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert str(caught.value) == f"{tmp_path}: no space left on device"
+
+
+def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="odd"), storage_errors(tmp_path):
+        raise ValueError("odd")
+    with pytest.raises(InputError, match=r"\(os error 28\)"), storage_errors(tmp_path):
+        raise InputError("said already (os error 28)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the numbers of errors are the system's")
+def test_a_file_inside_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as caught, storage_errors(tmp_path):
+        (tmp_path / "nowhere" / "file").write_text("x", encoding="utf-8")
+    assert str(caught.value) == f"{tmp_path}/nowhere/file: no such file or directory"
