@@ -31,12 +31,15 @@ def text_value(row: Row, column: str, source: str, line: int, *, optional: bool 
     if value is None:
         if optional:
             return ""
-        raise InputError.at(
-            source, line, f"has no {column!r} (found: {', '.join(map(repr, row)) or 'nothing'})"
-        )
+        raise _missing(row, column, source, line)
     if not isinstance(value, str):
         raise InputError.at(source, line, f"{column!r} is {_kind(value)}, text was expected")
     return _encodable(value, column, source, line)
+
+
+def _missing(row: Row, column: str, source: str, line: int, remark: str = "") -> InputError:
+    found = ", ".join(map(repr, row)) or "nothing"
+    return InputError.at(source, line, f"has no {column!r}{remark} (found: {found})")
 
 
 def id_value(row: Row, column: str, source: str, line: int) -> str:
@@ -197,8 +200,7 @@ def _from_triples(
 
 def _relevance(row: Row, column: str, source: str, line: int) -> int:
     if column not in row:
-        found = ", ".join(map(repr, row)) or "nothing"
-        raise InputError.at(source, line, f"has no {column!r}, which other rows have (found: {found})")
+        raise _missing(row, column, source, line, ", which other rows have")
     return relevance_value(row[column], source, line)
 
 
