@@ -99,15 +99,36 @@ def test_what_one_command_holds_out_no_other_trains_on(
     assert manifest["data"]["queries"] == len(cut.qrels["train"])
 
 
+def untitled(collection: Collection) -> Collection:
+    """A corpus without queries, whose titles say what its texts begin with."""
+    documents = [
+        Document(row["doc_id"], f"On {' '.join(row['text'].split()[:3])}", row["text"])
+        for row in collection.corpus
+    ]
+    return Collection.of("untitled", documents)
+
+
+def test_triples_of_questions_that_were_made(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Mined from what was made of a corpus, they are trained on and checked beside the corpus itself."""
+    given = untitled(tiny_collection)
+    triples = mine(prepare(given))
+    assert textrip.check(given, triples=triples) == textrip.check(given)
+    with pytest.raises(InputError, match=r"the triples name query 'nobody', untitled has none of that id"):
+        textrip.check(given, triples=Triples([triples.groups[0].__class__("nobody", "d00", ())]))
+    settings = TrainSettings(batch_queries=8)
+    manifest = train(
+        given, tmp_path / "m", triples=triples, model=tiny_encoder_folder, settings=settings, device="cpu"
+    )
+    assert manifest["fingerprint"] == Encoder.load(tmp_path / "m", device="cpu").fingerprint
+
+
 def test_questions_that_were_made_are_not_taken_out_of_the_index(
     tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
     """Titles become queries to train on; a search finds documents with their titles, and metadata."""
-    documents = [
-        Document(row["doc_id"], f"On {' '.join(row['text'].split()[:3])}", row["text"])
-        for row in tiny_collection.corpus
-    ]
-    given = Collection.of("untitled", documents)
+    given = untitled(tiny_collection)
     done = fit(
         given,
         tmp_path / "out",
@@ -117,11 +138,13 @@ def test_questions_that_were_made_are_not_taken_out_of_the_index(
     )
     assert done.evaluation.to_dict()["queries"] > 5
     with Index.open(tmp_path / "out" / "index", device="cpu") as index:
-        assert [stored.document for stored in index.store] == documents
+        assert [(held.document.title, held.document.text) for held in index.store] == [
+            (row["title"], row["text"]) for row in given.corpus
+        ]
         assert index.check() == []
         np.testing.assert_allclose(index.vectors, index.torch_encoder().encode(given.texts), atol=1e-5)
         assert index.fusion.tuned_on == "untitled, split dev"
-        assert {hit.title for hit in index.search("rose", k=60)} == {held.title for held in documents}
+        assert {hit.title for hit in index.search("rose", k=60)} == set(given.corpus["title"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "index", "model", "report.json", "triples.parquet",
     ]  # fmt: skip
