@@ -89,8 +89,9 @@ def _report(error: Exception) -> int:
         case _:
             message = f"{type(error).__name__}: {error} (a mistake in textrip; -v shows where)"
             code = FAILED
-    if code != BAD_INPUT or processes.is_first():  # bad input is the same for all that torchrun started
-        say("Error: " + " ".join(message.split()))
+    if code == BAD_INPUT:
+        processes.leave_it_to_the_first()
+    say("Error: " + " ".join(message.split()))
     return code
 
 

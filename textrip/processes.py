@@ -5,6 +5,10 @@ threads each of them may use.
 """
 
 import os
+import signal
+import time
+
+PATIENCE = 30.0  # seconds; a busy machine's other process is there by then, and nobody waits for long
 
 
 def count() -> int:
@@ -25,6 +29,19 @@ def local_rank() -> int:
 def is_first() -> bool:
     """Whether this process is the one that writes and talks."""
     return rank() == 0
+
+
+def leave_it_to_the_first() -> None:
+    """Wait, in another process than the first, until the launcher ends this one or PATIENCE is over.
+
+    A launcher ends all processes once one has ended. Bad input is found by all of them and told by the first:
+    one that left before would take the first with it, and nothing would be said. What only this process found
+    is its own to say, after the wait.
+    """
+    if not is_first():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)  # an end without a word
+        time.sleep(PATIENCE)
 
 
 def threads() -> int:

@@ -114,9 +114,20 @@ def test_two_processes_that_are_killed_go_on_to_the_same_weights(words: list[Any
     assert weights[0] == weights[1]
 
 
-def test_what_several_processes_cannot_do_is_one_line(
-    words: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("ended", "code", "lines"), [(True, -signal.SIGTERM, 0), (False, 2, 1)])
+def test_bad_input_is_for_the_first_process_to_tell(ended: bool, code: int, lines: int) -> None:
+    """The second process waits to be ended by the launcher, and says it itself where it was not."""
+    wait = "os.kill(os.getpid(), signal.SIGTERM)" if ended else "None"
+    source = "import os, signal, time; from textrip.cli.main import app; time.sleep = lambda _: {}; app()"
+    done = subprocess.run(
+        [sys.executable, "-c", source.format(wait), "train", "no-such-folder", "-o", "x"],
+        env={**ENVIRONMENT, "WORLD_SIZE": "2", "RANK": "1"}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == lines
+
+
+def test_what_several_processes_cannot_do_is_one_line(words: list[Any], tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     refused = [
         (
