@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 from textrip.eval.peers.rows import Row
@@ -116,13 +117,13 @@ def measure(system: str, case: Case) -> dict[str, float]:
 
 def _batches(places: list[int], case: Case) -> Iterator[list[int]]:
     size = case.batch_queries
-    wanted = (case.steps + 1) * size
-    if len(places) < wanted:
+    if len(places) < size:
         raise SystemExit(
-            f"{case.data} has {len(places)} queries with {case.negatives} negatives, {wanted} needed"
+            f"{case.data} has {len(places)} queries with {case.negatives} negatives, {size} are a batch"
         )
-    for start in range(0, wanted, size):
-        yield places[start : start + size]
+    again = cycle(places)  # where there are too few for all steps
+    for _ in range(case.steps + 1):
+        yield list(islice(again, size))
 
 
 class _Counted:

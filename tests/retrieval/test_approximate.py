@@ -81,6 +81,86 @@ def test_deleted_and_new_documents(kind: Kind, collection: Collection, tmp_path:
         assert only.doc_id == "0007"
 
 
+class ByText(Wide):
+    """A text is a number: that row of some vectors."""
+
+    def encode(self, texts: Sequence[str], **_: Any) -> NDArray[np.float32]:
+        return clustered(6 * N, 1)[[int(text) for text in texts]]
+
+
+def numbered(numbers: Sequence[int]) -> list[Document]:
+    return [Document(f"{number:05d}", "", str(number)) for number in numbers]
+
+
+def test_a_graph_is_extended(tmp_path: Path, remarks: list[str]) -> None:
+    begun = Collection.of("c", numbered(range(N)))
+    with Index.build(begun, ByText(), tmp_path / "index", nearest="hnsw") as index:
+        assert remarks == ["building the graph of 3,000 vectors"]
+        index.delete([f"{number:05d}" for number in range(200)])
+        assert remarks[1:] == ["extending the graph by 0 vectors"]
+        index.add(numbered([*range(100), *range(N, N + 700)]))
+        index.add([Document("02000", "", "9000")])  # in the place of another
+        assert remarks[2:] == ["extending the graph by 800 vectors", "extending the graph by 1 vectors"]
+        assert index.recall(k=10, sample=200) >= 0.98
+        # Every document is found by its own vector, and none that is gone.
+        there = sorted([*range(100), *range(200, 2000), *range(2001, N + 700)])
+        hits = index.search_many([str(number) for number in there], k=1)
+        assert [hit.doc_id for (hit,) in hits] == [f"{number:05d}" for number in there]
+        assert [hit.doc_id for hit in index.search("9000", k=1)] == ["02000"]
+        exact = index.search_many([str(number) for number in range(100, 300)], k=5, exact=True)
+        found = index.search_many([str(number) for number in range(100, 300)], k=5)
+        assert sum(one == other for one, other in zip(exact, found, strict=True)) >= 190
+        assert index.check() == []
+    with Index.open(tmp_path / "index", encoder=ByText()) as index:  # and by who opens it
+        assert [hit.doc_id for hit in index.search("9000", k=1)] == ["02000"]
+        index.rebuild()
+        assert remarks[4:] == ["building the graph of 3,600 vectors"]
+
+
+@pytest.mark.parametrize("reason", ["much is gone", "it has grown", "it is damaged", "it was none"])
+def test_a_graph_is_built_anew(reason: str, tmp_path: Path, remarks: list[str]) -> None:
+    kind: Kind = "int8" if reason == "it was none" else "hnsw"
+    with Index.build(
+        Collection.of("c", numbered(range(500))), ByText(), tmp_path / "index", nearest=kind
+    ) as index:
+        if reason == "much is gone":
+            index.delete([f"{number:05d}" for number in range(101)])
+        elif reason == "it has grown":
+            index.add(numbered(range(500, 1000)))
+            assert remarks.pop() == "extending the graph by 500 vectors"
+            index.add(numbered([1000]))
+        else:
+            if reason == "it is damaged":
+                (path,) = (tmp_path / "index").glob("derived/*/nearest.faiss")
+                content = bytearray(path.read_bytes())
+                content[len(content) // 2] ^= 1
+                path.write_bytes(content)
+            index.add(numbered([500]))
+        assert not [line for line in remarks if line.startswith("extending")]
+        assert len([line for line in remarks if line.startswith("building the graph")]) == 2 * (
+            kind == "hnsw"
+        )
+        assert index.recall(k=10, sample=100) >= 0.98
+
+
+def test_places_of_a_stranger(tmp_path: Path) -> None:
+    path = tmp_path / "index.faiss"
+    for places in ([0, 1, 5], [0, 0, 1], [0, -1, -1]):
+        graph = nearest_module.Approximate(
+            path, "hnsw", (2 if -1 not in places else 1, 4), places=np.asarray(places)
+        )
+        import faiss
+
+        index = faiss.IndexHNSWFlat(4, 4)
+        index.add(np.eye(3, 4, dtype=np.float32))
+        faiss.write_index(index, str(path))
+        if -1 in places:
+            assert sorted(graph.candidates(np.ones((1, 4), np.float32), 1)[0]) == [-1, -1, 0]
+        else:
+            with pytest.raises(InputError, match="its nodes are no places of vectors"):
+                graph.candidates(np.ones((1, 4), np.float32), 1)
+
+
 def test_a_share_of_the_memory(collection: Collection, tmp_path: Path) -> None:
     sizes = {}
     for kind in KINDS[1:]:
@@ -112,9 +192,9 @@ def test_a_damaged_file_is_never_read(
     opened: list[str] = []
     real = nearest_module.Approximate._read
 
-    def watching(self: nearest_module.Approximate) -> object:
+    def watching(self: nearest_module.Approximate, **how: bool) -> object:
         opened.append(str(self._path))
-        return real(self)
+        return real(self, **how)
 
     monkeypatch.setattr(nearest_module.Approximate, "_read", watching)
     for _ in range(10):

@@ -10,10 +10,15 @@
 Ranges of the 8-bit codes come from the corpus and lie with them. What is found approximately is a set of
 candidates: their scores are the exact ones of the float32 vectors, which are read for them alone.
 
+A graph takes minutes to build for a million vectors. Where few of them have changed, the former one is
+extended: new vectors are linked into it, and those that are gone remain as nodes that lead on and are never
+found.
+
 A file of FAISS is never read before its digest holds, and what was read must have the shape that is known.
 """
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -24,6 +29,8 @@ from textrip.errors import InputError
 from textrip.progress import say
 
 Kind = Literal["auto", "exact", "hnsw", "int8", "binary"]
+_INDEX, _PLACES = "nearest.faiss", "nearest.places.npy"
+
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Up to so many vectors an exact search takes some 30 ms; a graph is not worth its building.
@@ -35,6 +42,10 @@ _EF_CONSTRUCTION = 100
 _BREADTH = {"hnsw": (8, 128), "int8": (2, 32), "binary": (40, 600)}
 _BREADTH_OF = 100_000
 _TRAINED_ON = 100_000
+# A graph is extended while so large a share of its nodes at most is gone, and until it has so many times the
+# vectors that it was built with, whose ranges its codes have.
+_GONE_UP_TO = 0.2
+_GROWN_UP_TO = 2.0
 
 
 def chosen(kind: Kind, vectors: int) -> Kind:
@@ -55,12 +66,28 @@ class Approximate:
 
     Attributes:
         kind: hnsw, int8 or binary.
-        rows: How many vectors.
+        rows: How many vectors may be found.
+        nodes: How many vectors are searched, those that are gone among them.
+        places: (nodes,) int64, the row of each, -1 where it is gone; None where it is its own number.
+        built: How many there were when it was built.
     """
 
-    def __init__(self, path: Path | None, kind: Kind, shape: tuple[int, ...], index: Any = None) -> None:
-        self.kind = kind
+    def __init__(
+        self,
+        path: Path | None,
+        kind: Kind,
+        shape: tuple[int, ...],
+        index: Any = None,
+        *,
+        places: NDArray[np.int64] | None = None,
+        built: int | None = None,
+    ) -> None:
         self.rows, self.dimension = shape
+        self.kind = kind
+        self.places = places
+        self.nodes = self.rows if places is None else len(places)
+        self.built = self.nodes if built is None else built
+        self._gone = self.nodes - self.rows
         self._path = path
         self._lock = threading.Lock()
         self._index = index
@@ -88,8 +115,9 @@ class Approximate:
             gone: How many of the vectors do not count any longer.
         """
         times, least = _BREADTH[self.kind]
-        least = round(least * max(1.0, (self.rows / _BREADTH_OF) ** 0.5))
-        count = min(self.rows, breadth or max(least, times * k))
+        least = round(least * max(1.0, (self.nodes / _BREADTH_OF) ** 0.5))
+        count = breadth or max(least, times * k)
+        count = min(self.nodes, round(count * self.nodes / (self.nodes - self._gone)))
         index = self._opened()
         if self.kind == "binary":
             _, found = index.search(_signs(queries, self.dimension), count)
@@ -97,10 +125,12 @@ class Approximate:
             faiss = _faiss()
             how = faiss.SearchParametersHNSW(efSearch=count)
             # Of those looked at, codes of 8 bits put the k best among their first 2 k: no need to score all.
-            kept = min(count, 2 * k + 12 + gone)
+            kept = min(count, 2 * k + 12 + gone + self._gone)
             _, found = index.search(np.ascontiguousarray(queries), kept, params=how)
         else:
             _, found = index.search(np.ascontiguousarray(queries), count)
+        if self.places is not None:
+            found = np.where(found < 0, -1, self.places[found])
         return found  # type: ignore[no-any-return]
 
     def _opened(self) -> Any:
@@ -109,7 +139,17 @@ class Approximate:
                 self._index = self._read()
         return self._index
 
-    def _read(self) -> Any:
+    def grown(self, vectors: NDArray[np.float32]) -> Any:
+        """FAISS' index with further vectors (p, d); this one stays as it is.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        index = self._read(mapped=False)
+        _add(index, vectors, self.kind)
+        return index
+
+    def _read(self, *, mapped: bool = True) -> Any:
         faiss = _faiss()
         read = faiss.read_index_binary if self.kind == "binary" else faiss.read_index
         assert self._path is not None
@@ -118,30 +158,75 @@ class Approximate:
         try:
             # No part of a file is larger than the file: a forged length asks for no memory.
             faiss.set_deserialization_vector_byte_limit(self._path.stat().st_size + 4096)
-            index = read(str(self._path), faiss.IO_FLAG_MMAP_IFC)
+            index = read(str(self._path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
         except (RuntimeError, OSError) as error:
             raise InputError(f"{self._path}: {str(error).splitlines()[0]}; build the index again") from None
         found = index.ntotal, index.d
-        wanted = self.rows, _bits(self.dimension) if self.kind == "binary" else self.dimension
+        wanted = self.nodes, _bits(self.dimension) if self.kind == "binary" else self.dimension
         if found != wanted:
             raise InputError(f"{self._path}: holds {found}, {wanted} was expected; build the index again")
+        if self.places is not None:
+            there = np.sort(self.places[self.places >= 0])
+            if not np.array_equal(there, np.arange(self.rows)):
+                raise InputError(f"{self._path}: its nodes are no places of vectors; build the index again")
         return index
 
 
-def write_nearest(folder: Path, vectors: NDArray[np.float32], kind: Kind, *, seed: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Former:
+    """An approximate search over earlier vectors, of which most are there still.
+
+    Attributes:
+        nearest: The search.
+        places: (nodes,) int64, the row of each of its nodes among today's vectors; -1: gone.
+    """
+
+    nearest: Approximate
+    places: NDArray[np.int64]
+
+    def may_grow(self, kind: Kind, rows: int) -> bool:
+        """Whether it will do, extended to so many rows, where a search of a kind is wanted."""
+        gone = int((self.places < 0).sum())
+        nodes = rows + gone
+        return (
+            kind == self.nearest.kind == "hnsw"
+            and gone <= _GONE_UP_TO * nodes
+            and nodes <= _GROWN_UP_TO * self.nearest.built
+        )
+
+
+def write_nearest(
+    folder: Path, vectors: NDArray[np.float32], kind: Kind, *, seed: int, former: Former | None = None
+) -> dict[str, Any]:
     """Write what a kind needs beside the vectors (p, d); returns what derived.json keeps of it."""
     kind = chosen(kind, len(vectors))
     if kind == "exact":
         return {"kind": kind}
-    if kind == "hnsw":
-        say(f"building the graph of {len(vectors):,} vectors")
-    index = _built(vectors, kind, seed=seed)
+    about: dict[str, Any] = {"kind": kind}
+    if former is not None and former.may_grow(kind, len(vectors)):
+        index, places = _extended(former, vectors)
+        about["built"] = former.nearest.built
+        with (folder / _PLACES).open("wb") as stream:
+            np.save(stream, places, allow_pickle=False)
+    else:
+        if kind == "hnsw":
+            say(f"building the graph of {len(vectors):,} vectors")
+        index = _built(vectors, kind, seed=seed)
     faiss = _faiss()
     write = faiss.write_index_binary if kind == "binary" else faiss.write_index
-    with (folder / "nearest.faiss").open("wb") as stream:
+    with (folder / _INDEX).open("wb") as stream:
         # FAISS' own writer does not look at what closing a file says: its end may be lost on a full disk.
         write(index, faiss.PyCallbackIOWriter(stream.write))
-    return {"kind": kind, "rows": len(vectors)}
+    return about
+
+
+def _extended(former: Former, vectors: NDArray[np.float32]) -> tuple[Any, NDArray[np.int64]]:
+    """A former graph with the vectors (p, d) that it lacks, and the row of each of its nodes."""
+    lacking = np.ones(len(vectors), dtype=bool)
+    lacking[former.places[former.places >= 0]] = False
+    new = np.flatnonzero(lacking)
+    say(f"extending the graph by {len(new):,} vectors")
+    return former.nearest.grown(vectors[new]), np.concatenate([former.places, new])
 
 
 def _built(vectors: NDArray[np.float32], kind: Kind, *, seed: int) -> Any:
@@ -157,17 +242,24 @@ def _built(vectors: NDArray[np.float32], kind: Kind, *, seed: int) -> Any:
     if kind != "binary":
         sample = np.sort(np.random.default_rng(seed).permutation(p)[:_TRAINED_ON])
         index.train(np.ascontiguousarray(vectors[sample]))
-    for first in range(0, p, 65536):
-        part = np.ascontiguousarray(vectors[first : first + 65536])
-        index.add(_signs(part, d) if kind == "binary" else part)
+    _add(index, vectors, kind)
     return index
 
 
+def _add(index: Any, vectors: NDArray[np.float32], kind: Kind) -> None:
+    for first in range(0, len(vectors), 65536):
+        part = np.ascontiguousarray(vectors[first : first + 65536])
+        index.add(_signs(part, vectors.shape[1]) if kind == "binary" else part)
+
+
 def open_nearest(folder: Path, about: dict[str, Any], shape: tuple[int, ...]) -> Approximate | None:
-    """What `write_nearest` wrote; None for exact. Nothing is read yet."""
+    """What `write_nearest` wrote; None for exact. FAISS reads nothing yet."""
     if about["kind"] == "exact":
         return None
-    return Approximate(folder / "nearest.faiss", about["kind"], shape)
+    places = None
+    if "built" in about:
+        places = np.load(folder / _PLACES, mmap_mode="r", allow_pickle=False)
+    return Approximate(folder / _INDEX, about["kind"], shape, places=places, built=about.get("built"))
 
 
 def _bits(dimension: int) -> int:

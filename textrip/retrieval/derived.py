@@ -23,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.encoding.approximate import Approximate, Kind, open_nearest, write_nearest
+from textrip.encoding.approximate import Approximate, Former, Kind, open_nearest, write_nearest
 from textrip.errors import InputError, StorageError
 from textrip.files import read_json, replacing, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
@@ -90,6 +90,29 @@ class Derived:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def extensible(self, keys: NDArray[np.int64], begins: NDArray[np.int64]) -> Former | None:
+        """The approximate search, with where its nodes are among documents of today; None: it is no use.
+
+        Args:
+            keys: (n,) of today's documents, ascending.
+            begins: (n + 1,) where each one's passages begin. A document that has its key has its vectors.
+        """
+        if self.nearest is None:
+            return None
+        try:  # no stamp is trusted: what is damaged would live on under a new digest
+            names = {name: digest for name, digest in self.about["sha256"].items() if "nearest" in name}
+            require_digests(self.folder, names, fully=True)
+        except InputError:
+            return None
+        row = np.minimum(np.searchsorted(keys, self.keys), len(keys) - 1)
+        counts, there = np.diff(self.begins), keys[row] == self.keys
+        shift = np.repeat(begins[row] - self.begins[:-1], counts)
+        places = np.where(np.repeat(there, counts), np.arange(len(shift)) + shift, -1)
+        nodes = self.nearest.places
+        if nodes is not None:
+            places = np.where(nodes < 0, -1, places[nodes])
+        return Former(self.nearest, places)
+
 
 def derive(
     store: DocumentStore,
@@ -99,8 +122,18 @@ def derive(
     analyzer: Analyzer,
     nearest: Kind,
     seed: int = 0,
+    former: Derived | None = None,
 ) -> None:
     """Write everything derived into a new folder, from one snapshot of the store.
+
+    Args:
+        store: The documents.
+        folder: Is made.
+        index_id: Of the index.
+        analyzer: Makes terms of texts.
+        nearest: The approximate search that is wanted.
+        seed: For what its codes are trained on.
+        former: Of the same index: its graph may be extended.
 
     Memory: the ids, a few bytes a token, and what the approximate search needs to be built.
     """
@@ -113,14 +146,16 @@ def derive(
         with advancing("words and vectors", size) as advance:
             WordCounts.write(reading.texts(advance), analyzer, folder)
     keys = np.asarray(reading.keys, dtype=np.int64)
+    begins = np.asarray(reading.begins, dtype=np.int64)
     by_id = sorted(range(len(keys)), key=reading.doc_ids.__getitem__)
     order = np.empty(len(keys), dtype=np.int64)
     order[by_id] = np.arange(len(keys))
     StringTable.of([reading.doc_ids[row] for row in by_id]).save(folder, "ids")
-    for name, array in (("keys", keys), ("order", order), ("begins", np.asarray(reading.begins, np.int64))):
+    for name, array in (("keys", keys), ("order", order), ("begins", begins)):
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-    about = write_nearest(folder, vectors, nearest, seed=seed)
+    extensible = former.extensible(keys, begins) if former is not None else None
+    about = write_nearest(folder, vectors, nearest, seed=seed, former=extensible)
     names = digested(folder, [path.name for path in sorted(folder.iterdir())])
     write_sealed_json(
         folder / "derived.json",
@@ -207,18 +242,20 @@ def _generation(folder: Path) -> int:
     return int(number) if dash and number.isascii() and number.isdigit() else -1
 
 
-def publish(index: Path, store: DocumentStore, **how: Any) -> tuple[Path, int]:
+def publish(index: Path, store: DocumentStore, *, extend: bool = False, **how: Any) -> tuple[Path, int]:
     """Derive anew beside what is there; returns the folder and its generation.
 
-    The caller is alone in rebuilding this index.
+    The caller is alone in rebuilding this index. With `extend` a graph that is there is extended, where that
+    will do.
     """
     parent = index / FOLDER
     parent.mkdir(exist_ok=True)
     remove_half_made(index)
     generation = store.generation
     target = parent / f"{generation:08d}-{secrets.token_hex(4)}"
+    former = open_newest(index, index_id=how["index_id"], since=0, until=generation) if extend else None
     with replacing(target) as temporary:
-        derive(store, temporary, **how)
+        derive(store, temporary, former=former, **how)
         try:
             made = Derived.open(temporary, index_id=how["index_id"]).generation
         except InputError as error:  # NumPy does not look at what closing a file says

@@ -435,7 +435,7 @@ class Index:
         """After a change: what is derived is kept up. The change itself is made, and searches find it."""
         try:
             if upkeep.is_due(self.folder, self.store):
-                self.rebuild()
+                self._rebuild(extend=True)
             else:
                 upkeep.tidy(self.folder)
         except StorageError as error:
@@ -443,8 +443,11 @@ class Index:
 
     def rebuild(self) -> bool:
         """Work out anew everything that is derived; False where another process is doing so."""
+        return self._rebuild(extend=False)
+
+    def _rebuild(self, *, extend: bool) -> bool:
         done = upkeep.rebuild(
-            self.folder, self.store, index_id=self.about["index_id"], analyzer=self.analyzer,
+            self.folder, self.store, extend=extend, index_id=self.about["index_id"], analyzer=self.analyzer,
             nearest=self.about["nearest"],
         )  # fmt: skip
         if done:

@@ -29,12 +29,19 @@ def is_due(folder: Path, store: DocumentStore) -> bool:
     return bool(pending) and (rows <= _SMALL or pending > _SHARE_PENDING * rows)
 
 
-def rebuild(folder: Path, store: DocumentStore, *, index_id: str, analyzer: Analyzer, nearest: Kind) -> bool:
-    """Work out anew everything that is derived; False where another process is doing so."""
+def rebuild(
+    folder: Path, store: DocumentStore, *, extend: bool, index_id: str, analyzer: Analyzer, nearest: Kind
+) -> bool:
+    """Work out anew everything that is derived; False where another process is doing so.
+
+    With `extend` a graph is extended by what is new, where little has changed.
+    """
     with alone(folder, "rebuild") as mine:
         if not mine:
             return False
-        kept, generation = publish(folder, store, index_id=index_id, analyzer=analyzer, nearest=nearest)
+        kept, generation = publish(
+            folder, store, extend=extend, index_id=index_id, analyzer=analyzer, nearest=nearest
+        )
         with contextlib.closing(StoreWriter.open(store.path, index_id=index_id)) as writer:
             writer.forget_removed(generation)
         remove_others(folder, kept)
