@@ -11,6 +11,7 @@ import typer
 from tests.running import Run
 from textrip.cli.main import app
 from textrip.data.collection import Collection
+from textrip.encoding import load
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,13 +31,11 @@ PYTHON = "\n".join(body for language, body in BLOCKS if language == "python")
 
 @pytest.fixture
 def here(
-    tiny_collection: Collection, write_beir: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """A folder that holds `my-corpus/`, as the current one."""
-    from textrip.encoding.load import embedded_folder
-
-    if embedded_folder() is None:
-        pytest.skip("the extra `offline` is not installed: no default encoder")
+    tiny_collection: Collection, tiny_encoder_folder: Path, write_beir: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:  # fmt: skip
+    """A folder that holds `my-corpus/`, as the current one; the default encoder is a tiny one."""
+    monkeypatch.setattr(load, "embedded_folder", lambda: tiny_encoder_folder)
     write_beir(tiny_collection, tmp_path / "my-corpus")
     (tmp_path / "new.jsonl").write_text('{"id": "doc-17", "text": "a new document"}\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)

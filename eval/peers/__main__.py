@@ -32,6 +32,9 @@ def training(
         int, typer.Option("--max-length-tokens", help="Longer texts are cut.")
     ] = 128,
     batch_queries: Annotated[int, typer.Option("--batch-queries", help="Queries a batch.")] = 16,
+    cache_tokens: Annotated[
+        int, typer.Option("--cache-tokens", help="Tokens that a cached step holds at once.")
+    ] = 4096,
     steps: Annotated[int, typer.Option("--steps", min=2, help="Steps measured, after one that is not.")] = 4,
     system: Annotated[
         list[str] | None, typer.Option("--system", help="Only these; all where none is given.")
@@ -49,7 +52,8 @@ def training(
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
     cases = [
-        Case(data, model, k, max_length_tokens, batch_queries, steps, device) for k in negatives or [1, 4, 8]
+        Case(data, model, k, max_length_tokens, batch_queries, steps, device, cache_tokens)
+        for k in negatives or [1, 4, 8]
     ]
     rows = compare(cases, rounds=rounds, systems=system or SYSTEMS)
     typer.echo(tables.table(rows, baseline="TripletLoss"))

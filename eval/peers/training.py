@@ -32,6 +32,7 @@ class Case:
     batch_queries: int
     steps: int
     device: str
+    cache_tokens: int = 4096  # that a cached step holds at once
 
     @property
     def name(self) -> str:
@@ -50,8 +51,6 @@ SYSTEMS = (
     "textrip",
     "textrip, cached",
 )
-# Tokens that a cached step holds at once.
-_CACHE_TOKENS = 4096
 
 Step = Callable[[list[int]], Any]
 
@@ -95,7 +94,7 @@ def measure(system: str, case: Case) -> dict[str, float]:
     optimiser = torch.optim.AdamW(encoder.model.parameters(), lr=2e-5)
     counted = _Counted(encoder.model)
     with ExitStack() as stack:
-        step = _step(system, encoder, collection, triples, stack)
+        step = _step(system, encoder, collection, triples, stack, cache_tokens=case.cache_tokens)
         seconds = 0.0
         for number, places in enumerate(_batches(full, case)):
             began = _clock(encoder.device)
@@ -137,10 +136,12 @@ class _Counted:
         self.texts += len(given[0]["input_ids"])
 
 
-def _step(system: str, encoder: Any, collection: Any, triples: Any, stack: ExitStack) -> Step:
+def _step(
+    system: str, encoder: Any, collection: Any, triples: Any, stack: ExitStack, *, cache_tokens: int
+) -> Step:
     """A function from places of groups to a loss, by one system."""
     if system.startswith("textrip"):
-        return _textrip(system, encoder, collection, triples, stack)
+        return _textrip(system, encoder, collection, triples, stack, cache_tokens=cache_tokens)
     from sentence_transformers.sentence_transformer import losses
 
     from textrip.training.shaping import without_dropout
@@ -168,7 +169,9 @@ def _step(system: str, encoder: Any, collection: Any, triples: Any, stack: ExitS
     return step
 
 
-def _textrip(system: str, encoder: Any, collection: Any, triples: Any, stack: ExitStack) -> Step:
+def _textrip(
+    system: str, encoder: Any, collection: Any, triples: Any, stack: ExitStack, *, cache_tokens: int
+) -> Step:
     from textrip.training import batch
     from textrip.training.loss import GroupLoss, formula
     from textrip.training.shaping import without_dropout
@@ -187,8 +190,12 @@ def _textrip(system: str, encoder: Any, collection: Any, triples: Any, stack: Ex
         second_margin=0.1,
         hardest_positive=False,
     )
-    cached = _CACHE_TOKENS if system.endswith("cached") else None
-    loss = GroupLoss(encoder.model, distance="cosine", of=of, cache_tokens=cached)
+    loss = GroupLoss(
+        encoder.model,
+        distance="cosine",
+        of=of,
+        cache_tokens=cache_tokens if system.endswith("cached") else None,
+    )
 
     def step(places: list[int]) -> Any:
         collated = collator([{"group": place} for place in places])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.running import Run
 from textrip.cli.demo import QUESTIONS
-from textrip.encoding.load import embedded_folder
+from textrip.encoding import load
 
 MODULES = ("argparse.py", "threading.py", "ipaddress.py", "shlex.py", "textwrap.py")
 
@@ -17,7 +17,7 @@ MODULES = ("argparse.py", "threading.py", "ipaddress.py", "shlex.py", "textwrap.
 @pytest.fixture
 def small_library(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A standard library of five modules, and only where the default encoder is there without a hub."""
-    if embedded_folder() is None:
+    if load.embedded_folder() is None:
         pytest.skip("the extra `offline` is not installed: no default encoder")
     whole = Path(sysconfig.get_paths()["stdlib"])
     part = tmp_path_factory.mktemp("stdlib")
@@ -27,7 +27,14 @@ def small_library(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setattr(sysconfig, "get_paths", lambda: {"stdlib": str(part)})
 
 
-def test_the_demo_for_a_program(small_library: None, textrip: Run, tmp_path: Path) -> None:
+def test_the_demo_for_a_program(
+    small_library: None,
+    tiny_encoder_folder: Path,
+    textrip: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(load, "embedded_folder", lambda: tiny_encoder_folder)
     result = textrip("demo", "--json", "--out", tmp_path / "out")
     (report,) = result.json_lines()
     assert [row["system"] for row in report["rows"]] == ["bm25", "untuned", "tuned"]

@@ -17,7 +17,7 @@ def test_kill_9_of_the_command_and_resume(
     """The real signal, to the real command, at a step that the clock chooses."""
     words = [
         sys.executable, "-m", "textrip", "train", str(beir_folder), "--model", str(tiny_encoder_folder),
-        "--epochs", "40", "--batch-queries", "4", "--checkpoint-minutes", "0", "--quiet",
+        "--epochs", "8", "--batch-queries", "4", "--checkpoint-minutes", "0", "--quiet",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole = tmp_path / "whole"

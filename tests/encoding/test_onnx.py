@@ -115,6 +115,37 @@ def test_an_export_that_gives_other_vectors_is_refused(
     assert not (tmp_path / "onnx").exists()
 
 
+def test_an_encoder_is_exported_once(
+    encoder: Encoder, tiny_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And again where what was exported has gone or is another."""
+    monkeypatch.setattr(export_module, "_exported", {})
+    exports: list[Path] = []
+    real = export_module._write_graph
+
+    def counting(given: Encoder, path: Path) -> None:
+        exports.append(path)
+        if len(exports) == 1:
+            real(given, path)
+        else:
+            shutil.copyfile(graph, path)
+
+    graph = tmp_path / "index" / "onnx" / "model.onnx"
+    monkeypatch.setattr(export_module, "_write_graph", counting)
+    Index.build(tiny_collection, encoder, tmp_path / "index").close()
+    export_onnx(encoder, tmp_path / "second")
+    assert len(exports) == 1
+    assert (tmp_path / "second" / "model.onnx").read_bytes() == graph.read_bytes()
+    damaged = bytearray(graph.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "second" / "model.onnx").write_bytes(damaged)
+    export_onnx(encoder, tmp_path / "third")
+    assert len(exports) == 2
+    shutil.rmtree(tmp_path / "third")
+    export_onnx(encoder, tmp_path / "fourth")
+    assert len(exports) == 3
+
+
 def test_an_index_falls_back_to_torch_and_says_so(
     encoder: Encoder, tiny_collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

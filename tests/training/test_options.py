@@ -165,7 +165,7 @@ def test_what_saves_the_same_memory_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("others", [
-    {}, {"gradient_checkpointing": True}, {"compile": True},
+    {}, {"gradient_checkpointing": True}, pytest.param({"compile": True}, marks=pytest.mark.slow),
     {"cache_tokens": 64, "precision": "bf16", "matryoshka": (16,)},
 ])  # fmt: skip
 def test_adapters_of_low_rank_are_all_that_learns(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.running import Run
 from textrip.data.collection import Collection
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -129,22 +130,23 @@ def test_bad_input_is_for_the_first_process_to_tell(ended: bool, code: int, line
 
 def test_what_several_processes_cannot_do_is_one_line(words: list[Any], tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
-    refused = [
-        (
-            "fit",
-            [*words, "-o", tmp_path / "x"],
-            "textrip fit runs in one process; only train is for torchrun",
-        ),
-        (
-            "train",
-            [*words, "-o", tmp_path / "x", "--cache-tokens", 100],
-            "several processes share a batch already",
-        ),
-        ("train", [*words, "-o", tmp_path / "there"], "exists; name another place"),
-    ]
-    for command, arguments, reason in refused:
-        log = tmp_path / "refused.log"
-        assert start([*TORCHRUN, "-m", "textrip", command, *arguments], log).wait(timeout=100) != 0
-        said = [line for line in log.read_text().splitlines() if line.startswith("Error: ")]
-        assert len(said) == 1, log.read_text()
-        assert reason in said[0]
+    log = tmp_path / "refused.log"
+    assert start([*TORCHRUN, *TEXTRIP, *words, "-o", tmp_path / "there"], log).wait(timeout=100) != 0
+    said = [line for line in log.read_text().splitlines() if line.startswith("Error: ")]
+    assert len(said) == 1, log.read_text()
+    assert "exists; name another place" in said[0]
+
+
+@pytest.mark.parametrize(("command", "more", "reason"), [
+    ("fit", [], "textrip fit runs in one process; only train is for torchrun"),
+    ("train", ["--cache-tokens", 100], "several processes share a batch already"),
+])  # fmt: skip
+def test_what_is_not_for_several_processes(
+    command: str, more: list[Any], reason: str, words: list[Any], tmp_path: Path, textrip: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = textrip(command, *words, *more, "-o", tmp_path / "x")
+    assert done.code == 2
+    assert reason in done.err
+    assert len(done.err.splitlines()) == 1

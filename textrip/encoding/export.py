@@ -15,15 +15,17 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import first_line
 from textrip.encoding.onnx import FILES, FORMAT, KIND, OnnxEncoder, Precision
 from textrip.errors import TextripError
-from textrip.files import write_sealed_json
+from textrip.files import sha256, write_sealed_json
 from textrip.stamps import digested
 
+_GRAPH = "model.onnx"
 # Lower than this on any text of the sample, and the export is no copy of the model.
 LEAST_COSINE = 0.9999
 # Read as they stand: what a tokenizer, a normaliser and an empty mask can differ in.
 _ODD_TEXTS = ("", " ", "a", "  Two  blanks\tand a line\nend ", "Café naïve 北京 🙂 ﬁ", "word " * 700)
-# The last export of every encoder in this process: the same one is not exported twice.
-_exported: dict[str, Path] = {}
+# The last export of every encoder in this process, by fingerprint: the folder and the graph's digest. The
+# same one is not exported twice, which takes seconds for the smallest.
+_exported: dict[str, tuple[Path, str]] = {}
 
 
 class ExportError(TextripError):
@@ -58,12 +60,9 @@ def export_onnx(
 
 def _export(encoder: Encoder, folder: Path, texts: list[str], precision: Precision) -> OnnxEncoder:
     fingerprint = encoder.fingerprint
-    known = _exported.get(fingerprint)
-    if known is not None and known.is_file():
-        shutil.copyfile(known, folder / "model.onnx")
-    else:
+    if not _copied(fingerprint, folder / _GRAPH):
         try:
-            _write_graph(encoder, folder / "model.onnx")
+            _write_graph(encoder, folder / _GRAPH)
         except OSError:  # the disk refused, which says nothing of the model
             raise
         except Exception as error:  # the exporter has an error of its own for every operation it lacks
@@ -86,17 +85,36 @@ def _export(encoder: Encoder, folder: Path, texts: list[str], precision: Precisi
             f"{encoder.name} as ONNX gives other vectors: the lowest cosine is {lowest:.4f}, "
             f"{LEAST_COSINE} was expected"
         )
-    if precision == "float32":
-        _exported[fingerprint] = folder / "model.onnx"
-    else:
-        _quantise(folder / "model.onnx")
+    if precision == "int8":
+        _quantise(folder / _GRAPH)
         about |= {"precision": "int8", "fingerprint": _int8_fingerprint(fingerprint)}
         lowest = _lowest_cosine(encoder, OnnxEncoder(folder, about), [*texts, *_ODD_TEXTS])
     about["lowest_cosine"] = round(lowest, 6)
     about["checked_texts"] = len(texts) + len(_ODD_TEXTS)
-    about["sha256"] = digested(folder, FILES)
+    about["sha256"] = digests = digested(folder, FILES)
     write_sealed_json(folder / "onnx.json", about)
+    if precision == "float32":
+        _exported[fingerprint] = folder, digests[_GRAPH]
     return OnnxEncoder.open(folder)
+
+
+def _copied(fingerprint: str, path: Path) -> bool:
+    """Whether an encoder's graph could be copied from where it was exported last."""
+    if fingerprint not in _exported:
+        return False
+    folder, digest = _exported[fingerprint]
+    try:
+        shutil.copyfile(folder / _GRAPH, path)
+        return sha256(path) == digest
+    except OSError:  # it was taken away; or a disk is full, which the export will tell
+        return False
+
+
+def note_moved(former: Path, folder: Path) -> None:
+    """An export was moved: it can be copied from there."""
+    for fingerprint, (place, digest) in list(_exported.items()):
+        if place == former:
+            _exported[fingerprint] = folder, digest
 
 
 def _int8_fingerprint(fingerprint: str) -> str:

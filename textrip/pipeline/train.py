@@ -23,7 +23,7 @@ from textrip.progress import say
 from textrip.rounds import DENSE_SHARE, train_in_rounds
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
-from textrip.training.train import CHECKPOINT_MINUTES
+from textrip.training.train import CHECKPOINT_MINUTES, refuse_cached_together
 from textrip.training.train import train as train_encoder
 
 # A dev split is measured before training and after every epoch: over a larger corpus that would take
@@ -86,6 +86,7 @@ def train(
     """
     refuse_existing(output, force=force)
     settings = settings or TrainSettings()
+    refuse_cached_together(settings)
     collection = data if isinstance(data, Collection) else read(data)
     if not by_label:
         require_sound(check(collection, triples=triples, near=False), force=force)

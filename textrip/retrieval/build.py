@@ -21,7 +21,7 @@ from textrip.alone import alone
 from textrip.data.collection import Collection
 from textrip.encoding.approximate import Kind, chosen
 from textrip.encoding.encoder import Encoder
-from textrip.encoding.export import ExportError, export_onnx
+from textrip.encoding.export import ExportError, export_onnx, note_moved
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError, StorageError
@@ -136,6 +136,7 @@ def build_index(
         (staging / _BUILDING).unlink()
         with _nobody_writing(folder):
             move_into_place(staging, folder)
+        note_moved(staging / "onnx", folder / "onnx")
 
 
 def _say_what_is_cut(collection: Collection, encoder: TextEncoder) -> None:

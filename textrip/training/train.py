@@ -62,6 +62,12 @@ CHECKPOINT_MINUTES = 5.0
 _WEIGHTS_ON_DISK = 8
 
 
+def refuse_cached_together(settings: TrainSettings) -> None:
+    """Raise InputError where gradients are to be cached and several processes share a batch."""
+    if settings.cache_tokens is not None and processes.count() > 1:
+        raise InputError("cache_tokens is set, and several processes share a batch already: leave one out")
+
+
 def train(
     collection: Collection,
     triples: Triples | None,
@@ -111,6 +117,7 @@ def train(
     """
     settings = settings or TrainSettings()
     refuse_existing(output, force=force)
+    refuse_cached_together(settings)
     together.begin(encoder.device)
     material = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
     job = _Job(material, encoder, settings, run or RunFolder.beside(output), tensorboard)
@@ -193,10 +200,6 @@ class _Job:
             )
         if settings.compile:
             require_compiler(self.base.device)
-        if settings.cache_tokens is not None and processes.count() > 1:
-            raise InputError(
-                "cache_tokens is set, and several processes share a batch already: leave one out"
-            )
         if settings.loss in OF_PROXIES and not self.material.labels:
             raise InputError(f"loss is {settings.loss}, which compares labels: train with --by-label")
 
