@@ -92,7 +92,7 @@ def test_no_text_is_cut_in_silence(tmp_path: Path) -> None:
         Index.build(collection(), encoder, tmp_path / "whole").close()
         assert [remark for remark in said if "longer than" in remark] == [
             "5% of 22 documents looked at are longer than the 60 tokens that the encoder reads: what stands "
-            "further down is found by words alone; --passages 30 finds it by meaning too"
+            "further down is found by words alone; textrip index --passages 30 finds it by meaning too"
         ]
         del said[:]
         Index.build(collection(), encoder, tmp_path / "cut", cutting=Cutting(tokens=30)).close()

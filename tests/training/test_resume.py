@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,26 @@ class Killed(BaseException):
 def run(
     tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path
 ) -> Callable[..., dict[str, object]]:
-    def go(name: str, **options: object) -> dict[str, object]:
-        encoder = Encoder.load(tiny_encoder_folder, device="cpu")
-        return train(
-            tiny_collection, triples, encoder, tmp_path / name, evaluate_dev=dev, checkpoint_minutes=0,
-            **{"settings": SETTINGS, **options},  # type: ignore[arg-type]
-        )  # fmt: skip
+    return partial(go, tiny_collection, triples, tiny_encoder_folder, tmp_path)
 
-    return go
+
+def go(
+    collection: Collection, triples: Triples, encoder_folder: Path, folder: Path, name: str, **options: object
+) -> dict[str, object]:
+    encoder = Encoder.load(encoder_folder, device="cpu")
+    return train(
+        collection, triples, encoder, folder / name, evaluate_dev=dev, checkpoint_minutes=0,
+        **{"settings": SETTINGS, **options},  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, object]:
+    """The manifest of a run that was not stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    return go(tiny_collection, mine(tiny_collection), tiny_encoder_folder, folder, "whole")
 
 
 def without_time(manifest: dict[str, object]) -> dict[str, object]:
@@ -59,9 +72,12 @@ def without_time(manifest: dict[str, object]) -> dict[str, object]:
 
 @pytest.mark.parametrize("step", [1, 5, 6, 7, 11, 13, 17])
 def test_killed_at_a_step_and_resumed_it_ends_as_if_it_had_not_been(
-    step: int, run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int,
+    run: Callable[..., dict[str, object]],
+    whole: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = run("whole")
     with monkeypatch.context() as patch:
         training_step = GroupTrainer.training_step
 
@@ -90,9 +106,11 @@ def test_adapters_go_on_too(
 
 
 def test_killed_inside_the_saving_of_a_checkpoint(
-    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., dict[str, object]],
+    whole: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = run("whole")
     with monkeypatch.context() as patch:
         save = GroupTrainer._save_optimizer_and_scheduler
 
@@ -113,9 +131,12 @@ def test_killed_inside_the_saving_of_a_checkpoint(
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "weights.safetensors", "checkpoint.json", "rng_state.pth"])
 def test_a_damaged_checkpoint_is_passed_over(
-    name: str, run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    run: Callable[..., dict[str, object]],
+    whole: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = run("whole")
     stop_at(monkeypatch, run, 10)
     newest = RunFolder(tmp_path / "killed.unfinished").checkpoints()[0]
     damaged = bytearray((newest / name).read_bytes())

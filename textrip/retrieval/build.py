@@ -149,7 +149,7 @@ def _say_what_is_cut(collection: Collection, encoder: TextEncoder) -> None:
         say(
             f"{share:.0%} of {count:,} documents looked at are longer than the {encoder.max_length_tokens} "
             "tokens that the encoder reads: what stands further down is found by words alone; "
-            f"--passages {encoder.max_length_tokens // 2} finds it by meaning too"
+            f"textrip index --passages {encoder.max_length_tokens // 2} finds it by meaning too"
         )
 
 
