@@ -143,22 +143,25 @@ def test_a_graph_is_built_anew(reason: str, tmp_path: Path, remarks: list[str]) 
         assert index.recall(k=10, sample=100) >= 0.98
 
 
-def test_places_of_a_stranger(tmp_path: Path) -> None:
-    path = tmp_path / "index.faiss"
-    for places in ([0, 1, 5], [0, 0, 1], [0, -1, -1]):
-        graph = nearest_module.Approximate(
-            path, "hnsw", (2 if -1 not in places else 1, 4), places=np.asarray(places)
-        )
-        import faiss
+def graph_of_three(path: Path, places: list[int], rows: int) -> nearest_module.Approximate:
+    import faiss  # after torch, where both are loaded
 
-        index = faiss.IndexHNSWFlat(4, 4)
-        index.add(np.eye(3, 4, dtype=np.float32))
-        faiss.write_index(index, str(path))
-        if -1 in places:
-            assert sorted(graph.candidates(np.ones((1, 4), np.float32), 1)[0]) == [-1, -1, 0]
-        else:
-            with pytest.raises(InputError, match="its nodes are no places of vectors"):
-                graph.candidates(np.ones((1, 4), np.float32), 1)
+    index = faiss.IndexHNSWFlat(4, 4)
+    index.add(np.eye(3, 4, dtype=np.float32))
+    faiss.write_index(index, str(path))
+    return nearest_module.Approximate(path, "hnsw", (rows, 4), places=np.asarray(places))
+
+
+def test_what_is_gone_is_not_found(tmp_path: Path) -> None:
+    graph = graph_of_three(tmp_path / "index.faiss", [0, -1, -1], 1)
+    assert sorted(graph.candidates(np.ones((1, 4), np.float32), 1)[0]) == [-1, -1, 0]
+
+
+@pytest.mark.parametrize("places", [[0, 1, 5], [0, 0, 1]])
+def test_places_of_a_stranger(places: list[int], tmp_path: Path) -> None:
+    graph = graph_of_three(tmp_path / "index.faiss", places, 2)
+    with pytest.raises(InputError, match="its nodes are no places of vectors"):
+        graph.candidates(np.ones((1, 4), np.float32), 1)
 
 
 def test_a_share_of_the_memory(collection: Collection, tmp_path: Path) -> None:

@@ -174,10 +174,10 @@ class Approximate:
 
 @dataclass(frozen=True)
 class Former:
-    """An approximate search over earlier vectors, of which most are there still.
+    """A graph over earlier vectors.
 
     Attributes:
-        nearest: The search.
+        nearest: The graph.
         places: (nodes,) int64, the row of each of its nodes among today's vectors; -1: gone.
     """
 
@@ -189,7 +189,7 @@ class Former:
         gone = int((self.places < 0).sum())
         nodes = rows + gone
         return (
-            kind == self.nearest.kind == "hnsw"
+            kind == self.nearest.kind
             and gone <= _GONE_UP_TO * nodes
             and nodes <= _GROWN_UP_TO * self.nearest.built
         )

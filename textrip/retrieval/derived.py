@@ -91,13 +91,13 @@ class Derived:
         return len(self.keys)
 
     def extensible(self, keys: NDArray[np.int64], begins: NDArray[np.int64]) -> Former | None:
-        """The approximate search, with where its nodes are among documents of today; None: it is no use.
+        """The graph, with where its nodes are among documents of today; None: there is none that is whole.
 
         Args:
             keys: (n,) of today's documents, ascending.
             begins: (n + 1,) where each one's passages begin. A document that has its key has its vectors.
         """
-        if self.nearest is None:
+        if self.nearest is None or self.nearest.kind != "hnsw":  # the others are as fast built as read
             return None
         try:  # no stamp is trusted: what is damaged would live on under a new digest
             names = {name: digest for name, digest in self.about["sha256"].items() if "nearest" in name}
