@@ -86,6 +86,12 @@ def strategies(
     ] = 128,
     batch_queries: Annotated[int, typer.Option("--batch-queries", help="Queries a batch.")] = 16,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its peak.")] = 2e-5,
+    held_out: Annotated[
+        float | None,
+        typer.Option(
+            "--held-out", min=0.01, max=0.9, help="Leave test alone: measure this share of train and dev."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: JsonFile = None,
 ) -> None:
@@ -97,7 +103,9 @@ def strategies(
         raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
     rows = []
     for source in data or ["stdlib"]:
-        case = Case(source, model, epochs, queries, max_length_tokens, batch_queries, learning_rate, device)
+        case = Case(
+            source, model, epochs, queries, max_length_tokens, batch_queries, learning_rate, device, held_out
+        )
         rows += compare(case, systems=system or SYSTEMS, seeds=seeds or [0, 1, 2], folder=folder)
     typer.echo(table(rows))
     if json is not None:

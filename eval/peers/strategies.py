@@ -7,6 +7,8 @@ as it comes` looks at dev; the last weights are measured. The library's losses h
 length and no dropout; its TripletLoss is also trained as it comes, with the trainer's defaults and the loss's
 own.
 
+A default is chosen with `held_out`: test is left alone, and a share of the other queries is measured.
+
 Each system and seed is a process of its own (spawned). What is measured lies in a folder as JSON lines, so
 that a comparison that was stopped goes on.
 """
@@ -18,12 +20,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textrip.eval.peers.rows import Row
 from textrip.eval.significance import paired_difference
+
+if TYPE_CHECKING:
+    from textrip.data.collection import Collection
 
 MEASURE = "nDCG@10"
 RANKING = "multiple negatives ranking"
@@ -68,11 +73,17 @@ class Case:
     batch_queries: int
     learning_rate: float
     device: str
+    held_out: float | None = None  # of the queries of train and dev; test is measured where None
 
     @property
     def name(self) -> str:
         """What a table's column says."""
         return Path(self.data).name
+
+    @property
+    def measured(self) -> str:
+        """Which queries are measured."""
+        return "test" if self.held_out is None else "held out"
 
 
 def compare(case: Case, *, systems: Sequence[str], seeds: Sequence[int], folder: Path) -> list[Row]:
@@ -125,12 +136,12 @@ def rows(
         if not results:
             continue
         for seed, result in results:
-            yield Row(system, f"{case.name}, seed {seed}", f"test {MEASURE}", result[MEASURE], "")
+            yield Row(system, f"{case.name}, seed {seed}", f"{case.measured} {MEASURE}", result[MEASURE], "")
             yield Row(
                 system, f"{case.name}, seed {seed}", "texts encoded in training", result["encodings"], ""
             )
         mean = statistics.mean(result[MEASURE] for _, result in results)
-        yield Row(system, case.name, f"test {MEASURE}, mean", mean, "")
+        yield Row(system, case.name, f"{case.measured} {MEASURE}, mean", mean, "")
         if all((RANKING, seed) in found for seed in seeds) and system != RANKING:
             difference = paired_difference(
                 _per_query([found[RANKING, seed] for seed in seeds]),
@@ -151,13 +162,14 @@ def _per_query(results: Sequence[dict[str, Any]]) -> dict[str, float]:
 def table(found: Sequence[Row]) -> str:
     """Markdown: a system a line; by data set the mean, every seed, and the difference to the baseline."""
     values = {(row.peer, row.case, row.measure): row.value for row in found}
-    single = [row for row in found if row.measure == f"test {MEASURE}"]
-    cases = list(dict.fromkeys(row.case for row in found if row.measure == f"test {MEASURE}, mean"))
-    lines = [f"| test {MEASURE} | {' | '.join(cases)} |", "|---" * (len(cases) + 1) + "|"]
+    measured = next(row.measure for row in found if row.measure.endswith(MEASURE))
+    single = [row for row in found if row.measure == measured]
+    cases = list(dict.fromkeys(row.case for row in found if row.measure == f"{measured}, mean"))
+    lines = [f"| {measured} | {' | '.join(cases)} |", "|---" * (len(cases) + 1) + "|"]
     for system in dict.fromkeys(row.peer for row in found):
         cells = []
         for case in cases:
-            mean = values.get((system, case, f"test {MEASURE}, mean"))
+            mean = values.get((system, case, f"{measured}, mean"))
             seeds = [row.value for row in single if row.peer == system and row.case.startswith(f"{case}, ")]
             cells.append("-" if mean is None else _cell(mean, seeds, values, system, case))
         lines.append(f"| {system} | {' | '.join(cells)} |")
@@ -179,15 +191,13 @@ def _cell(
 
 def measure(system: str, seed: int, case: Case) -> dict[str, Any]:
     """Train one system with one seed: nDCG@10 on test, by query too, and how many texts were encoded."""
-    from textrip.data.formats import read
-    from textrip.data.split import with_splits
     from textrip.encoding.encoder import Encoder
     from textrip.eval.evaluate import Evaluator
     from textrip.mining.mine import mine
     from textrip.mining.scoring import EncoderScorer
     from textrip.mining.settings import MineSettings
 
-    collection = with_splits(read(case.data))
+    collection = subject_of(case)
     encoder = Encoder.load(case.model, device=case.device, max_length_tokens=case.max_length_tokens)
     # The queries and negatives are the same with every seed: what a seed changes is the training.
     scorer = EncoderScorer(encoder) if system in FILTERED else None
@@ -211,6 +221,18 @@ def measure(system: str, seed: int, case: Case) -> dict[str, Any]:
 
 
 Subject = tuple[Any, Any, Any, str]
+
+
+def subject_of(case: Case) -> "Collection":
+    """The collection with the split that is measured as test."""
+    from textrip.data.formats import read
+    from textrip.data.split import with_splits
+
+    collection = read(case.data)
+    if case.held_out is None:
+        return with_splits(collection)
+    known = {**collection.qrels.get("train", {}), **collection.qrels.get("dev", {})}
+    return with_splits(replace(collection, qrels={"train": known}), test=case.held_out)
 
 
 class _Counted:

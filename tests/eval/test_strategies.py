@@ -22,6 +22,7 @@ from textrip.eval.peers.strategies import (
     measure,
     read_results,
     rows,
+    subject_of,
     table,
 )
 from textrip.training.names import LOSSES, OF_PROXIES, STRATEGIES
@@ -55,6 +56,20 @@ def test_every_system_trains_and_keeps_to_the_budget(system: str, case: Case) ->
     assert 0.6 * budget <= found["encodings"] <= budget
     assert found["queries"].keys() == {f"q{number}" for number in range(32, 40)}
     assert found["nDCG@10"] != measure(UNTUNED, 0, case)["nDCG@10"]
+
+
+def test_held_out_queries_are_of_train_and_dev_and_test_is_left_alone(case: Case) -> None:
+    held_out = replace(case, held_out=0.25)
+    before, after = subject_of(case), subject_of(held_out)
+    known = before.qrels["train"].keys() | before.qrels["dev"].keys()
+    measured = after.qrels["test"].keys()
+    assert len(measured) == round(0.25 * len(known))
+    assert measured < known
+    assert known == after.qrels["train"].keys() | after.qrels["dev"].keys() | measured
+    found = measure(UNTUNED, 0, held_out)
+    assert found["queries"].keys() == measured
+    made = list(rows(held_out, {(UNTUNED, 0): found}, systems=[UNTUNED], seeds=[0]))
+    assert table(made).startswith("| held out nDCG@10 | tiny |")
 
 
 def test_as_it_comes_looks_at_dev_and_the_others_do_not(case: Case) -> None:
