@@ -97,10 +97,10 @@ def test_a_graph_is_extended(tmp_path: Path, remarks: list[str]) -> None:
     with Index.build(begun, ByText(), tmp_path / "index", nearest="hnsw") as index:
         assert remarks == ["building the graph of 3,000 vectors"]
         index.delete([f"{number:05d}" for number in range(200)])
-        assert remarks[1:] == ["extending the graph by 0 vectors"]
+        assert remarks[1:] == ["extending the graph, new vectors: 0"]
         index.add(numbered([*range(100), *range(N, N + 700)]))
         index.add([Document("02000", "", "9000")])  # in the place of another
-        assert remarks[2:] == ["extending the graph by 800 vectors", "extending the graph by 1 vectors"]
+        assert remarks[2:] == ["extending the graph, new vectors: 800", "extending the graph, new vectors: 1"]
         assert index.recall(k=10, sample=200) >= 0.98
         # Every document is found by its own vector, and none that is gone.
         there = sorted([*range(100), *range(200, 2000), *range(2001, N + 700)])
@@ -127,7 +127,7 @@ def test_a_graph_is_built_anew(reason: str, tmp_path: Path, remarks: list[str]) 
             index.delete([f"{number:05d}" for number in range(101)])
         elif reason == "it has grown":
             index.add(numbered(range(500, 1000)))
-            assert remarks.pop() == "extending the graph by 500 vectors"
+            assert remarks.pop() == "extending the graph, new vectors: 500"
             index.add(numbered([1000]))
         else:
             if reason == "it is damaged":

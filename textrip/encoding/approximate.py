@@ -225,7 +225,7 @@ def _extended(former: Former, vectors: NDArray[np.float32]) -> tuple[Any, NDArra
     lacking = np.ones(len(vectors), dtype=bool)
     lacking[former.places[former.places >= 0]] = False
     new = np.flatnonzero(lacking)
-    say(f"extending the graph by {len(new):,} vectors")
+    say(f"extending the graph, new vectors: {len(new):,}")
     return former.nearest.grown(vectors[new]), np.concatenate([former.places, new])
 
 
