@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from textrip.training.relations import Relation
 # A text shorter than this share of its bucket's longest begins a bucket of its own: less padding.
 _BUCKET_SHARE = 0.6
 _MIN_BUCKET = 4
+# A bucket has at most so many padded tokens: what one pass of the transformer holds beside its activations.
+_BUCKET_TOKENS = 16384
 
 
 class QuerySampler(DefaultBatchSampler):  # type: ignore[misc]
@@ -55,38 +58,55 @@ class Bucketed:
         self.count_tokens, self.max_length = encoder.count_tokens, encoder.max_length_tokens
         self.prompts = {"query": encoder.prompt("query"), "document": encoder.prompt("document")}
 
-    def in_buckets(
-        self, texts: Sequence[str], uncut: Sequence[int], kind: str, *, first: int
-    ) -> tuple[list[int], dict[str, Any]]:
-        """Texts, the longest first, in buckets that are numbered from `first`.
+    def in_buckets(self, texts: Sequence[str], kind: str) -> "Buckets":
+        """Texts, the longest first, in padded buckets.
 
         Args:
             texts: n of them.
-            uncut: By text its tokens, before it is cut.
             kind: query or document.
-            first: The first bucket's number.
-
-        Returns:
-            The places of the texts in the order that they have now, and the batch.
         """
+        prompt = self.prompts[kind]
+        uncut = self.count_tokens([prompt + text for text in texts], cut=False)
         lengths = [min(length, self.max_length) for length in uncut]
         order = sorted(range(len(texts)), key=lambda place: (-lengths[place], place))
-        batch: dict[str, Any] = {}
-        for number, bucket in enumerate(_buckets([lengths[place] for place in order]), start=first):
-            batch |= self.bucket(number, [texts[place] for place in order[bucket]], kind)
-        return order, batch
+        return Buckets(
+            order,
+            [
+                self.preprocess([texts[place] for place in order[bucket]], prompt=prompt or None)
+                for bucket in _buckets([lengths[place] for place in order])
+            ],
+            sum(length > self.max_length for length in uncut),
+        )
 
-    def bucket(self, number: int, texts: list[str], kind: str) -> dict[str, Any]:
-        """One padded bucket."""
-        features = self.preprocess(texts, prompt=self.prompts[kind] or None)
-        return {f"bucket{number}_{key}": value for key, value in features.items()}
+
+@dataclass(frozen=True)
+class Buckets:
+    """Texts of one kind, padded.
+
+    Attributes:
+        order: The places of the texts in the order that they have now.
+        features: What the model takes, bucket by bucket.
+        truncated: How many texts were cut.
+    """
+
+    order: list[int]
+    features: list[dict[str, Any]]
+    truncated: int
+
+
+def numbered(features: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Buckets as one batch, in their order: the trainer splits it by the prefixes of its keys."""
+    return {
+        f"bucket{number}_{key}": value
+        for number, bucket in enumerate(features)
+        for key, value in bucket.items()
+    }
 
 
 class GroupCollator(Bucketed):
     """A batch of groups as distinct texts in buckets of like length, and their relations.
 
-    The buckets' keys are `bucket0_input_ids` and so on: the trainer splits features by that prefix. The
-    first bucket holds the queries, the others the documents.
+    The first buckets hold the queries, the others the documents.
     """
 
     def __init__(self, triples: Triples, collection: Collection, encoder: Encoder) -> None:
@@ -94,14 +114,19 @@ class GroupCollator(Bucketed):
         triples.require(collection)
         self.groups = triples.groups
         self.collection = collection
-        self.text_of = self._text_numbers()
+        self.text_of, self.own_text = self._text_numbers()
         self.relevant = self._relevant_texts()
 
-    def _text_numbers(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """(documents,): a number for every distinct normalised text, so that copies are one text."""
+    def _text_numbers(self) -> tuple[np.ndarray[Any, np.dtype[np.int64]], dict[str, int]]:
+        """(documents,): a number for every distinct normalised text, so that copies are one text.
+
+        And from normalised query to the number of the text that is the query itself, where there is one.
+        """
         numbers: dict[int, int] = {}
         keys = (hash(normalised(text)) for text in self.collection.texts)
-        return np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), dtype=np.int64)
+        text_of = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), dtype=np.int64)
+        queries = {normalised(self.collection.query_texts[group.query_id]) for group in self.groups}
+        return text_of, {query: numbers[hash(query)] for query in queries if hash(query) in numbers}
 
     def _relevant_texts(self) -> dict[str, set[int]]:
         """From normalised query to the numbers of its relevant texts, over all splits and equal queries."""
@@ -121,29 +146,20 @@ class GroupCollator(Bucketed):
     def __call__(self, features: Sequence[dict[str, int]]) -> dict[str, Any]:
         """Collate the groups at `features`' places; shapes as GroupLoss wants them."""
         groups = [self.groups[feature["group"]] for feature in features]
-        queries = self._queries(groups)
+        queries = list(dict.fromkeys(self.collection.query_texts[group.query_id] for group in groups))
         rows = self._distinct_documents(groups)
         texts = [self.collection.texts[row] for row in rows]
-        uncut = self.count_tokens([*queries, *texts], cut=False)
-        batch = self.bucket(0, list(queries), "query")  # first: the trainer keeps the order of the keys
-        order, documents = self.in_buckets(texts, uncut[len(queries) :], "document", first=1)
-        batch |= documents
-        rows = [rows[place] for place in order]
-        anchors = [queries[self.collection.query_texts[group.query_id]] for group in groups]
-        relations = self._relations(groups, rows)
+        asked, documents = self.in_buckets(queries, "query"), self.in_buckets(texts, "document")
+        row_of = {queries[place]: row for row, place in enumerate(asked.order)}
+        anchors = [row_of[self.collection.query_texts[group.query_id]] for group in groups]
+        relations = self._relations(groups, [rows[place] for place in documents.order])
+        batch = numbered([*asked.features, *documents.features])
         batch["label"] = {
             "anchors": torch.tensor(anchors),
             "relations": torch.from_numpy(relations),
-            "truncated": torch.tensor(sum(length > self.max_length for length in uncut)),
+            "truncated": torch.tensor(asked.truncated + documents.truncated),
         }
         return batch
-
-    def _queries(self, groups: Sequence[Group]) -> dict[str, int]:
-        """From distinct query text to its row in the first bucket."""
-        queries: dict[str, int] = {}
-        for group in groups:
-            queries.setdefault(self.collection.query_texts[group.query_id], len(queries))
-        return queries
 
     def _distinct_documents(self, groups: Sequence[Group]) -> list[int]:
         """A corpus row for every distinct text among positives and negatives."""
@@ -164,10 +180,7 @@ class GroupCollator(Bucketed):
             relations[anchor, np.isin(numbers, mined)] = Relation.MINED
             # The judgments come after the mined ones: what is relevant is no negative, whoever mined it.
             relations[anchor, np.isin(numbers, list(self.relevant[query]))] = Relation.RELEVANT
-            same = [
-                place for place, row in enumerate(rows) if normalised(self.collection.texts[row]) == query
-            ]
-            relations[anchor, same] = Relation.MASKED
+            relations[anchor, numbers == self.own_text.get(query, -1)] = Relation.MASKED
             positive = self.text_of[self.collection.doc_row[group.positive_id]]
             relations[anchor, numbers == positive] = Relation.POSITIVE
         return relations
@@ -177,7 +190,9 @@ def _buckets(lengths: Sequence[int]) -> Iterator[slice]:
     """Slices of descending lengths, cut where padding would be wasted."""
     start = 0
     for place, length in enumerate(lengths):
-        if place - start >= _MIN_BUCKET and length < _BUCKET_SHARE * lengths[start]:
+        padded = place - start >= _MIN_BUCKET and length < _BUCKET_SHARE * lengths[start]
+        full = place > start and (place - start + 1) * lengths[start] > _BUCKET_TOKENS
+        if padded or full:
             yield slice(start, place)
             start = place
     yield slice(start, len(lengths))

@@ -17,7 +17,7 @@ from textrip.data.collection import Collection
 from textrip.data.split import normalised
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
-from textrip.training.batch import Bucketed
+from textrip.training.batch import Bucketed, numbered
 from textrip.training.relations import Relation
 
 
@@ -95,17 +95,17 @@ class LabelCollator(Bucketed):
         """
         rows = [feature["group"] for feature in features]
         texts: list[str] = self.texts[rows]
-        uncut = self.count_tokens(texts, cut=False)
-        order, batch = self.in_buckets(texts, uncut, "document", first=0)
-        rows = [rows[place] for place in order]
+        buckets = self.in_buckets(texts, "document")
+        rows = [rows[place] for place in buckets.order]
         classes = np.asarray([self.number[self.labels[row]] for row in rows])
-        keys = [normalised(texts[place]) for place in order]
+        keys = [normalised(texts[place]) for place in buckets.order]
         same = np.asarray([[one == other for other in keys] for one in keys])
         anchors, relations = _relations(classes, same)
+        batch = numbered(buckets.features)
         batch["label"] = {
             "anchors": torch.from_numpy(anchors),
             "relations": torch.from_numpy(relations),
-            "truncated": torch.tensor(sum(length > self.max_length for length in uncut)),
+            "truncated": torch.tensor(buckets.truncated),
             "classes": torch.from_numpy(classes),
         }
         return batch

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textrip import processes
-from textrip.training.cache import CachedVectors
+from textrip.training.cache import CachedVectors, chunks
 from textrip.training.distance import distance_matrix
 from textrip.training.losses.contrastive import contrastive_loss, online_contrastive_loss
 from textrip.training.losses.proxy import proxy_anchor_loss, proxy_nca_loss
@@ -119,9 +119,11 @@ class GroupLoss(nn.Module):
         return loss if cached is None else cached.loss(loss)
 
     def encode(self, features: list[dict[str, Any]]) -> Tensor:
-        """The distinct texts of a batch as vectors: (q + n, d) float32."""
+        """The distinct texts of a batch as vectors: (q + n, d) float32; within the cache's budget."""
         if processes.count() > 1:
             return encode_together(self.model, features)
+        if self.cache_tokens is not None:
+            features = list(chunks(features, self.cache_tokens))
         return torch.cat([self.model(bucket)["sentence_embedding"].float() for bucket in features])
 
     def batch(self, embeddings: Tensor, labels: dict[str, Tensor]) -> Batch:

@@ -11,6 +11,9 @@ from textrip.training.losses.strategies import batch_hard
 from textrip.training.losses.triplet import hinge, triplet_loss
 from textrip.training.relations import Batch, mean_where
 
+# So many pairs of documents are looked at together, for as many anchors as that gives.
+_PAIRS = 2**24
+
 
 def quadruplet_loss(
     batch: Batch, margin: float, *, second_margin: float, hardest_positive: bool = False
@@ -36,7 +39,18 @@ def _nearest_strangers(batch: Batch) -> tuple[Tensor, Tensor]:
     apart = (owned.T @ batch.negative.float()) > 0  # (n, n): [l, k]
     together = (owned.T @ batch.relevant.float()) > 0
     strangers = apart & apart.T & ~(together | together.T)
-    distances = batch.documents().masked_fill(~strangers, torch.inf)  # (n, n)
-    pairs = batch.negative[:, :, None] & batch.negative[:, None, :] & strangers  # (b, n, n)
-    found = pairs.flatten(1).any(dim=1)
-    return distances.masked_fill(~pairs, torch.inf).flatten(1).amin(dim=1), found
+    between = batch.documents()  # (n, n)
+    with torch.no_grad():  # which pair it is; a block of anchors at a time, as (b, n, n) grows with b cubed
+        distances = between.masked_fill(~strangers, torch.inf)
+        block = max(1, _PAIRS // max(1, distances.numel()))
+        nearest = [_nearest_pairs(distances, negative) for negative in batch.negative.split(block)]
+        exists = torch.isfinite(torch.cat([values for values, _ in nearest]))
+        places = torch.cat([places for _, places in nearest])
+    return between.flatten()[places], exists
+
+
+def _nearest_pairs(distances: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    """By anchor the distance of its nearest pair of negatives, and where in (n, n) it lies: (b,), (b,)."""
+    pairs = negative[:, :, None] & negative[:, None, :]  # (b, n, n)
+    found = distances.masked_fill(~pairs, torch.inf).flatten(1).min(dim=1)
+    return found.values, found.indices
