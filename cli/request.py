@@ -31,6 +31,8 @@ class Request:
     checkpoint_minutes: float
     rounds: int = 1
     dense_share: float = 0.5
+    plot: bool = False
+    tensorboard: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; paths are made absolute, as a run may be resumed from elsewhere."""

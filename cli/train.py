@@ -33,12 +33,19 @@ if TYPE_CHECKING:
     from textrip.mining.triples import Triples
 
 
+# What may be typed with --resume: it changes no result.
+_BESIDE_RESUME = {
+    "resume", "trust_remote_code", "json", "force", "threads", "offline", "quiet", "verbose", "config",
+}  # fmt: skip
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
     command(app, "train", TRAINING, MINING, COLUMNS)(train)
 
 
 def train(
+    context: typer.Context,
     columns: Columns,
     mining: MineSettings,
     settings: TrainSettings,
@@ -97,12 +104,8 @@ def train(
     from textrip.training.plots import plot_training, require_matplotlib
     from textrip.training.run_folder import RunFolder
 
-    if plot:
-        require_matplotlib()
-
     if resume is not None:
-        if source is not None or output is not None or data is not None:
-            raise InputError("--resume takes data, output and settings from the run; give nothing else")
+        _refuse_beside_resume(context)
         request = Request.of_run(resume)
     elif source is None or output is None:
         missing = "DATA-or-TRIPLES" if source is None else "-o MODEL"
@@ -113,14 +116,18 @@ def train(
         request = Request(
             source=source, data=data, output=str(output), columns=columns, mining=mining, settings=settings,
             model=model, dev_documents=dev_documents, by_label=by_label, stemmer=stemmer, device=device,
-            checkpoint_minutes=checkpoint_minutes, rounds=rounds, dense_share=dense_share,
+            checkpoint_minutes=checkpoint_minutes, rounds=rounds, dense_share=dense_share, plot=plot,
+            tensorboard=tensorboard,
         )  # fmt: skip
+    if request.plot:
+        require_matplotlib()
     run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
     if not dry_run:
         refuse_existing(request.output, force=force)
         if resume is None:
             run.refuse_unfinished(force=force)
-    triples = _triples(request)
+    # A run that goes on has its triples, whatever became of their file.
+    triples = None if resume is not None and run.has_triples else _triples(request)
     collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
         from textrip.pipeline.prepare import prepare, prepare_labels
@@ -135,16 +142,32 @@ def train(
         dev_documents=request.dev_documents, by_label=request.by_label, rounds=request.rounds,
         dense_share=request.dense_share, run=run,
         resume=resume is not None, request=request.to_dict(),
-        checkpoint_minutes=request.checkpoint_minutes, tensorboard=tensorboard, force=force,
+        checkpoint_minutes=request.checkpoint_minutes, tensorboard=request.tensorboard, force=force,
     )  # fmt: skip
     if not processes.is_first():
         return
-    if plot:
+    if request.plot:
         plot_training(manifest, read_log(Path(request.output) / "log.jsonl"), Path(request.output))
     if json:
         emit_json({**manifest, "output": request.output})
     else:
         emit(_report(manifest, request.output))
+
+
+def _refuse_beside_resume(context: typer.Context) -> None:
+    """A run goes on as it was begun: what is typed besides would be ignored, so it is refused."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None
+        and parameter.name not in _BESIDE_RESUME
+        and getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        raise InputError(
+            "--resume takes data, output and settings from the run; give nothing else: leave "
+            f"{', '.join(given)} out, or begin anew"
+        )
 
 
 def _triples(request: Request) -> "Triples | None":
@@ -160,7 +183,7 @@ def _triples(request: Request) -> "Triples | None":
             raise InputError(
                 f"{request.source} holds triples by id: name what they were mined from with --data"
             )
-        if request.mining != MineSettings(seed=request.mining.seed):
+        if request.rounds == 1 and request.mining != MineSettings(seed=request.mining.seed):
             raise InputError(f"{request.source} is mined already: the options of mining have nothing to do")
         return Triples.read(request.source)
     if request.data is not None:

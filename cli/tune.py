@@ -1,5 +1,6 @@
 """`textrip tune`."""
 
+import inspect
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +62,8 @@ def tune(
         analyzer=Analyzer.for_language(stemmer), trials=trials, minutes=minutes,
         dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code,
     )  # fmt: skip
-    _write_config(Path(output) / "best.toml", tuning)
+    used = {"model": model, "stemmer": stemmer, "dev_documents": dev_documents}
+    _write_config(Path(output) / "best.toml", tuning, {**_not_defaults(used), **_mining(mining)})
     if plot:
         plot_study(tuning, Path(output))
     if json:
@@ -90,11 +92,30 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _write_config(path: Path, tuning: "Tuning") -> None:
+def _not_defaults(used: dict[str, Any]) -> dict[str, Any]:
+    """What train would not do by itself; a folder is named so that it is found from anywhere."""
+    defaults = {name: inspect.signature(tune).parameters[name].default for name in used}
+    found = {name: value for name, value in used.items() if value != defaults[name]}
+    if "model" in found and Path(found["model"]).exists():
+        found["model"] = str(Path(found["model"]).absolute())
+    return found
+
+
+def _mining(mining: MineSettings) -> dict[str, Any]:
+    """How it was mined, save for what a trial chose and for the seed."""
+    return {
+        field.name: getattr(mining, field.name)
+        for field in fields(MineSettings)
+        if field.name not in {"negatives", "seed"} and getattr(mining, field.name) != field.default
+    }
+
+
+def _write_config(path: Path, tuning: "Tuning", used: dict[str, Any]) -> None:
     """TOML for --config: what the best trial had and is not the default."""
     from textrip.files import replacing
 
     lines = [f"negatives = {tuning.negatives}"]
+    lines += [f"{name} = {_toml(value)}" for name, value in used.items()]
     for field in fields(TrainSettings):
         value = getattr(tuning.settings, field.name)
         if value is None or (value == field.default and field.name not in {"margin", "strategy"}):

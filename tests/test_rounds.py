@@ -1,13 +1,15 @@
 """Rounds: later ones mine with what was tuned, and the round that is best on dev is kept."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.running import Run
-from textrip import progress
+from textrip import files, progress
 from textrip import rounds as rounds_module
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
@@ -18,6 +20,7 @@ from textrip.pipeline.fit import fit
 from textrip.pipeline.train import train
 from textrip.retrieval.index import Index
 from textrip.training.settings import TrainSettings
+from textrip.training.trainer import GroupTrainer
 
 LEARN = TrainSettings(epochs=6, batch_queries=8, learning_rate=5e-3, seed=0)
 
@@ -87,7 +90,9 @@ def test_only_a_better_round_takes_the_place(
         encoder.save(output)
         score = left.pop(0)
         (Path(output) / "manifest.json").write_text("{}")
-        return {"dev": [{"nDCG@10": 0.1}, {"nDCG@10": score}], "score": score}
+        return {
+            "dev": [{"nDCG@10": 0.1}, {"nDCG@10": score}], "score": score, "data": {"triples": 1}
+        }  # fmt: skip
 
     monkeypatch.setattr(rounds_module, "train", trained)
     with progress.reporting(bars=False, say=said.append):
@@ -97,6 +102,84 @@ def test_only_a_better_round_takes_the_place(
     assert manifest["score"] == figures[kept - 1]
     assert sum("the best so far" in line for line in said) == {1: 0, 2: 1, 3: 1}[kept]
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.fixture(scope="module")
+def go(tiny_collection: Collection, tiny_encoder_folder: Path) -> Callable[..., dict[str, Any]]:
+    def train_in_three(folder: Path, **more: Any) -> dict[str, Any]:
+        return train(
+            tiny_collection, folder, model=tiny_encoder_folder, device="cpu", rounds=3, checkpoint_minutes=0,
+            settings=replace(LEARN, epochs=2, batch_queries=4),
+            mining=MineSettings(negatives=2, denoise="none"), **more,
+        )  # fmt: skip
+
+    return train_in_three
+
+
+@pytest.fixture(scope="module")
+def whole(go: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The manifest of rounds that were not stopped."""
+    return go(tmp_path_factory.mktemp("whole") / "model")
+
+
+def without_time(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in manifest.items() if name not in {"seconds", "created"}}
+
+
+@pytest.mark.parametrize(("number", "moment"), [
+    (1, "training"), (2, "mining"), (3, "training"), (4, "end"),
+])  # fmt: skip
+def test_killed_in_any_round_and_resumed_it_ends_as_if_it_had_not_been(
+    number: int, moment: str, whole: dict[str, Any], go: Callable[..., dict[str, Any]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    trained: list[str] = []
+    mined: list[Any] = []
+
+    said: list[str] = []
+    with monkeypatch.context() as patch, progress.reporting(bars=False, say=said.append):
+        training_step, replacing = GroupTrainer.training_step, files.replacing
+
+        def step(self: GroupTrainer, *args: Any, **kwargs: Any) -> Any:
+            trained.append(self.run.path.name)
+            here = moment == "training" and trained[-1] == f"round-{number}.unfinished"
+            if here and trained.count(trained[-1]) > 8:
+                raise KeyboardInterrupt
+            return training_step(self, *args, **kwargs)
+
+        def mining(*args: Any, **options: Any) -> Any:
+            mined.append(options)
+            if moment == "mining" and len(mined) == number - 1:
+                raise KeyboardInterrupt
+            return mine(*args, **options)
+
+        def write(path: Path, **options: Any) -> Any:
+            if moment == "end" and path.name == "killed":
+                raise KeyboardInterrupt
+            return replacing(path, **options)
+
+        patch.setattr(GroupTrainer, "training_step", step)
+        patch.setattr(rounds_module, "mine", mining)
+        patch.setattr(rounds_module, "replacing", write)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "killed", request={"by": "a test"})
+    assert not (tmp_path / "killed").exists()
+    assert said.count(f"go on with: textrip train --resume {tmp_path}/killed.unfinished") == 1
+    kept = [line for line in said if line.startswith("the best round so far on dev is kept: ")]
+    assert len(kept) == (number > 1)
+    trained.clear()
+    resumed = go(tmp_path / "killed", resume=True)
+    assert without_time(resumed) == without_time(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["killed"]
+    assert json.loads((tmp_path / "killed" / "manifest.json").read_text()) == resumed
+
+
+def test_several_processes_are_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="rounds mine between trainings, in one process"):
+        train("no-such-folder", tmp_path / "m", rounds=2)
 
 
 def test_rounds_that_make_no_sense(

@@ -3,20 +3,25 @@
 The negatives of ANCE (Xiong et al., 2021, arXiv 2007.00808), from one trained encoder at a time and not from
 one that is being trained: a round begins with the base, and learns from BM25's negatives and from those that
 the round before it could not tell from the relevant. The round that is best on dev is kept.
+
+    MODEL.unfinished/
+      run.json              what was asked
+      triples.parquet       of the first round
+      round-1/              a model: complete or absent
+      round-2.unfinished/   a run like any other (run_folder.py)
 """
 
 import copy
+import json
 import math
-import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
-from textrip.files import replacing, write_json
+from textrip.files import refuse_existing, replacing, write_json
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.dense import DenseRanker
 from textrip.mining.mine import mine
@@ -24,11 +29,63 @@ from textrip.mining.scoring import EncoderScorer
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.progress import say
-from textrip.training.dev import DEV_MEASURE
+from textrip.training.dev import DEV_MEASURE, DevEvaluation
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
+from textrip.training.shaping import as_trained
 from textrip.training.train import train
 
 # Of the negatives of a later round, so many come from the encoder of the one before.
 DENSE_SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """How many rounds, and how the later ones mine.
+
+    Attributes:
+        count: At least 2.
+        dense_share: Of the negatives of a later round that come from the encoder's own ranking.
+        mining: How to mine in later rounds; the filter is the tuned encoder where it says auto. They have at
+            least two negatives, so that there is one of each source.
+
+    Raises:
+        InputError: a share that is none, fewer than 2 rounds, or more random negatives than that leaves.
+    """
+
+    count: int
+    dense_share: float = DENSE_SHARE
+    mining: MineSettings
+
+    def __post_init__(self) -> None:
+        if self.count < 2 or not 0 < self.dense_share <= 1:
+            raise InputError(
+                f"rounds is {self.count} and dense_share {self.dense_share:g}; at least 2 and a share above "
+                "0 and up to 1 were expected"
+            )
+        negatives = max(2, self.mining.negatives)
+        if self.mining.random >= negatives:
+            raise InputError(
+                f"random is {self.mining.random} of {negatives} negatives, and a later round wants one of "
+                "the tuned encoder's besides: lower --random or raise --negatives"
+            )
+
+    @classmethod
+    def wanted(cls, count: int, dense_share: float, mining: MineSettings) -> "Rounds | None":
+        """The rounds that were asked for; None for a single one.
+
+        Raises:
+            InputError: a share of dense negatives, and no later round that would have them.
+        """
+        if count == 1 and dense_share == DENSE_SHARE:
+            return None
+        return cls(count=count, dense_share=dense_share, mining=mining)
+
+    def later(self, model: str) -> MineSettings:
+        """How a later round mines with an encoder of this name."""
+        negatives = max(2, self.mining.negatives)
+        dense = max(1, min(negatives - self.mining.random, math.ceil(self.dense_share * negatives)))
+        return replace(self.mining, negatives=negatives, dense=dense, dense_model=model)
 
 
 def train_in_rounds(
@@ -37,83 +94,164 @@ def train_in_rounds(
     encoder: Encoder,
     output: str | Path,
     *,
-    rounds: int,
-    dense_share: float = DENSE_SHARE,
-    mining: MineSettings,
+    rounds: Rounds,
     searcher: LexicalSearcher,
-    evaluate_dev: Callable[[Encoder], float],
+    evaluate_dev: DevEvaluation,
+    settings: TrainSettings,
+    run: RunFolder | None = None,
+    resume: bool = False,
+    request: dict[str, Any] | None = None,
     force: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
     """Train, mine with what was trained, and train the base again; keep the round that is best on dev.
 
-    After the first round `output` holds a model at any moment, the best of the rounds that ended. Later
-    rounds have at least two negatives, so that there is one of each source.
+    Each round mines with the encoder of the one before it. `output` is written in the end; until then the
+    rounds lie in the run's folder, and a run that was killed goes on with the round it was in.
 
     Args:
         collection: What is trained on.
         triples: Of the first round.
-        encoder: The base; afterwards its weights are those of the last round.
+        encoder: The base; its weights stay as they are.
         output: The folder to write.
-        rounds: How many, at least 2.
-        dense_share: Of the negatives of a later round that come from the encoder's own ranking.
-        mining: How to mine in later rounds; the filter is the tuned encoder where it says auto.
+        rounds: How many, and how to mine.
         searcher: BM25 of the collection.
         evaluate_dev: nDCG@10 of an encoder on dev.
-        force: Overwrite `output`.
+        settings: How to train.
+        run: The run's folder; OUTPUT.unfinished where None.
+        resume: Go on with a run that was stopped.
+        request: Saved in the run's folder for the caller.
+        force: Overwrite `output`, and an unfinished run of it.
         options: Of `train`.
 
     Returns:
         The best round's manifest, with the dev figure of every round under `rounds`.
 
     Raises:
-        InputError: a share that is none, or fewer than 2 rounds.
+        InputError: as `train` does.
     """
-    if rounds < 2 or not 0 < dense_share <= 1:
-        raise InputError(
-            f"rounds is {rounds} and dense_share {dense_share:g}; at least 2 and a share above 0 and up to 1 "
-            "were expected"
-        )
-    output = Path(output)
-    base = copy.deepcopy(encoder.model)
-    negatives = max(2, mining.negatives)
-    later = replace(
-        mining,
-        negatives=negatives,
-        dense=max(1, min(negatives - mining.random, math.ceil(dense_share * negatives))),
-        dense_model=encoder.name,
-    )
-    manifest = train(collection, triples, encoder, output, evaluate_dev=evaluate_dev, force=force, **options)
-    done = [_entry(1, triples, manifest)]
-    best = manifest
-    for number in range(2, rounds + 1):
-        tuned = Encoder.load(output, device=encoder.device)
-        say(f"round {number}: mining with what round {done[-1]['round']} tuned")
-        scorer = EncoderScorer(tuned) if later.denoise == "auto" else None
-        ranker = DenseRanker(tuned, collection, nearest=mining.dense_nearest)
-        triples = mine(collection, settings=later, searcher=searcher, dense=ranker, scorer=scorer)
-        fresh = Encoder(copy.deepcopy(base), encoder.name)
-        beside = output.with_name(f"{output.name}.round-{number}")
-        options = {**options, "run": None, "resume": False, "request": None}
-        manifest = train(collection, triples, fresh, beside, evaluate_dev=evaluate_dev, force=True, **options)
-        done.append(_entry(number, triples, manifest))
-        better = done[-1][DEV_MEASURE] > max(entry[DEV_MEASURE] for entry in done[:-1])
-        say(
-            f"round {number}: dev {DEV_MEASURE} {done[-1][DEV_MEASURE]:.4f}, "
-            + ("the best so far" if better else "not better: the earlier round is kept")
-        )
-        if better:
-            best = manifest
-            with replacing(output, force=True) as temporary:
-                beside.rename(temporary)
-        else:
-            shutil.rmtree(beside)
-    best = {**best, "rounds": done}
-    with replacing(output / "manifest.json", force=True) as temporary:
-        write_json(temporary, best)
+    refuse_existing(output, force=force)
+    run = run or RunFolder.beside(output)
+    parts = _Parts(collection, as_trained(encoder, settings), rounds, searcher, run)
+    if resume:
+        run.require(parts.asked(triples, settings))
+    else:
+        run.begin({**parts.asked(triples, settings), "request": request}, force=force, triples=triples)
+    done: list[dict[str, Any]] = []
+    try:
+        for number in range(1, rounds.count + 1):
+            manifest = parts.finished(number)
+            if manifest is None:
+                unfinished = parts.unfinished(number)
+                going_on = unfinished.has_triples
+                if going_on:
+                    triples = unfinished.triples()
+                elif number > 1:
+                    triples = parts.mine(number)
+                manifest = train(
+                    collection, triples, parts.fresh(), parts.folder(number), settings=settings,
+                    evaluate_dev=evaluate_dev, run=unfinished, resume=going_on, force=True, **options,
+                )  # fmt: skip
+            done.append(manifest)
+            _say_how_it_went(done)
+        best = parts.write_best(done, Path(output), force=force)
+    except BaseException:
+        _leave(parts, done)
+        raise
+    run.remove()
     return best
 
 
-def _entry(number: int, triples: Triples, manifest: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Parts:
+    """What the rounds share, and where each lies."""
+
+    collection: Collection
+    base: Encoder
+    rounds: Rounds
+    searcher: LexicalSearcher
+    run: RunFolder
+
+    def asked(self, triples: Triples, settings: TrainSettings) -> dict[str, Any]:
+        """What a resumed run must have in common with the one that was begun."""
+        asked = {
+            "base": self.base.fingerprint,
+            "collection_sha256": self.collection.fingerprint,
+            "triples_sha256": triples.fingerprint,
+            "settings": asdict(settings),
+            "rounds": asdict(self.rounds),
+        }
+        return dict(json.loads(json.dumps(asked)))  # as it is read again
+
+    def folder(self, number: int) -> Path:
+        """Where a round's model lies."""
+        return self.run.path / f"round-{number}"
+
+    def unfinished(self, number: int) -> RunFolder:
+        """The run of a round."""
+        return RunFolder(self.run.path / f"round-{number}.unfinished", part_of=self.run)
+
+    def finished(self, number: int) -> dict[str, Any] | None:
+        """The manifest of a round that is complete."""
+        path = self.folder(number) / "manifest.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+    def fresh(self) -> Encoder:
+        """The base, to be trained."""
+        return Encoder(copy.deepcopy(self.base.model), self.base.name)
+
+    def mine(self, number: int) -> Triples:
+        """The triples of a later round, with what the round before it tuned."""
+        say(f"round {number}: mining with what round {number - 1} tuned")
+        tuned = Encoder.load(
+            self.folder(number - 1), device=self.base.device,
+            trust_remote_code=self.base.model.trust_remote_code,  # as the user chose for the base
+        )  # fmt: skip
+        settings = self.rounds.later(self.base.name)
+        return mine(
+            self.collection, settings=settings, searcher=self.searcher, device=self.base.device,
+            scorer=EncoderScorer(tuned) if settings.denoise == "auto" else None,
+            dense=DenseRanker(tuned, self.collection, nearest=settings.dense_nearest),
+        )  # fmt: skip
+
+    def write_best(self, done: list[dict[str, Any]], output: Path, *, force: bool) -> dict[str, Any]:
+        """Move the round that is best on dev to its place; its manifest, which tells of all rounds."""
+        best = done[_best(done)] | {
+            "rounds": [_entry(number, manifest) for number, manifest in enumerate(done, start=1)]
+        }
+        folder = self.folder(_best(done) + 1)
+        with replacing(folder / "manifest.json", force=True) as temporary:
+            write_json(temporary, best)
+        with replacing(output, force=force) as temporary:
+            folder.rename(temporary)
+        return best
+
+
+def _entry(number: int, manifest: dict[str, Any]) -> dict[str, Any]:
     score = max(entry[DEV_MEASURE] for entry in manifest["dev"])
-    return {"round": number, "triples": triples.count, DEV_MEASURE: score}
+    return {"round": number, "triples": manifest["data"]["triples"], DEV_MEASURE: score}
+
+
+def _best(done: list[dict[str, Any]]) -> int:
+    """Which is best on dev: of equals the first."""
+    scores = [_entry(number, manifest)[DEV_MEASURE] for number, manifest in enumerate(done)]
+    return scores.index(max(scores))
+
+
+def _say_how_it_went(done: list[dict[str, Any]]) -> None:
+    number = len(done)
+    verdict = "the best so far" if _best(done) == number - 1 else "not better: an earlier round is kept"
+    if number > 1:
+        say(f"round {number}: dev {DEV_MEASURE} {_entry(number, done[-1])[DEV_MEASURE]:.4f}, {verdict}")
+
+
+def _leave(parts: _Parts, done: list[dict[str, Any]]) -> None:
+    """Say what is left of rounds that stop here; remove what is not worth going on with."""
+    stopped_in = parts.unfinished(len(done) + 1)
+    if not done:
+        if not stopped_in.path.exists():
+            parts.run.remove()
+        return
+    if not stopped_in.path.exists():  # else it was said
+        say(f"go on with: {parts.run.way_on}")
+    say(f"the best round so far on dev is kept: {parts.folder(_best(done) + 1)}")

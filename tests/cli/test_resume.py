@@ -1,6 +1,7 @@
 """`textrip train --resume`: after the real signal, and what it refuses."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import Run
+from textrip.training.trainer import GroupTrainer
 
 
 def test_kill_9_of_the_command_and_resume(
@@ -42,6 +44,7 @@ def test_kill_9_of_the_command_and_resume(
     (["--resume", "{tmp}/none"], "no such folder; --resume takes MODEL.unfinished of a stopped run"),
     (["--resume", "{tmp}"], "run.json: no such file or directory"),
     (["{beir}", "--resume", "{tmp}"], "--resume takes data, output and settings from the run; give nothing"),
+    (["--resume", "{tmp}", "--batch-queries", "8", "--device", "cpu"], "leave --device, --batch-queries out"),
     (["{beir}"], "-o MODEL is missing: textrip train DATA -o MODEL, or textrip train --resume FOLDER"),
     (["-o", "{tmp}/m"], "DATA-or-TRIPLES is missing"),
 ])  # fmt: skip
@@ -53,3 +56,36 @@ def test_what_cannot_be_resumed_is_said(
     assert reason in done.err
     assert len(done.err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_asked_beside_the_training_is_there_after_a_resume(
+    textrip: Run,
+    beir_folder: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Begun with a relative base, a plot and a file of triples that is gone; resumed with nothing."""
+    shutil.copytree(tiny_encoder_folder, tmp_path / "base")
+    monkeypatch.chdir(tmp_path)
+    assert textrip("mine", beir_folder, "-o", "t.parquet").code == 0
+    with monkeypatch.context() as patch:
+        training_step = GroupTrainer.training_step
+
+        def die(self: GroupTrainer, *args: object, **kwargs: object) -> object:
+            if self.state.global_step == 3:
+                raise KeyboardInterrupt
+            return training_step(self, *args, **kwargs)
+
+        patch.setattr(GroupTrainer, "training_step", die)
+        words = ["--data", beir_folder, "--model", "base", "--batch-queries", 4, "--max-length-tokens", 16]
+        stopped = textrip(
+            "train", "t.parquet", "-o", "m", *words, "--plot", "--checkpoint-minutes", 0, "--device", "cpu"
+        )
+    assert stopped.code == 130
+    assert "go on with: textrip train --resume" in stopped.err
+    Path("t.parquet").unlink()
+    monkeypatch.chdir("/")
+    done = textrip("train", "--resume", tmp_path / "m.unfinished")
+    assert done.code == 0, done.err
+    assert (tmp_path / "m" / "training.png").is_file()

@@ -322,3 +322,12 @@ def test_a_run_on_labels_goes_on_to_the_same_weights(
     assert resumed["fingerprint"] == whole["fingerprint"]
     assert [entry["loss"] for entry in resumed["losses"]] == [entry["loss"] for entry in whole["losses"]]
     assert all(one < other for one, other in pairwise(entry["step"] for entry in whole["losses"]))
+
+
+def test_by_label_nothing_is_mined_to_compare(
+    labelled: Collection, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    settings = TrainSettings(batch_queries=4, strategy="mined", margin=0.2)
+    with pytest.raises(InputError, match="strategy is mined, and no group has a mined negative"):
+        train(labelled, None, tiny_encoder, tmp_path / "m", settings=settings)
+    assert list(tmp_path.iterdir()) == []

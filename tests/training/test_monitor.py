@@ -19,7 +19,7 @@ from textrip.mining.mine import mine
 from textrip.mining.triples import Group, Negative, Triples
 from textrip.records import Document
 from textrip.training.log import Log
-from textrip.training.monitor import Monitor, effective_rank, line, spread
+from textrip.training.monitor import Cost, Monitor, effective_rank, line, spread
 from textrip.training.relations import Batch, Relation
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
@@ -55,7 +55,7 @@ def watched(monitor: Monitor, loss: float = 0.5) -> None:
 
 
 def test_a_record_is_what_the_batches_were() -> None:
-    monitor = Monitor(margin=0.4)
+    monitor = Monitor(Cost(0.4))
     watched(monitor, 0.5)
     watched(monitor, 0.7)
     record = monitor.summary()
@@ -79,8 +79,16 @@ def test_a_record_is_what_the_batches_were() -> None:
     assert "cut 20%" in text
 
 
+def test_a_pair_costs_by_its_own_distance() -> None:
+    for cost, share in ((Cost(0.55), 1.0), (Cost(0.55, of_pairs=True), 0.5)):
+        monitor = Monitor(cost)
+        watched(monitor, 0.5)
+        watched(monitor, 0.7)
+        assert monitor.summary()["active_mined"] == share  # at .5 and .6, the positives at .2 and .1
+
+
 def test_a_checkpoint_carries_the_steps_since_the_last_record() -> None:
-    one, other = Monitor(margin=0.4), Monitor(margin=0.4)
+    one, other = Monitor(Cost(0.4)), Monitor(Cost(0.4))
     watched(one, 0.5)
     other.restore(json.loads(json.dumps(one.state())))
     watched(one, 0.7)
@@ -225,6 +233,29 @@ def test_all_easy(provoke: Provoke) -> None:
     assert any(
         words.startswith("all easy: at most 0.0% of the triples cost anything; mine") for words in said
     )
+
+
+@pytest.mark.parametrize(("loss", "margin", "easy"), [
+    ("smooth", 0.0, False),
+    ("smooth", 0.01, False),
+    ("soft-margin", "auto", False),
+    ("contrastive", 0.001, True),
+])  # fmt: skip
+def test_what_pulls_on_beyond_its_margin_is_not_easy(
+    loss: str, margin: Any, easy: bool, provoke: Provoke
+) -> None:
+    """Positives near, negatives far: a hinge is content, and so is a contrastive loss of a small margin."""
+    words = ["rose", "wave", "oven", "violin", "orbit", "tulip", "boat", "flour"]
+    collection = collection_of([(f"{word} {word}", f"{word} {word} {word}") for word in words], [])
+    groups = [
+        Group(f"q{n}", f"d{n}", (Negative(f"d{(n + 1) % 8}", 1, 1.0, "bm25"),)) for n in range(len(words))
+    ]
+    said, manifest = provoke(
+        collection, Triples(groups), epochs=10, margin=margin, learning_rate=1e-6, loss=loss, temperature=0.3
+    )
+    assert any(words.startswith("all easy") for words in said) == easy, said
+    active = manifest["log"][-1]["active_mined"]
+    assert active == 0.0
 
 
 def test_negatives_nearer_than_positives(provoke: Provoke) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from textrip import interrupt
+from textrip import interrupt, progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, MismatchError, StorageError
+from textrip.errors import InputError, MismatchError, StorageError, TextripError
 from textrip.mining.mine import mine
 from textrip.mining.triples import Triples
 from textrip.training.run_folder import RunFolder
@@ -168,7 +169,7 @@ def test_a_run_is_not_resumed_with_something_else_and_not_begun_over_another(
     with pytest.raises(MismatchError, match=r"was begun with another settings: .*'seed': 5.*now .*'seed': 6"):
         run("killed", resume=True, settings=TrainSettings(epochs=3, batch_queries=4, seed=6))
     with pytest.raises(
-        InputError, match="holds a run that was not finished; go on with textrip train --resume"
+        InputError, match=r"holds a run that was not finished; go on with textrip\.train with the same"
     ):
         run("killed")
     assert run("killed", force=True)["steps"] == 3 * STEPS_AN_EPOCH
@@ -220,6 +221,41 @@ def test_out_of_memory_says_which_option_lowers_it(
     with pytest.raises(Exception, match="out of memory with 4 queries a batch; lower --batch-queries"):
         run("m")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_failed_late_is_kept_where_a_checkpoint_is(
+    run: Callable[..., dict[str, object]], whole: dict[str, object], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    said: list[str] = []
+    with monkeypatch.context() as patch, progress.reporting(bars=False, say=said.append):
+        training_step = GroupTrainer.training_step
+
+        def fail(self: GroupTrainer, *args: object, **kwargs: object) -> object:
+            if self.state.global_step == 5:  # before dev was measured for the first time
+                raise MemoryError
+            return training_step(self, *args, **kwargs)
+
+        patch.setattr(GroupTrainer, "training_step", fail)
+        with pytest.raises(TextripError, match="out of memory"):
+            run("killed")
+    assert "go on with: textrip.train with the same arguments and resume=True" in said
+    assert without_time(run("killed", resume=True)) == without_time(whole)
+
+
+def test_a_base_is_the_same_by_whatever_path_it_was_loaded(
+    tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, run: Callable[..., dict[str, object]],
+) -> None:  # fmt: skip
+    settings = replace(SETTINGS, max_length_tokens=16, document_prompt="text: ")
+    stop_at(monkeypatch, run, 10, settings=settings)
+    shutil.copytree(tiny_encoder_folder, tmp_path / "base")
+    monkeypatch.chdir(tmp_path)
+    resumed = train(
+        tiny_collection, triples, Encoder.load("base", device="cpu"), "killed", evaluate_dev=dev,
+        settings=settings, resume=True,
+    )  # fmt: skip
+    assert resumed["steps"] == 3 * STEPS_AN_EPOCH
 
 
 def test_an_interrupt_that_a_library_dropped_comes_back_at_the_end_of_the_step(

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_it_learns_its_training_queries(
     before = train_ndcg(tiny_collection, tiny_encoder)
     settings = TrainSettings(
         epochs=12, batch_queries=8, learning_rate=5e-3, loss=loss, strategy=strategy,
-        margin=0.5 if "contrastive" in loss else 0.2,
+        margin=0.5 if "contrastive" in loss else "auto" if loss == "soft-margin" else 0.2,
     )  # fmt: skip
     manifest = train(tiny_collection, triples, tiny_encoder, tmp_path / "model", settings=settings)
     assert train_ndcg(tiny_collection, tiny_encoder) > before + 0.15
@@ -262,6 +263,66 @@ def test_what_auto_chose_is_in_the_manifest(
     settings = TrainSettings(batch_queries=8, margin=0.2, strategy="mined")
     given = train(tiny_collection, triples, tiny_encoder, tmp_path / "n", settings=settings)
     assert given["chosen"] is None
+
+
+def test_the_survey_keeps_to_the_budget_of_gradient_caching(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    largest = 0
+
+    def look(module: torch.nn.Module, given: tuple[dict[str, torch.Tensor], ...]) -> None:
+        nonlocal largest
+        largest = max(largest, given[0]["input_ids"].numel())
+
+    tiny_encoder.model.register_forward_pre_hook(look)
+    settings = TrainSettings(batch_queries=24, cache_tokens=64, epochs=1)
+    train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings)
+    assert 0 < largest <= 64
+
+
+def test_a_strategy_that_finds_no_triplets_is_refused(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    bare = replace(triples, groups=[replace(group, negatives=()) for group in triples.groups])
+    settings = TrainSettings(batch_queries=8, strategy="mined", margin=0.2)
+    with pytest.raises(InputError, match="strategy is mined, and no group has a mined negative"):
+        train(tiny_collection, bare, tiny_encoder, tmp_path / "m", settings=settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_margin_that_no_pair_could_satisfy_is_refused(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    settings = TrainSettings(batch_queries=8, loss="quadruplet", second_margin=50)
+    with pytest.raises(InputError, match=r"second_margin is 50; for cosine distance .* at most 2"):
+        train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("options", "reason"), [
+    ({"loss": "smooth", "strategy": "semi-hard"}, "strategy is semi-hard, which chooses among triplets"),
+    ({"loss": "contrastive", "strategy": "mined"}, "strategy is mined, which chooses among triplets"),
+    ({"loss": "contrastive", "hardest_positive": True}, "hardest_positive is set, and loss contrastive"),
+    ({"loss": "soft-margin", "margin": 0.7}, "margin is 0.7, and loss soft-margin has none"),
+    ({"loss": "triplet", "second_margin": 0.1}, "second_margin is set, and loss triplet has none"),
+    ({"weight_decay": -1.0}, "weight_decay is -1, 0 or more"),
+    ({"weight_decay": float("nan")}, "weight_decay is nan, 0 or more"),
+    ({"max_gradient_norm": -3.0}, "max_gradient_norm is -3, above 0"),
+])  # fmt: skip
+def test_what_would_have_nothing_to_do_is_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        TrainSettings(**options)
+
+
+def test_a_run_that_ends_inside_an_epoch_is_measured_once_in_the_end(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    settings = TrainSettings(batch_queries=4, epochs=0.5, evaluations=2, margin=0.2)
+    manifest = train(
+        tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings, evaluate_dev=lambda _: 0.5
+    )
+    assert manifest["steps"] == 3  # 6 an epoch
+    assert [entry["step"] for entry in manifest["dev"]] == [0, 3]
 
 
 def test_gradient_caching_trains_as_without_it(

@@ -1,5 +1,6 @@
 """Tuning: the given settings come first, a study goes on, and a bad trial ends nothing."""
 
+import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -10,14 +11,15 @@ import pytest
 from tests.running import Run
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, MismatchError, MissingDependencyError
+from textrip.errors import InputError, MismatchError, MissingDependencyError, TextripError
 from textrip.eval.evaluate import dev_evaluation
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.training import plots
+from textrip.training.names import STRATEGIES
 from textrip.training.settings import TrainSettings
-from textrip.training.tune import Tuning, tune
+from textrip.training.tune import AS_GIVEN, Tuning, tune
 
 SETTINGS = TrainSettings(epochs=2, batch_queries=8, seed=3)
 
@@ -49,12 +51,13 @@ def test_the_settings_as_given_come_first_and_the_best_is_found(search: Callable
     first = next(trial for trial in found.trials if trial.number == 0)
     assert first.parameters["learning_rate"] == SETTINGS.learning_rate
     assert first.parameters["negatives"] == 1
+    assert first.parameters["strategy"] == AS_GIVEN
     scores = [trial.score for trial in found.trials if trial.score is not None]
     assert scores == sorted(scores, reverse=True)
     best = found.trials[0]
     assert found.settings.learning_rate == best.parameters["learning_rate"]
     assert found.settings.margin == best.parameters["margin"]
-    assert found.settings.strategy == best.parameters["strategy"]
+    assert found.settings.strategy in STRATEGIES  # what was chosen, and no auto
     assert found.negatives == best.parameters["negatives"]
     assert 1 <= found.settings.epochs <= 2
 
@@ -68,6 +71,8 @@ def test_a_study_goes_on_where_it_was_and_only_as_it_was_begun(
     assert sorted(trial.number for trial in gone_on.trials) == [0, 1]
     assert begun.trials[0] in gone_on.trials
     assert search(trials=2) == gone_on  # nothing more to do
+    rates = {trial.parameters["learning_rate"] for trial in search(trials=3).trials}
+    assert len(rates) == 3  # a sampler that began anew would propose the second one again
     with pytest.raises(MismatchError, match="was begun with another settings; a study can only go on"):
         search(settings=TrainSettings(epochs=5))
     (tmp_path / "study" / "study.jsonl").unlink()
@@ -91,6 +96,40 @@ def test_an_interruption_costs_the_trial_that_was_running(search: Callable[..., 
     assert len(finished) == 3
 
 
+def test_the_first_trial_is_as_given_also_after_an_interruption_of_it(search: Callable[..., Tuning]) -> None:
+    def interrupted(_: Encoder) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(evaluate_dev=interrupted)
+    (trial,) = search(trials=1).trials
+    assert trial.parameters["strategy"] == AS_GIVEN
+    assert trial.parameters["learning_rate"] == SETTINGS.learning_rate
+
+
+def test_a_trial_that_was_measured_for_the_last_time_is_not_thrown_away(
+    search: Callable[..., Tuning],
+) -> None:
+    def slowly(_: Encoder) -> float:
+        time.sleep(0.5)
+        return 0.5
+
+    (trial,) = search(settings=replace(SETTINGS, epochs=1), minutes=0.01, evaluate_dev=slowly).trials
+    assert trial.state == "complete"
+
+
+def test_what_no_trial_could_use_is_said_at_once(search: Callable[..., Tuning]) -> None:
+    with pytest.raises(InputError, match=r"matryoshka is 512; .* has 32 dimensions"):
+        search(settings=replace(SETTINGS, matryoshka=(512,)))
+    with pytest.raises(InputError, match="loss is proxy-nca, which compares labels"):
+        search(settings=replace(SETTINGS, loss="proxy-nca"))
+
+
+def test_a_margin_that_was_given_stays(search: Callable[..., Tuning]) -> None:
+    found = search(settings=replace(SETTINGS, margin=0.2), trials=2)
+    assert {trial.parameters["margin"] for trial in found.trials} == {0.2}
+
+
 def test_a_trial_that_fails_ends_no_search(search: Callable[..., Tuning]) -> None:
     measured = 0
 
@@ -98,7 +137,7 @@ def test_a_trial_that_fails_ends_no_search(search: Callable[..., Tuning]) -> Non
         nonlocal measured
         measured += 1
         if measured == 5:
-            raise InputError("broken")
+            raise TextripError("out of memory")
         return 0.3
 
     found = search(evaluate_dev=broken_once)
@@ -124,7 +163,10 @@ def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
     write_beir: Callable[[Collection, Path], Path],
 ) -> None:  # fmt: skip
     data = write_beir(tiny_collection, tmp_path / "tiny")
-    common = ["--model", tiny_encoder_folder, "--epochs", 1, "--batch-queries", 8, "--trials", 2, "--plot"]
+    common = [
+        "--model", tiny_encoder_folder, "--epochs", 1, "--batch-queries", 8, "--trials", 2, "--skip", 1,
+        "--plot",
+    ]  # fmt: skip
     done = textrip("tune", data, "-o", tmp_path / "study", *common)
     assert done.code == 0, done.err
     assert done.out.splitlines()[0].split()[:2] == ["trial", "state"]
@@ -135,12 +177,14 @@ def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
         assert (tmp_path / "study" / name).stat().st_size > 1000
     again = textrip("tune", data, "-o", tmp_path / "study", *common, "--json")
     assert [row["trial"] for row in sorted(again.json_lines(), key=lambda row: row["trial"])] == [0, 1]
-    given = ["--model", tiny_encoder_folder, "--config", config, "--plot", "--json"]
+    given = ["--config", config, "--plot", "--json"]
     trained = textrip("train", data, "-o", tmp_path / "m", *given)
     (manifest,) = trained.json_lines()
     best = max((row for row in again.json_lines() if row["dev nDCG@10"]), key=lambda row: row["dev nDCG@10"])
     assert manifest["settings"]["learning_rate"] == pytest.approx(best["learning_rate"])
     assert manifest["settings"]["margin"] == pytest.approx(best["margin"])
+    assert manifest["base"]["name"] == str(tiny_encoder_folder)  # the one that was searched with
+    assert manifest["data"]["mining"]["skip"] == 1
     page = (tmp_path / "m" / "training.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
     assert (tmp_path / "m" / "training.png").read_bytes().startswith(b"\x89PNG")

@@ -26,9 +26,10 @@ from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
 from textrip.retrieval.index import Index
-from textrip.rounds import DENSE_SHARE
+from textrip.rounds import DENSE_SHARE, Rounds
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
+from textrip.training.shaping import as_trained
 
 Verdict = Literal["IMPROVED", "NO DIFFERENCE", "REGRESSION"]
 
@@ -94,6 +95,8 @@ def fit(
     run = RunFolder.beside(output)
     run.refuse_unfinished(force=force)
     settings = settings or TrainSettings()
+    mining = mining or MineSettings(seed=settings.seed)
+    Rounds.wanted(rounds, dense_share, mining)  # refused now, and not after the mining
     with replacing(output, force=force) as folder:
         folder.mkdir()
         stage("reading")
@@ -111,8 +114,11 @@ def fit(
         untuned = encoder.encode(collection.texts, progress="encoding documents")
         test.vectors(encoder, untuned, name="untuned", started=started)
         stage("mining")
-        mining = mining or MineSettings(seed=settings.seed)
-        triples = mined(collection, mining, searcher, encoder, device=device, vectors=untuned)
+        prompted = settings.query_prompt is not None or settings.document_prompt is not None
+        triples = mined(
+            collection, mining, searcher, as_trained(encoder, settings), device=device,
+            vectors=None if prompted else untuned,
+        )  # fmt: skip
         triples.write(folder / "triples.parquet")
         stage("training")
         manifest = train(

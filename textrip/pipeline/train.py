@@ -20,10 +20,11 @@ from textrip.pipeline.check import check
 from textrip.pipeline.mined import mined, without_dev
 from textrip.pipeline.prepare import prepare, prepare_labels
 from textrip.progress import say
-from textrip.rounds import DENSE_SHARE, train_in_rounds
+from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
-from textrip.training.train import CHECKPOINT_MINUTES, refuse_cached_together
+from textrip.training.shaping import as_trained
+from textrip.training.train import CHECKPOINT_MINUTES, refuse_what_is_for_one
 from textrip.training.train import train as train_encoder
 
 # A dev split is measured before training and after every epoch: over a larger corpus that would take
@@ -86,7 +87,12 @@ def train(
     """
     refuse_existing(output, force=force)
     settings = settings or TrainSettings()
-    refuse_cached_together(settings)
+    refuse_what_is_for_one(settings, rounds=rounds)
+    mining = mining or MineSettings(seed=settings.seed)
+    several = Rounds.wanted(rounds, dense_share, mining)
+    if several is not None and by_label:
+        raise InputError("rounds mine with what was tuned, and by_label mines nothing: leave one of them out")
+    run = run or RunFolder.beside(output)
     collection = data if isinstance(data, Collection) else read(data)
     if not by_label:
         require_sound(check(collection, triples=triples, near=False), force=force)
@@ -96,14 +102,11 @@ def train(
     if by_label:
         if triples is not None:
             raise InputError("by_label trains on labels, and triples were given: one of them was expected")
-    elif triples is None and resume and run is not None and run.has_triples:
+    elif triples is None and resume and run.has_triples:
         triples = run.triples()
     elif triples is None:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-        reading = Encoder(encoder.model, encoder.name, max_length_tokens=settings.max_length_tokens)
-        triples = mined(
-            collection, mining or MineSettings(seed=settings.seed), searcher, reading, device=device
-        )
+        triples = mined(collection, mining, searcher, as_trained(encoder, settings), device=device)
     else:
         triples = without_dev(triples, collection)
     if by_label:
@@ -117,13 +120,8 @@ def train(
         "settings": settings, "evaluate_dev": evaluate_dev, "run": run, "resume": resume, "request": request,
         "checkpoint_minutes": checkpoint_minutes, "tensorboard": tensorboard, "force": force,
     }  # fmt: skip
-    if rounds == 1:
+    if several is None or triples is None:
         return train_encoder(collection, triples, encoder, output, **options)
-    if triples is None:
-        raise InputError("rounds mine with what was tuned, and by_label mines nothing: leave one of them out")
     if searcher is None:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-    return train_in_rounds(
-        collection, triples, encoder, output, rounds=rounds, dense_share=dense_share, searcher=searcher,
-        mining=mining or MineSettings(seed=settings.seed), **options,
-    )  # fmt: skip
+    return train_in_rounds(collection, triples, encoder, output, rounds=several, searcher=searcher, **options)

@@ -1,5 +1,6 @@
 """What `auto` stands for: strategy and margin, from what the untuned encoder says of the triples."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,17 +60,25 @@ class Choice:
         )
         if settings.loss in BY_STRATEGY:
             against = settings.strategy
-        line = (
-            f"{settings.loss} loss, {against}, margin {settings.margin:g} ({settings.distance} distance): "
-            f"{self.active_share:.0%} of {self.sample} surveyed triples cost something at the start"
-        )
+        if settings.loss in WITHOUT_MARGIN:
+            line = (
+                f"{settings.loss} loss, {against} ({settings.distance} distance): in {self.active_share:.0%} "
+                f"of {self.sample} surveyed triples the negative is nearer than the positive at the start"
+            )
+        else:
+            line = (
+                f"{settings.loss} loss, {against}, margin {settings.margin:g} ({settings.distance} distance)"
+                f": {self.active_share:.0%} of {self.sample} surveyed triples cost something at the start"
+            )
         if self.mined:
             line += f"; {self.inverted_share:.0%} of the mined negatives are nearer than the positive"
             line += ", and are left out" if settings.strategy == "in-batch" else ""
         return line
 
 
-def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 1.0) -> Choice:
+def choose(
+    settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 1.0, largest: float = math.inf
+) -> Choice:
     """Replace an auto strategy and an auto margin.
 
     The strategy is batch-hard, or in-batch where most mined negatives are nearer than their positives, or
@@ -82,6 +91,7 @@ def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 
         settings: With auto, or without.
         surveyed: What the untuned encoder sees.
         margin_factor: Times the margin that auto would choose.
+        largest: The largest distance that there can be: no larger margin is chosen.
 
     Raises:
         InputError: the survey has no triples to choose from.
@@ -109,7 +119,8 @@ def choose(settings: TrainSettings, surveyed: Survey, *, margin_factor: float = 
         wanted = max(least, float(np.quantile(gaps, ACTIVE_SHARE)))
         if settings.loss == "proxy-anchor":
             wanted = PROXY_ANCHOR_MARGIN
-        margin = 0.0 if settings.loss in WITHOUT_MARGIN else float(f"{margin_factor * wanted:.3g}")
+        chosen = min(float(f"{margin_factor * wanted:.3g}"), largest)
+        margin = 0.0 if settings.loss in WITHOUT_MARGIN else chosen
     return Choice(
         replace(settings, margin=margin, strategy=strategy),
         sample=found.d_an.size,

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from textrip.training.monitor import Cost
+
 Entry = dict[str, Any]
 
 
@@ -27,7 +29,7 @@ _EASY = 0.02
 _INVERTED = 0.75
 
 
-def not_a_number(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+def not_a_number(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """The loss is NaN or infinite, and where that came from."""
     now = entries[-1]
     if math.isfinite(now["loss"]):
@@ -43,7 +45,7 @@ def not_a_number(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
     return Diagnosis("not a number", f"by step {now['step']} {where}", origin)
 
 
-def collapsed(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+def collapsed(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """All vectors are alike: the loss is the margin, its gradient is nothing."""
     first, now = entries[0], entries[-1]
     if now["spread"] > max(_COLLAPSED_SPREAD, _COLLAPSED_SHARE * first["spread"]):
@@ -51,28 +53,30 @@ def collapsed(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
     return Diagnosis(
         "collapsed",
         f"the mean distance between two documents fell from {first['spread']:.2g} to {now['spread']:.2g}, "
-        f"the loss is {now['loss']:.3g} at margin {margin:g}",
+        f"the loss is {now['loss']:.3g} at margin {cost.margin:g}",
         "begin with --strategy semi-hard or mined, a lower --learning-rate and a longer --warmup-share",
     )
 
 
-def impossible_margin(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+def impossible_margin(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """No two texts are as far apart as the margin asks."""
     now = entries[-1]
-    if not now["largest_distance"] < margin:
+    if not now["largest_distance"] < cost.margin:
         return None
     return Diagnosis(
         "margin cannot be met",
-        f"margin is {margin:g}, the largest distance of the last batches {now['largest_distance']:.3g}",
+        f"margin is {cost.margin:g}, the largest distance of the last batches {now['largest_distance']:.3g}",
         "lower --margin, or leave it at auto",
     )
 
 
-def all_easy(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+def all_easy(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """Nearly no triple costs anything."""
     shares = [entries[-1][name] for name in ("active_mined", "active_in_batch")]
     known = [share for share in shares if share is not None]
-    if not known or max(known) > _EASY:
+    if not known or max(known) > _EASY or cost.softness is None:
+        return None
+    if cost.softness and entries[-1]["loss"] > _EASY * cost.softness:  # it pulls on beyond its margin
         return None
     return Diagnosis(
         "all easy",
@@ -81,7 +85,7 @@ def all_easy(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
     )
 
 
-def one_class(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+def one_class(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """The anchors of a batch have no negatives: everything in it is relevant for everyone."""
     share = entries[-1]["anchors_without_negatives"]
     if not share or share < 1 - 1e-9:
@@ -93,7 +97,7 @@ def one_class(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
     )
 
 
-def inverted(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+def inverted(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """The mined negatives are nearer than the positives."""
     share = entries[-1]["inverted_mined"]
     if share is None or share < _INVERTED:
@@ -106,7 +110,7 @@ def inverted(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
     )
 
 
-def exploding(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
+def exploding(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """The gradient is far larger than it was."""
     norms = [entry["grad_norm"] for entry in entries if entry.get("grad_norm") is not None]
     if len(norms) < 3:  # with fewer there is no usual size
@@ -121,19 +125,19 @@ def exploding(entries: Sequence[Entry], margin: float) -> Diagnosis | None:
     )
 
 
-DIAGNOSES: tuple[Callable[[Sequence[Entry], float], Diagnosis | None], ...] = (
+DIAGNOSES: tuple[Callable[[Sequence[Entry], Cost], Diagnosis | None], ...] = (
     not_a_number, collapsed, impossible_margin, one_class, all_easy, inverted, exploding,
 )  # fmt: skip
 
 
-def diagnose(entries: Sequence[Entry], margin: float) -> list[Diagnosis]:
+def diagnose(entries: Sequence[Entry], cost: Cost) -> list[Diagnosis]:
     """Everything that is wrong by the newest of a run's records.
 
     Args:
         entries: The records so far, at least one.
-        margin: The loss's.
+        cost: The loss's.
     """
-    found = (examine(entries, margin) for examine in DIAGNOSES)
+    found = (examine(entries, cost) for examine in DIAGNOSES)
     diagnoses = [diagnosis for diagnosis in found if diagnosis is not None]
     broken = [diagnosis for diagnosis in diagnoses if diagnosis.name == "not a number"]
     return broken or diagnoses

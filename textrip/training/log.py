@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from textrip.files import replacing
 from textrip.processes import is_first
 from textrip.training.board import Board
 
@@ -28,7 +29,8 @@ class Log:
         """
         self.entries = [entry for entry in read_log(self.path) if entry["step"] <= step]
         if is_first():
-            self.path.write_text("".join(map(_line, self.entries)), encoding="utf-8")
+            with replacing(self.path, force=True) as temporary:
+                temporary.write_text("".join(map(_line, self.entries)), encoding="utf-8")
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add one record."""

@@ -27,6 +27,10 @@ class Material(Protocol):
     def labels(self) -> list[str]:
         """The distinct labels, where the rows are labelled texts; else none."""
 
+    @property
+    def has_mined(self) -> bool:
+        """Whether any row has a mined negative."""
+
     def sampler(self, settings: TrainSettings) -> DefaultBatchSampler:
         """Which rows make a batch."""
 
@@ -52,6 +56,11 @@ class GroupedTriples:
     def size(self) -> int:
         """A row is a group."""
         return len(self.triples)
+
+    @property
+    def has_mined(self) -> bool:
+        """Whether any group has a mined negative."""
+        return any(group.negatives for group in self.triples.groups)
 
     def sampler(self, settings: TrainSettings) -> DefaultBatchSampler:
         """An epoch asks every query once."""
@@ -95,6 +104,8 @@ class LabelledTexts:
     def size(self) -> int:
         """A row is a text."""
         return len(self.collection.corpus)
+
+    has_mined = False
 
     def sampler(self, settings: TrainSettings) -> DefaultBatchSampler:
         """Batches of P labels with K texts each."""

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from textrip.training.names import OF_PAIRS, OF_PROXIES
 from textrip.training.relations import Batch, nearest
+from textrip.training.settings import TrainSettings
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -42,15 +44,42 @@ class Step:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Which triples cost something, by the loss.
+
+    Attributes:
+        margin: A triple is active where d_ap - d_an + margin is above 0.
+        of_pairs: The margin is a distance: what is nearer than it is active, whatever the positive.
+        softness: Over so much distance the loss pulls on beyond its margin; 0 for a hinge, None for a loss
+            that compares no two texts.
+    """
+
+    margin: float
+    of_pairs: bool = False
+    softness: float | None = 0.0
+
+    @classmethod
+    def of(cls, settings: TrainSettings) -> "Cost":
+        """That of a run's loss; its margin is a number by now."""
+        assert settings.margin != "auto"
+        softness = {"smooth": settings.temperature, "soft-margin": 1.0}.get(settings.loss, 0.0)
+        return cls(
+            settings.margin,
+            of_pairs=settings.loss in OF_PAIRS,
+            softness=None if settings.loss in OF_PROXIES else softness,
+        )
+
+
 class Monitor:
     """Watches every batch and sums up what it saw.
 
     Args:
-        margin: The loss's; a triple is active where d_ap - d_an + margin is above 0.
+        cost: Says which triples are active.
     """
 
-    def __init__(self, margin: float) -> None:
-        self.margin = margin
+    def __init__(self, cost: Cost) -> None:
+        self.cost = cost
         self.steps: list[Step] = []
         self._since = time.perf_counter()
 
@@ -80,7 +109,8 @@ class Monitor:
         d_ap = distances.masked_fill(~positive, -torch.inf).amax(dim=1, keepdim=True)  # (b, 1)
         has_positive = ~torch.isneginf(d_ap)
         gaps = distances - d_ap  # (b, n)
-        active = (gaps < self.margin) & has_positive
+        reach = distances if self.cost.of_pairs else gaps
+        active = (reach < self.cost.margin) & has_positive
         self.steps.append(
             Step(
                 loss=float(loss),

@@ -36,10 +36,29 @@ _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 class RunFolder:
-    """An unfinished run on disk."""
+    """An unfinished run on disk.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: The folder.
+        part_of: The run that this one is a round of.
+    """
+
+    def __init__(self, path: str | Path, *, part_of: "RunFolder | None" = None) -> None:
         self.path = Path(path)
+        self.part_of = part_of
+
+    @property
+    def way_on(self) -> str:
+        """What is to be called to go on with this run."""
+        if self.part_of is not None:
+            return self.part_of.way_on
+        try:
+            by_command = self.asked()["request"] is not None
+        except InputError:  # what is damaged is said to who resumes it
+            by_command = True
+        if by_command:
+            return f"textrip train --resume {self.path}"
+        return "textrip.train with the same arguments and resume=True"
 
     @classmethod
     def beside(cls, output: str | Path) -> "RunFolder":
@@ -51,8 +70,8 @@ class RunFolder:
         """Raise InputError where a run is there that could go on."""
         if self.path.exists() and not force:
             raise InputError(
-                f"{self.path} holds a run that was not finished; go on with "
-                f"textrip train --resume {self.path}, or begin anew with --force"
+                f"{self.path} holds a run that was not finished; go on with {self.way_on}, "
+                "or begin anew with --force"
             )
 
     def begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None = None) -> None:

@@ -10,11 +10,13 @@ from textrip.training.names import (
     DISTANCES,
     LOSSES,
     MARGINLESS,
+    OF_PAIRS,
     OF_PROXIES,
     ON_COLLAPSE,
     PRECISIONS,
     SCHEDULES,
     STRATEGIES,
+    WITHOUT_MARGIN,
     Distance,
     Loss,
     OnCollapse,
@@ -164,7 +166,32 @@ class TrainSettings:
         ]
         if self.margin != "auto" and not (self.margin > 0 or (self.margin == 0 and self.loss in MARGINLESS)):
             problems.append(f"margin is {self.margin}, a number above 0 or auto was expected")
+        problems += [
+            f"{name} is {value:g}, {wanted} was expected"
+            for name, value, holds, wanted in (
+                ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more (0.01)"),
+                ("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0 (1)"),
+            )
+            if not holds
+        ]
+        problems += self._idle()
         if not 0 <= self.warmup_share < 1:
             problems.append(f"warmup_share is {self.warmup_share:g}, a share below 1 was expected")
         if problems:
             raise InputError("; ".join(problems))
+
+    def _idle(self) -> list[str]:
+        """What was asked for and would have nothing to do: better refused than recorded as if it had."""
+        found = []
+        if self.loss not in BY_STRATEGY and self.strategy not in {"auto", "batch-hard", "in-batch"}:
+            found.append(
+                f"strategy is {self.strategy}, which chooses among triplets, and loss {self.loss} compares "
+                "with every negative of the batch: leave one out (or strategy in-batch)"
+            )
+        if self.hardest_positive and self.loss in (*OF_PAIRS, *OF_PROXIES):
+            found.append(f"hardest_positive is set, and loss {self.loss} chooses no positive: leave it out")
+        if self.margin != "auto" and self.margin > 0 and self.loss in WITHOUT_MARGIN:
+            found.append(f"margin is {self.margin:g}, and loss {self.loss} has none: leave it out")
+        if self.second_margin is not None and self.loss != "quadruplet":
+            found.append(f"second_margin is set, and loss {self.loss} has none: leave it out")
+        return found

@@ -10,7 +10,19 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
+from textrip.training.settings import TrainSettings
+
+
+def as_trained(encoder: Encoder, settings: TrainSettings) -> Encoder:
+    """The encoder with the length and the prompts of a training, from before its negatives are filtered.
+
+    They become its model's own: what is saved has them.
+    """
+    prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
+    encoder.model.prompts |= {kind: prompt for kind, prompt in prompts.items() if prompt is not None}
+    return Encoder(encoder.model, encoder.name, max_length_tokens=settings.max_length_tokens)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from transformers import PrinterCallback
 from textrip import processes
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, StorageError, TextripError
+from textrip.errors import InputError, TextripError
 from textrip.files import refuse_existing, replacing, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import advancing, say
@@ -29,18 +29,20 @@ from textrip.training.card import model_card
 from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
 from textrip.training.diagnosis import Diagnosis
+from textrip.training.distance import largest_distance
 from textrip.training.log import Log
 from textrip.training.lora import add_adapters, fold_adapters
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.margin import require_possible
 from textrip.training.material import GroupedTriples, LabelledTexts, Material
-from textrip.training.monitor import Monitor
+from textrip.training.monitor import Cost, Monitor
 from textrip.training.names import MARGINLESS, OF_PROXIES
 from textrip.training.proxies import ProxyLoss, first_proxies, read_proxies
 from textrip.training.relations import Batch
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import (
+    as_trained,
     checkpointed_activations,
     compiled,
     require_compiler,
@@ -62,8 +64,10 @@ CHECKPOINT_MINUTES = 5.0
 _WEIGHTS_ON_DISK = 8
 
 
-def refuse_cached_together(settings: TrainSettings) -> None:
-    """Raise InputError where gradients are to be cached and several processes share a batch."""
+def refuse_what_is_for_one(settings: TrainSettings, *, rounds: int = 1) -> None:
+    """Raise InputError for what is not for several processes, before anything is read."""
+    if rounds > 1 and processes.count() > 1:
+        raise InputError("rounds mine between trainings, in one process; leave --rounds or torchrun out")
     if settings.cache_tokens is not None and processes.count() > 1:
         raise InputError("cache_tokens is set, and several processes share a batch already: leave one out")
 
@@ -117,7 +121,7 @@ def train(
     """
     settings = settings or TrainSettings()
     refuse_existing(output, force=force)
-    refuse_cached_together(settings)
+    refuse_what_is_for_one(settings)
     together.begin(encoder.device)
     material = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
     job = _Job(material, encoder, settings, run or RunFolder.beside(output), tensorboard)
@@ -127,12 +131,14 @@ def train(
         job.run.require(asked)
     else:
         job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
-    chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
+    with _memory_errors(settings):
+        chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
     if not resume:
         job.run.begin({**asked, "request": request}, force=force, triples=triples)
     together.wait()
     try:
-        manifest = job.train(evaluate_dev, checkpoint_minutes)
+        with _memory_errors(settings):
+            manifest = job.train(evaluate_dev, checkpoint_minutes)
         manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
         manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
         if processes.is_first():
@@ -145,15 +151,19 @@ def train(
     return manifest
 
 
+class _DivergedError(TextripError):
+    """The loss is no longer a number."""
+
+
 def _leave(run: RunFolder, stopped: BaseException) -> None:
     """Say what is left of a run that stops here; remove it where it is not worth going on with."""
     best = run.newest_best()
-    hopeless = isinstance(stopped, TextripError) and not isinstance(stopped, StorageError)
+    hopeless = isinstance(stopped, _DivergedError)  # every step from here on would be lost again
     if best is None and (hopeless or not run.checkpoints()):
         run.remove()
         return
     if not hopeless:
-        say(f"go on with: textrip train --resume {run.path}")
+        say(f"go on with: {run.way_on}")
     if best is not None:
         say(f"the best weights so far on dev are kept: {best}")
 
@@ -170,29 +180,37 @@ class _Job:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        unit_vectors = type(self.base.model[-1]).__name__ == "Normalize"
-        if settings.margin != "auto":
-            require_possible(
-                settings.margin, settings.distance, dimension=self.base.dimension,
-                unit_vectors=unit_vectors, or_none=settings.loss in MARGINLESS,
-            )  # fmt: skip
-        self.base_identity = {"name": self.base.name, "fingerprint": self.base.fingerprint}
-        self.encoder = self.base
-        if settings.max_length_tokens is not None:
-            self.encoder = Encoder(
-                self.base.model, self.base.name, max_length_tokens=settings.max_length_tokens
-            )
+        self._require_possible_margins()
         self._require_fitting()
-        prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
-        self.encoder.model.prompts |= {kind: prompt for kind, prompt in prompts.items() if prompt is not None}
+        self.encoder = as_trained(self.base, settings)
+        # With the length and the prompts of the training, which whoever mined may have given it before.
+        self.base_identity = {"name": self.base.name, "fingerprint": self.encoder.fingerprint}
         self.collator = self.material.collator(self.encoder)
         self.sampler = self.material.sampler(settings)
         self.board = Board(self.run.path / board.FOLDER) if self.tensorboard else None
         self.log = Log(self.run.path / "log.jsonl", self.board)
 
+    def _require_possible_margins(self) -> None:
+        settings = self.settings
+        for name, margin in (("margin", settings.margin), ("second_margin", settings.second_margin)):
+            if margin is not None and margin != "auto":
+                require_possible(
+                    margin, settings.distance, name=name, dimension=self.base.dimension,
+                    unit_vectors=self._unit_vectors, or_none=settings.loss in MARGINLESS,
+                )  # fmt: skip
+
+    @property
+    def _unit_vectors(self) -> bool:
+        return type(self.base.model[-1]).__name__ == "Normalize"
+
     def _require_fitting(self) -> None:
-        """Refuse what this encoder and this machine cannot do."""
-        settings, dimension = self.settings, self.encoder.dimension
+        """Refuse what this encoder, this machine and these triples cannot do."""
+        settings, dimension = self.settings, self.base.dimension
+        if settings.strategy == "mined" and not self.material.has_mined:
+            raise InputError(
+                "strategy is mined, and no group has a mined negative; choose another --strategy, or mine "
+                "with other options"
+            )
         if any(short >= dimension for short in settings.matryoshka):
             raise InputError(
                 f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {self.base.name} has {dimension} "
@@ -217,16 +235,23 @@ class _Job:
     def asked(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that was begun."""
         return {
-            "base": self.base_identity,
+            "base": self.base_identity["fingerprint"],  # by whatever path it was loaded
             **self.material.identity(),
             "settings": json.loads(json.dumps(asdict(self.settings))),  # as it is read again
         }
 
     def choose(self, margin_factor: float) -> Choice:
         """Put a name and a number in place of every auto."""
-        loss = GroupLoss(self.encoder.model, distance=self.settings.distance, of=_nothing)
+        loss = GroupLoss(
+            self.encoder.model, distance=self.settings.distance, of=_nothing,
+            cache_tokens=self.settings.cache_tokens,
+        )  # fmt: skip
         found = survey(loss, self.collator, self.material.sampler(self.settings))
-        choice = together.agreed(choose(self.settings, found, margin_factor=margin_factor))
+        largest = largest_distance(
+            self.settings.distance, dimension=self.base.dimension, unit_vectors=self._unit_vectors
+        )
+        choice = choose(self.settings, found, margin_factor=margin_factor, largest=largest)
+        choice = together.agreed(choice)
         say(str(choice))
         self.settings = choice.settings
         return choice
@@ -278,11 +303,12 @@ class _Job:
         """Take the steps: how many were taken, and why no more."""
         settings, per_epoch = self.settings, len(self.sampler)
         assert settings.margin != "auto"
-        monitor = Monitor(settings.margin)
+        monitor = Monitor(Cost.of(settings))
         monitor.restore([] if checkpoint is None else checkpoint[1]["window"])
         watch = Watch(
             monitor, self.log, settings.on_collapse, restore=None if best is None else best.restore_best
         )
+        watch.rollbacks = 0 if checkpoint is None else checkpoint[1]["rollbacks"]
         total = math.ceil(per_epoch * settings.epochs)
         with ExitStack() as stack:
             if not settings.dropout:
@@ -309,15 +335,15 @@ class _Job:
             trainer.memory = lambda: {
                 "step": int(trainer.state.global_step),
                 "window": monitor.state(),
+                "rollbacks": watch.rollbacks,
                 "dev": [] if best is None else best.history,
                 "best_step": None if best is None else best.best_step,
             }
-            stack.enter_context(_memory_errors(settings))
             # The library leaves the model wrapped in autocast: what is measured and saved is float32.
             stack.callback(trainer.accelerator.unwrap_model, self.encoder.model, keep_fp32_wrapper=False)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[0]))
         if watch.stopped is not None and watch.stopped.name == "not a number":
-            raise TextripError(str(watch.stopped))
+            raise _DivergedError(str(watch.stopped))
         return int(trainer.state.global_step), watch.stopped
 
     def _loss(self, monitor: Monitor, checkpoint: tuple[Path, dict[str, Any]] | None) -> GroupLoss:

@@ -1,5 +1,6 @@
 """sentence-transformers' trainer with our batches, our checkpoints and our steps."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -87,6 +88,19 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         wait()
 
 
+def measured_steps(settings: TrainSettings, per_epoch: int) -> list[int]:
+    """The steps after which dev is measured: `evaluations` times an epoch, and after the last one."""
+    total = math.ceil(per_epoch * settings.epochs)
+    inside = _inside(settings, per_epoch)
+    return [step for step in range(1, total + 1) if step % per_epoch in inside | {0} or step == total]
+
+
+def _inside(settings: TrainSettings, per_epoch: int) -> set[int]:
+    """The steps of an epoch after which dev is measured, besides its last."""
+    parts = settings.evaluations
+    return {round(per_epoch * part / parts) for part in range(1, parts)} - {0}
+
+
 class Milestones(TrainerCallback):  # type: ignore[misc]
     """When dev is measured inside an epoch, and when a checkpoint is saved.
 
@@ -99,15 +113,17 @@ class Milestones(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self.steps_per_epoch = steps_per_epoch
         self.minutes = minutes
-        parts = settings.evaluations if evaluated else 1
-        self.inside = {round(steps_per_epoch * part / parts) for part in range(1, parts)} - {0}
+        self.inside = _inside(settings, steps_per_epoch) if evaluated else set()
         self.last = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
         """Inside an epoch; its last step waits for the measurement that comes after it.
 
-        A run that was resumed from a checkpoint between the two would never measure.
+        A run that was resumed from a checkpoint between the two would never measure. The same goes for the
+        run's last step, which is inside an epoch where the epochs are no whole number.
         """
+        if state.global_step >= state.max_steps:
+            return
         place = state.global_step % self.steps_per_epoch
         if place in self.inside:
             control.should_evaluate = control.should_save = True

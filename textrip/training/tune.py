@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import JournalStorage
@@ -25,11 +25,14 @@ from textrip.files import refuse_existing
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
-from textrip.training.names import Loss, Strategy
+from textrip.training.material import GroupedTriples
+from textrip.training.names import OF_PROXIES, WITHOUT_MARGIN, Loss, Strategy
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
+from textrip.training.trainer import measured_steps
 
+AS_GIVEN = "as given"
 _STUDY = "textrip-tune"
 _ERROR = "error"
 _RATES = (5e-6, 1e-4)
@@ -44,6 +47,10 @@ _WAYS: dict[str, tuple[Loss, Strategy]] = {
     "in-batch": ("triplet", "in-batch"),
     "mixed": ("triplet", "mixed"),
 }
+
+
+class _FailedError(TextripError):
+    """A training failed, as another need not."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +121,14 @@ def tune(
     search = _Search(collection, triples, load_encoder, evaluate_dev, settings or TrainSettings(), minutes)
     study = _open(Path(folder), search)
     done = _ended(study)
-    if not study.trials:
+    if not done and not study.get_trials(states=(TrialState.WAITING,)):
         study.enqueue_trial(search.given())
     if len(done) < trials:
         study.optimize(
             search.trial,
             n_trials=trials - len(done),
             timeout=None if minutes is None else minutes * 60,
-            catch=(TextripError,),  # a diverged training is a bad trial, and no end of the search
+            catch=(_FailedError,),  # a diverged training is a bad trial, and no end of the search
         )
     return _result(study, search)
 
@@ -141,12 +148,20 @@ class _Search:
         self.until = None if self.minutes is None else time.monotonic() + 60 * self.minutes
         loss = self.settings.loss
         assert loss != "auto"
-        # A loss that was asked for stays; only which negatives it sees is searched for.
-        self.ways: dict[str, tuple[Loss, Strategy]] = (
+        # A loss that was asked for stays; only which negatives it sees is searched for. What was given comes
+        # first, an auto as the auto it is.
+        if loss in OF_PROXIES:
+            raise InputError(f"loss is {loss}, which compares labels; tune searches over mined triples")
+        others: dict[str, tuple[Loss, Strategy]] = (
             _WAYS
             if loss in {"smooth", "triplet"}
             else {loss: (loss, "batch-hard"), f"{loss}, in-batch": (loss, "in-batch")}
         )
+        given = (loss, self.settings.strategy)
+        self.ways: dict[str, tuple[Loss, Strategy | Literal["auto"]]] = {
+            AS_GIVEN: given,
+            **{name: way for name, way in others.items() if way != given},
+        }
         self.most_negatives = max((len(group.negatives) for group in self.triples.groups), default=0)
         if not self.most_negatives:
             raise InputError(
@@ -167,23 +182,26 @@ class _Search:
         point: dict[str, Any] = {
             "learning_rate": min(max(self.settings.learning_rate, _RATES[0]), _RATES[1]),
             "negatives": 1,
-            "margin_factor": 1.0,
+            "strategy": AS_GIVEN,
         }
-        ways = [
-            name for name, way in self.ways.items() if way == (self.settings.loss, self.settings.strategy)
-        ]
-        if ways:
-            point["strategy"] = ways[0]
+        if self._searches_margin(self.ways[AS_GIVEN][0]):
+            point["margin_factor"] = 1.0
         return point
+
+    def _searches_margin(self, loss: Loss) -> bool:
+        """A margin that was given stays, and some losses have none."""
+        return self.settings.margin == "auto" and loss not in WITHOUT_MARGIN
 
     def trial(self, trial: optuna.Trial) -> float:
         """Train once, and say how it went: the best dev nDCG@10 of its epochs."""
         try:
             score = self._train(trial)
+        except InputError:  # what was given cannot be used, by no trial
+            raise
         except TextripError as error:
             trial.set_user_attr(_ERROR, str(error))
             say(f"trial {trial.number} failed: {error}")
-            raise
+            raise _FailedError(str(error)) from error
         except optuna.TrialPruned:
             say(f"trial {trial.number}: pruned, {_point(trial)}")
             raise
@@ -192,11 +210,16 @@ class _Search:
 
     def _train(self, trial: optuna.Trial) -> float:
         learning_rate = trial.suggest_float("learning_rate", *_RATES, log=True)
-        factor = trial.suggest_float("margin_factor", *_MARGIN_FACTORS, log=True)
         loss, strategy = self.ways[trial.suggest_categorical("strategy", tuple(self.ways))]
+        factor = 1.0
+        if self._searches_margin(loss):
+            factor = trial.suggest_float("margin_factor", *_MARGIN_FACTORS, log=True)
         negatives = trial.suggest_int("negatives", 1, self.most_negatives)
         groups = [replace(group, negatives=group.negatives[:negatives]) for group in self.triples.groups]
         settings = replace(self.settings, learning_rate=learning_rate, loss=loss, strategy=strategy)
+        triples = replace(self.triples, groups=groups)
+        per_epoch = len(GroupedTriples(self.collection, triples).sampler(settings))
+        measurements = len(measured_steps(settings, per_epoch))
         measured = 0
 
         def evaluate(encoder: Encoder) -> float:
@@ -205,7 +228,8 @@ class _Search:
             if measured:
                 trial.report(score, measured)
                 late = self.until is not None and time.monotonic() > self.until
-                if late or trial.should_prune():
+                # After its last measurement there is nothing left to save.
+                if measured < measurements and (late or trial.should_prune()):
                     raise optuna.TrialPruned
             measured += 1
             return score
@@ -213,12 +237,13 @@ class _Search:
         # A run of its own, with nothing of it to be kept but the figures.
         with tempfile.TemporaryDirectory() as scratch, progress.reporting(bars=True, say=None):
             manifest = train(
-                self.collection, replace(self.triples, groups=groups), self.load_encoder(),
+                self.collection, triples, self.load_encoder(),
                 Path(scratch) / "model", settings=settings, margin_factor=factor, evaluate_dev=evaluate,
                 run=RunFolder(Path(scratch) / "run"), checkpoint_minutes=float("inf"),
             )  # fmt: skip
         best = max(manifest["dev"][1:], key=lambda entry: entry[DEV_MEASURE])
-        trial.set_user_attr("margin", manifest["settings"]["margin"])
+        for name in ("margin", "loss", "strategy"):
+            trial.set_user_attr(name, manifest["settings"][name])
         trial.set_user_attr("epoch", best["epoch"])
         trial.set_user_attr("start", manifest["dev"][0][DEV_MEASURE])
         return float(best[DEV_MEASURE])
@@ -241,11 +266,12 @@ def _open(folder: Path, search: _Search) -> optuna.Study:
     study = optuna.create_study(
         study_name=_STUDY,
         storage=JournalStorage(JournalFileBackend(str(folder / "study.jsonl"))),
-        sampler=optuna.samplers.TPESampler(seed=search.settings.seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
         direction="maximize",
         load_if_exists=True,
     )
+    # A sampler begins where its seed says: of a study that goes on it is not to propose the same again.
+    study.sampler = optuna.samplers.TPESampler(seed=search.settings.seed + len(study.trials))
     identity = search.identity()
     begun = study.user_attrs.get("identity")
     if begun is None:
@@ -280,10 +306,10 @@ def _result(study: optuna.Study, search: _Search) -> Tuning:
     settings = replace(
         search.settings,
         learning_rate=best.params["learning_rate"],
-        loss=search.ways[best.params["strategy"]][0],
-        strategy=search.ways[best.params["strategy"]][1],
+        loss=best.user_attrs["loss"],
+        strategy=best.user_attrs["strategy"],
         margin=best.user_attrs["margin"],
-        epochs=max(1, round(best.user_attrs["epoch"])),
+        epochs=best.user_attrs["epoch"],
     )
     return Tuning(
         [_row(trial) for trial in ended],

@@ -36,7 +36,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.restore = restore
         self.stopped: Diagnosis | None = None
         self._said: set[str] = set()
-        self._rollbacks = 0
+        self.rollbacks = 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **things: Any) -> None:
         """The last step is logged whatever its number, with its gradient."""
@@ -62,7 +62,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         entry |= {**self.monitor.summary(), **{name: float(value) for name, value in trainer.items()}}
         self.log.append(entry)
         say(line(entry))
-        found = diagnose(self.log.entries, self.monitor.margin)
+        found = diagnose(self.log.entries, self.monitor.cost)
         for diagnosis in found:
             if diagnosis.name not in self._said:
                 say(str(diagnosis))
@@ -79,15 +79,17 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         control.should_training_stop = True
 
     def _collapsed(self, control: Any, things: dict[str, Any], diagnosis: Diagnosis) -> None:
-        if self.on_collapse == "rollback" and self.restore is not None and self._rollbacks < _ROLLBACKS:
+        if self.on_collapse == "rollback" and self.restore is not None and self.rollbacks < _ROLLBACKS:
             self.restore()
             self._halve_the_rate(things["optimizer"], things["lr_scheduler"])
         elif self.on_collapse != "warn":
             self._stop(control, diagnosis)
 
     def _halve_the_rate(self, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
-        self._rollbacks += 1
+        self.rollbacks += 1
         optimizer.state.clear()  # the moments led here
         scheduler.base_lrs = [rate / 2 for rate in scheduler.base_lrs]
+        for group in optimizer.param_groups:  # the scheduler has set the next step's rate already
+            group["lr"] /= 2
         self._said.discard("collapsed")
-        say(f"rolled back to the best weights, at half the rate ({self._rollbacks} of at most {_ROLLBACKS})")
+        say(f"rolled back to the best weights, at half the rate ({self.rollbacks} of at most {_ROLLBACKS})")
