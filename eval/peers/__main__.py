@@ -24,7 +24,9 @@ def training(
     data: Annotated[
         str, typer.Option("--data", help="Whose texts are trained on; what textrip reads.")
     ] = "stdlib",
-    model: Annotated[str, typer.Option("--model", help="The encoder.")] = "all-MiniLM-L6-v2",
+    model: Annotated[
+        str, typer.Option("--model", help="The encoder; also random-bert-base, random-modernbert-base.")
+    ] = "all-MiniLM-L6-v2",
     negatives: Annotated[
         list[int] | None, typer.Option("--negatives", help="Mined negatives a query.")
     ] = None,
@@ -43,16 +45,21 @@ def training(
         int, typer.Option("--rounds", min=1, help="Each system is measured so often, in turn.")
     ] = 2,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="float32, or bf16 autocast for every system.")
+    ] = "float32",
     json: JsonFile = None,
 ) -> None:
-    """Triples per second, peak memory and encodings per triple against sentence-transformers' losses."""
+    """Triples and TFLOP/s, peak memory and encodings per triple against sentence-transformers' losses."""
     from textrip.eval.peers.training import SYSTEMS, Case, compare
 
     unknown = [name for name in system or () if name not in SYSTEMS]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
+    if precision not in {"float32", "bf16"}:
+        raise typer.BadParameter(f"{precision!r} is none of: float32, bf16", param_hint="--precision")
     cases = [
-        Case(data, model, k, max_length_tokens, batch_queries, steps, device, cache_tokens)
+        Case(data, model, k, max_length_tokens, batch_queries, steps, device, cache_tokens, precision)
         for k in negatives or [1, 4, 8]
     ]
     rows = compare(cases, rounds=rounds, systems=system or SYSTEMS)

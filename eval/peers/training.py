@@ -33,6 +33,7 @@ class Case:
     steps: int
     device: str
     cache_tokens: int = 4096  # that a cached step holds at once
+    precision: str = "float32"  # bf16: autocast, for every system
 
     @property
     def name(self) -> str:
@@ -67,7 +68,13 @@ def compare(cases: Sequence[Case], *, rounds: int, systems: Sequence[str] = SYST
                 for name, value in found.items():
                     measured.setdefault((system, case.name, name), []).append(value)
                 print(f"{case.name}  {system}: {found['triples']:.1f} triples/s", file=sys.stderr)
-    units = {"triples": "per second", "memory": "MB at the peak", "encodings": "texts encoded a triple"}
+    units = {
+        "triples": "per second",
+        "memory": "MB at the peak",
+        "encodings": "texts encoded a triple",
+        "rate": "TFLOP/s",
+        "share": "of the rate of a matrix product",
+    }
     return [
         Row(system, case, name, statistics.median(values), units[name])
         for (system, case, name), values in measured.items()
@@ -75,11 +82,16 @@ def compare(cases: Sequence[Case], *, rounds: int, systems: Sequence[str] = SYST
 
 
 def measure(system: str, case: Case) -> dict[str, float]:
-    """Triples a second, peak memory in MB and encodings a triple of one system."""
+    """Triples a second, peak memory in MB, encodings a triple, and the rate of one system.
+
+    The rate is of the operations that its padded batches take (flops.py), a second of its steps; the share is
+    that of a large matrix product in the same precision, measured in the same process.
+    """
     import torch
 
     from textrip.data.formats import read
-    from textrip.encoding.encoder import Encoder
+    from textrip.eval.peers.flops import Counted, matrix_rate, wait
+    from textrip.eval.peers.random_encoder import load
     from textrip.mining.mine import mine
     from textrip.mining.settings import MineSettings
 
@@ -89,28 +101,41 @@ def measure(system: str, case: Case) -> dict[str, float]:
     settings = MineSettings(negatives=case.negatives, positives=1, queries=4 * queries)
     triples = mine(collection, settings=settings)
     full = [place for place, group in enumerate(triples.groups) if len(group.negatives) == case.negatives]
-    encoder = Encoder.load(case.model, device=case.device, max_length_tokens=case.max_length_tokens)
+    encoder = load(case.model, device=case.device, max_length_tokens=case.max_length_tokens)
     encoder.model.train()
     optimiser = torch.optim.AdamW(encoder.model.parameters(), lr=2e-5)
-    counted = _Counted(encoder.model)
+    dtype = torch.bfloat16 if case.precision == "bf16" else torch.float32
+    full_rate = matrix_rate(encoder.device, dtype)
+    if encoder.device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()  # the matrices of the line above are no part of it
+    counted = Counted(encoder.model)
     with ExitStack() as stack:
+        stack.enter_context(
+            torch.autocast(
+                encoder.device.partition(":")[0], dtype=torch.bfloat16, enabled=case.precision == "bf16"
+            )
+        )
         step = _step(system, encoder, collection, triples, stack, cache_tokens=case.cache_tokens)
         seconds = 0.0
         for number, places in enumerate(_batches(full, case)):
-            began = _clock(encoder.device)
+            wait(encoder.device)
+            began = time.perf_counter()
             optimiser.zero_grad()
             loss = step(places)
             loss.backward()
             optimiser.step()
             if number == 0:  # the first step warms up
-                counted.texts = 0
+                counted.begin()
             else:
-                seconds += _clock(encoder.device) - began
+                wait(encoder.device)
+                seconds += time.perf_counter() - began
     dealt = case.steps * case.batch_queries * case.negatives
     return {
         "triples": dealt / seconds,
         "memory": _peak_megabytes(encoder.device),
         "encodings": counted.texts / dealt,
+        "rate": counted.operations / seconds / 1e12,
+        "share": counted.operations / seconds / full_rate,
     }
 
 
@@ -123,17 +148,6 @@ def _batches(places: list[int], case: Case) -> Iterator[list[int]]:
     again = cycle(places)  # where there are too few for all steps
     for _ in range(case.steps + 1):
         yield list(islice(again, size))
-
-
-class _Counted:
-    """Counts the texts that go through a model."""
-
-    def __init__(self, model: Any) -> None:
-        self.texts = 0
-        model.register_forward_pre_hook(self._count)
-
-    def _count(self, _module: Any, given: tuple[Any, ...]) -> None:
-        self.texts += len(given[0]["input_ids"])
 
 
 def _step(
@@ -239,14 +253,6 @@ def _labelled(groups: list[Texts]) -> tuple[list[list[str]], list[int]]:
         first = len(groups) + len(texts)
         labels += [number, number, *range(first, first + len(negatives))]
     return [texts], labels
-
-
-def _clock(device: str) -> float:
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def _peak_megabytes(device: str) -> float:

@@ -3,13 +3,19 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.eval.peers import mining
+from textrip.eval.peers.flops import Counted, _windows, matrix_rate
+from textrip.eval.peers.random_encoder import load
 from textrip.eval.peers.rows import Row, table, write_rows
 from textrip.eval.peers.training import Case, measure
 
@@ -32,10 +38,46 @@ def test_every_system_takes_its_steps_and_its_encodings_are_counted(
     found = measure(system, case)
     assert found["triples"] > 0
     assert found["memory"] > 10
+    assert 0 < found["share"] < 1
     if system.startswith("textrip"):  # a text that two groups share is encoded once
         assert 1.0 < found["encodings"] <= encodings
     else:
         assert found["encodings"] == encodings
+
+
+@pytest.mark.parametrize(("texts", "length"), [(3, 24), (1, 7)])
+def test_the_operations_are_those_that_torch_counts(texts: int, length: int, tiny_encoder: Encoder) -> None:
+    model = tiny_encoder.model.train()
+    counted = Counted(model)
+    features = model.preprocess([" ".join(["rose"] * (length - 2))] * texts)
+    assert features["input_ids"].shape == (texts, length)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        vectors = model(dict(features))["sentence_embedding"]
+        forward = counter.get_total_flops()
+        vectors.sum().backward()
+    assert counted.operations == pytest.approx(counter.get_total_flops(), rel=0.02)
+    counted.begin()
+    with torch.no_grad():
+        model(dict(features))
+    assert counted.operations == pytest.approx(forward, rel=0.02)
+    assert counted.texts == texts
+    assert matrix_rate("cpu", torch.float32) > 1e8
+
+
+def test_a_window_bounds_what_attention_takes() -> None:
+    config = SimpleNamespace(num_hidden_layers=4, local_attention=128, global_attn_every_n_layers=3)
+    assert _windows(config) == [float("inf"), 128.0, 128.0, float("inf")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "millions"), [("random-bert-base", 85), ("random-modernbert-base", 110)])
+def test_a_random_encoder_has_the_published_size_and_encodes(name: str, millions: int) -> None:
+    encoder = load(name, device="cpu", max_length_tokens=64)
+    weights = sum(
+        parameter.numel() for key, parameter in encoder.model.named_parameters() if "embeddings" not in key
+    )
+    assert weights / 1e6 == pytest.approx(millions, rel=0.02)
+    assert encoder.encode(["a question", "an answer of more words"]).shape == (2, 768)
 
 
 def test_too_few_queries_are_said(
