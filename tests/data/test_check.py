@@ -115,10 +115,15 @@ def test_texts_that_an_encoder_cuts_by_split() -> None:
     ("copy", "positive-equals-negative"), ("q", "anchor-among-negatives"),
     ("asked", "anchor-among-negatives"),
     ("p2", "relevant-negative"),
+    ("elsewhere", "relevant-negative"),
 ])  # fmt: skip
 def test_contradictions_in_triples_are_errors(negative: str, kind: str) -> None:
     documents = CLEAN | {"copy": "ROSE one", "q": "anything", "asked": "Rose", "p2": "rose two"}
-    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1, "p2": 1}})
+    documents["elsewhere"] = "rose three"
+    collection = collection_of(
+        documents, {"q": "rose", "again": "Rose "},
+        train={"q": {"p": 1, "p2": 1}, "again": {"elsewhere": 1}},
+    )  # fmt: skip
     triples = Triples([Group("q", "p", (Negative(negative, 1, 1.0, "bm25"), Negative("f1", 2, 0.5, "bm25")))])
     (finding,) = check_triples(triples, collection)
     assert kinds([finding]) == {kind: ("error", 1)}

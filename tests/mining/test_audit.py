@@ -65,6 +65,14 @@ def test_each_flag(
     assert audited.shares["near"] == (0.5 if "near" in flags else 0.0)
 
 
+def test_what_another_query_of_the_same_text_judges_relevant_is_flagged() -> None:
+    collection = collection_of(
+        DOCUMENTS, {"q": "rose", "again": " Rose"}, train={"q": {"p": 1}}, dev={"again": {"n": 2}}
+    )
+    (one,) = audit(Triples([Group("q", "p", (Negative("n", 1, 1.0, "bm25"),))]), collection).queries
+    assert one.negatives[0].flags == ("judged", "same", "near")
+
+
 def test_the_models_score_is_relative_to_the_lowest_positive(collection: Collection) -> None:
     query = collection.query_texts["q"]
     scorer = Given({(query, "rose one"): 0.8, (query, LONG): 0.4, (query, "rose two"): 0.5})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from textrip.data.collection import Collection
+from textrip.data.judged_texts import JudgedTexts
 from textrip.data.near_duplicates import THRESHOLD
 from textrip.data.split import normalised
 from textrip.files import replacing
@@ -142,6 +143,7 @@ class _Look:
     def __init__(self, collection: Collection, scorer: Scorer | None) -> None:
         self.collection, self.scorer = collection, scorer
         self.texts = Texts(collection.texts)
+        self.judged = JudgedTexts(collection)
         self.scores: dict[tuple[str, str], float] = {}
 
     def score(self, queries: Sequence[list[Group]]) -> None:
@@ -161,13 +163,8 @@ class _Look:
         self.scores = dict(zip(pairs, found.astype(float).tolist(), strict=True))
 
     def _positives(self, groups: Sequence[Group]) -> list[str]:
-        """What is judged relevant in any split, and the groups' own positives."""
-        relevant = {
-            doc_id
-            for qrels in self.collection.qrels.values()
-            for doc_id, grade in qrels.get(groups[0].query_id, {}).items()
-            if grade > 0 and doc_id in self.collection.doc_row
-        }
+        """What is judged relevant for the query's text, and the groups' own positives."""
+        relevant = self.judged.relevant(self.collection.query_texts[groups[0].query_id])
         return sorted(relevant | {group.positive_id for group in groups})
 
     def at(self, groups: Sequence[Group]) -> Audited:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from textrip.data.check import Finding, leaking
 from textrip.data.collection import Collection
+from textrip.data.judged_texts import JudgedTexts
 from textrip.data.split import normalised
 from textrip.mining.triples import Triples
 
@@ -24,6 +25,7 @@ def check_triples(triples: Triples, collection: Collection) -> list[Finding]:
 
 
 def _contradictions(triples: Triples, collection: Collection) -> Iterator[Finding]:
+    judged = JudgedTexts(collection)
     texts: dict[str, str] = {}
 
     def text(doc_id: str) -> str:
@@ -36,19 +38,14 @@ def _contradictions(triples: Triples, collection: Collection) -> Iterator[Findin
     relevant: list[str] = []
     for group in triples.groups:
         query = normalised(collection.query_texts[group.query_id])
-        judged = {
-            doc_id
-            for qrels in collection.qrels.values()
-            for doc_id, grade in qrels.get(group.query_id, {}).items()
-            if grade > 0
-        }
+        positives = judged.relevant(query)
         for negative in group.negatives:
             where = f"query {group.query_id}, positive {group.positive_id}, negative {negative.doc_id}"
             if text(negative.doc_id) == text(group.positive_id):
                 same.append(where)
             elif text(negative.doc_id) == query or negative.doc_id == group.query_id:
                 own.append(where)
-            elif negative.doc_id in judged:
+            elif negative.doc_id in positives:
                 relevant.append(where)
     for kind, found, what in (
         ("positive-equals-negative", same, "the positive's own text is a negative"),

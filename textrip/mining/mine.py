@@ -1,9 +1,10 @@
 """Mining: for every judged query, the best documents of a ranking that are neither relevant nor copies.
 
 BM25 is asked with the query (not with the positive, which would mine the positive's siblings). Left out
-are every judged positive of the query, by id and by text, and what resembles one; the query's own document;
-documents that share no term with the query, whose score of 0 is no rank; a text that is already among the
-negatives; and, where a model is given, what it finds as relevant as a relevant one (see filters.py).
+are every judged positive of the query's text, whichever query has it, by id and by text, and what resembles
+one; the query's own document; documents that share no term with the query, whose score of 0 is no rank; a
+text that is already among the negatives; and, where a model is given, what it finds as relevant as a
+relevant one (see filters.py).
 """
 
 import random

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
+from textrip.data.judged_texts import JudgedTexts
 from textrip.data.split import normalised
 from textrip.mining.filters import (
     DENOISED,
@@ -66,6 +67,7 @@ class Miner:
 
     def __post_init__(self) -> None:
         self.texts = Texts(self.collection.texts)
+        self.judged = JudgedTexts(self.collection)
 
     @cached_property
     def _by_id(self) -> NDArray[np.int64]:
@@ -75,14 +77,9 @@ class Miner:
     def wanted(self, query_id: str, query: str, rankings: dict[Source, Ranking]) -> list[Slot]:
         """One slot for every positive of a query; none where it has no positive."""
         settings, rows = self.settings, self.collection.doc_row
-        # Over every split: a document that is relevant for this query in dev is no negative in train.
-        grades = [
-            (doc_id, grade)
-            for qrels in self.collection.qrels.values()
-            for doc_id, grade in qrels.get(query_id, {}).items()
-            if doc_id in rows
-        ]
-        relevant = {doc_id for doc_id, grade in grades if grade > 0}
+        # By text and over every split: what is relevant for this question in dev, or where it is asked again
+        # under another id, is no negative in train.
+        relevant = self.judged.relevant(query)
         here = self.collection.judged(settings.split)[query_id]
         positives = sorted(doc_id for doc_id, grade in here.items() if grade > 0 and doc_id in rows)
         draw = random.Random(f"{settings.seed}:{query_id}")  # noqa: S311  # of its own: order does not matter
@@ -90,7 +87,7 @@ class Miner:
             positives = sorted(draw.sample(positives, settings.positives))
         relevant_rows = sorted(rows[doc_id] for doc_id in relevant)
         barred = {self.texts.key(row) for row in relevant_rows} | {hash(normalised(query))}
-        judged = self._judged({doc_id for doc_id, grade in grades if grade <= 0} - relevant, barred)
+        judged = self._judged(self.judged.not_relevant(query), barred)
         barred |= {self.texts.key(rows[negative.doc_id]) for negative in judged}
         windows: dict[Source, Window] = {
             source: Window(self, query_id, ranking, source, barred, set(relevant_rows))
