@@ -82,6 +82,23 @@ def test_the_lowest_positive_counts_and_every_pair_is_scored_once() -> None:
     assert scorer.asked == 3
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("first", ["high", "low"])
+def test_the_lowest_positive_of_a_text_counts_whichever_query_of_it_comes_first(
+    batch: int, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textrip.mining.mine._QUERIES_A_BATCH", batch)
+    documents = {"high": "rose one", "low": "rose two", "n": "rose three", "easy": "rose four"} | FILLER
+    other = "low" if first == "high" else "high"
+    collection = collection_of(
+        documents, {"a": "rose", "b": "rose"}, train={"a": {first: 1}, "b": {other: 1}}
+    )
+    scores = {"rose one": 0.9, "rose two": 0.3, "rose three": 0.6, "rose four": 0.1}
+    scorer = Given({("rose", text): score for text, score in scores.items()})
+    groups = mine(collection, settings=MineSettings(negatives=3), scorer=scorer).groups
+    assert [[negative.doc_id for negative in group.negatives] for group in groups] == [["easy"], ["easy"]]
+
+
 def test_a_dropped_negative_is_replaced_by_the_next_in_the_ranking() -> None:
     documents = {f"n{n}": "rose " + "padding " * n for n in range(1, 7)} | {"p": "rose"} | FILLER
     collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})

@@ -67,7 +67,10 @@ class Denoiser:
         self._scores: dict[tuple[str, int], float] = {}
 
     def learn(self, relevant: Iterable[tuple[str, Sequence[int]]]) -> None:
-        """Score the relevant documents of queries (text, places): the lowest one counts."""
+        """Score the relevant documents of queries (text, places): the lowest one counts.
+
+        With a text come all that are relevant for it, whichever query asks it: it is learned once.
+        """
         held = [(query, rows) for query, rows in relevant if query not in self._least and len(rows)]
         self._score([(query, row) for query, rows in held for row in rows])
         for query, rows in held:
