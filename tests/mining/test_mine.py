@@ -12,9 +12,12 @@ from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.data.pairs import with_queries
 from textrip.errors import InputError
+from textrip.mining.check import check_triples
+from textrip.mining.filters import REJECTED, SAME_TEXT
 from textrip.mining.mine import describe, mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
+from textrip.mining.verdicts import Verdicts
 from textrip.records import Document
 
 
@@ -68,6 +71,26 @@ def test_judged_negatives_come_first() -> None:
         ("n", 1, "bm25"),
     ]
     assert negatives(collection, negatives=1) == {("q", "p"): ["judged"]}
+
+
+def test_a_judged_negative_that_a_person_rejected_is_none_nor_are_its_copies() -> None:
+    documents = {"p": "rose one", "j": "rose two", "copy": "Rose TWO", "n": "rose three"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1, "j": 0}})
+    rejected = Verdicts(rejected=frozenset({("q", "j")}))
+    mined = mine(collection, settings=MineSettings(negatives=5), verdicts=rejected)
+    assert [negative.doc_id for negative in mined.groups[0].negatives] == ["n"]
+    assert mined.provenance["left out"][REJECTED] == 1
+
+
+def test_a_query_and_copies_are_no_judged_negatives() -> None:
+    documents = {"p": "rose one", "q": "anything", "j1": "tulip", "j2": "TULIP", "j3": "seed"} | FILLER
+    collection = collection_of(
+        documents, {"q": "rose"}, train={"q": {"p": 1} | dict.fromkeys(["q", "j1", "j2", "j3"], 0)}
+    )
+    mined = mine(collection, settings=MineSettings(negatives=2))
+    assert [negative.doc_id for negative in mined.groups[0].negatives] == ["j1", "j3"]
+    assert mined.provenance["left out"] == {SAME_TEXT: 1}
+    assert check_triples(mined, collection) == []
 
 
 def test_ranks_and_windows_are_bm25s() -> None:

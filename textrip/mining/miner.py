@@ -87,8 +87,7 @@ class Miner:
             positives = sorted(draw.sample(positives, settings.positives))
         relevant_rows = sorted(rows[doc_id] for doc_id in relevant)
         barred = {self.texts.key(row) for row in relevant_rows} | {hash(normalised(query))}
-        judged = self._judged(self.judged.not_relevant(query), barred)
-        barred |= {self.texts.key(rows[negative.doc_id]) for negative in judged}
+        judged = self._judged(query_id, self.judged.not_relevant(query), barred)
         windows: dict[Source, Window] = {
             source: Window(self, query_id, ranking, source, barred, set(relevant_rows))
             for source, ranking in rankings.items()
@@ -185,11 +184,25 @@ class Miner:
                 continue
             yield candidate
 
-    def _judged(self, doc_ids: set[str], barred: set[int]) -> list[Negative]:
-        """Documents that were judged and are not relevant."""
-        rows = self.collection.doc_row
-        allowed = (doc_id for doc_id in sorted(doc_ids) if self.texts.key(rows[doc_id]) not in barred)
-        return [Negative(doc_id, 0, 0.0, "judged") for doc_id in islice(allowed, self.settings.negatives)]
+    def _judged(self, query_id: str, doc_ids: set[str], barred: set[int]) -> list[Negative]:
+        """Documents that were judged and are not relevant; their texts are barred from then on.
+
+        What resembles a relevant document, or a model finds relevant, is one: a judgment says that it is not.
+        """
+        found: list[Negative] = []
+        for doc_id in sorted(doc_ids - {query_id}):
+            row = self.collection.doc_row[doc_id]
+            if len(found) == self.settings.negatives:
+                break
+            if self.texts.key(row) in barred:
+                self.dropped.add(query_id, row, SAME_TEXT)
+                continue
+            barred.add(self.texts.key(row))
+            if (query_id, doc_id) in self.verdicts.rejected:
+                self.dropped.add(query_id, row, REJECTED)
+            else:
+                found.append(Negative(doc_id, 0, 0.0, "judged"))
+        return found
 
     def _chance(self, query_id: str, positive: str) -> Iterator[Negative]:
         """Documents of the whole corpus, drawn by seed, query and positive."""
