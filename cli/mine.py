@@ -1,5 +1,6 @@
 """`textrip mine`."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from textrip.cli.command import command
 from textrip.cli.groups import COLUMNS, MINING
 from textrip.cli.options import Device, DryRun, Force, Json, Output, Seed, Stemmer
 from textrip.data.columns import Columns
+from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
 
 
@@ -69,11 +71,22 @@ def mine(
     from textrip.mining.verdicts import Verdicts
     from textrip.pipeline.prepare import prepare
 
+    lines = None if report is None else report.with_suffix(".jsonl")
+    _refuse_one_file_for_two(
+        {
+            "DATA": Path(data) if Path(data).is_file() else None,
+            "--verdicts": verdicts,
+            "--output": output,
+            "--jsonl": jsonl,
+            "--report": report,
+        },
+        lines,
+    )
     decided = None if verdicts is None else Verdicts.read(verdicts)
     settings = replace(mining, split=split, queries=queries)
     analyzer = Analyzer.for_language(stemmer)
     if not dry_run:
-        for path in (output, jsonl, report, report and report.with_suffix(".jsonl")):
+        for path in (output, jsonl, report, lines):
             if path is not None:
                 refuse_existing(path, force=force)
     collection = prepare(read(data, columns=columns))
@@ -104,14 +117,36 @@ def mine(
             triples.write(output, force=force)
         if jsonl is not None:
             triples.write_jsonl(jsonl, collection, force=force)
-        if report is not None:
+        if report is not None and lines is not None:
             if report_model is not None:
                 scorer = load_scorer(report_model, device=device)
             audited = audit(triples, collection, scorer=scorer, queries=report_queries)
             write_page(audited, report, name=collection.name, force=force)
-            write_jsonl(audited, report.with_suffix(".jsonl"), force=force)
+            write_jsonl(audited, lines, force=force)
         plan = {**describe(triples), "written": str(output)}
     if json:
         emit_json(plan)
     else:
         emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
+
+
+def _refuse_one_file_for_two(named: dict[str, Path | None], lines: Path | None) -> None:
+    """Raise InputError where what is written would take the place of something else that is written or read.
+
+    Args:
+        named: By argument its path; two of them may be one file in another spelling.
+        lines: Where the audit's JSONL goes.
+    """
+    report = named["--report"]
+    if report is not None and report.suffix.lower() == ".jsonl":
+        raise InputError(
+            f"--report is {report}: an HTML page was expected, whose lines are written beside it as JSONL; "
+            f"name it {report.with_suffix('.html').name}"
+        )
+    held: dict[str, str] = {}
+    for name, path in (*named.items(), ("the audit's lines beside --report", lines)):
+        if path is None:
+            continue
+        other = held.setdefault(os.path.normcase(path.resolve()), name)
+        if other != name:
+            raise InputError(f"{other} and {name} are both {path.resolve().name}; name another place for one")

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.running import Run
 from textrip.mining.filters import REJECTED
 from textrip.mining.triples import Triples
@@ -38,3 +40,34 @@ def test_the_command_writes_page_and_lines_and_mines_again(
     assert refused.code == 2
     assert not (tmp_path / "u.parquet").exists()
     assert textrip("mine", beir_folder, "-o", tmp_path / "u.parquet", "--verdicts", page).code == 2
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["-o", "t.parquet", "--jsonl", "a.jsonl", "--report", "a.html"],
+     "--jsonl and the audit's lines beside --report are both a.jsonl"),
+    (["-o", "a.jsonl", "--report", "a.html"],
+     "--output and the audit's lines beside --report are both a.jsonl"),
+    (["-o", "t.parquet", "--jsonl", "../here/t.parquet"], "--output and --jsonl are both t.parquet"),
+    (["-o", "t.html", "--report", "link.html"], "--output and --report are both t.html"),
+    (["-o", "t.parquet", "--report", "a.jsonl"], "--report is a.jsonl: an HTML page was expected"),
+    (["-o", "t.parquet", "--verdicts", "said.jsonl", "--report", "said.html"],
+     "--verdicts and the audit's lines beside --report are both said.jsonl"),
+    (["-o", "t.parquet", "--jsonl", "data.jsonl"], "DATA and --jsonl are both data.jsonl"),
+])  # fmt: skip
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_no_two_files_are_one(
+    textrip: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *,
+    arguments: list[str], message: str, force: list[str],
+) -> None:  # fmt: skip
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    rows = [{"anchor": f"question {n} about rose", "positive": f"rose answer {n}"} for n in range(9)]
+    Path("data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Path("said.jsonl").touch()
+    Path("link.html").symlink_to("t.html")
+    before = sorted(here.iterdir())
+    result = textrip("mine", "data.jsonl", *arguments, *force)
+    assert result.code == 2
+    assert result.err.splitlines()[-1].startswith(f"Error: {message}")
+    assert sorted(here.iterdir()) == before
