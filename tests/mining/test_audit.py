@@ -219,7 +219,7 @@ def test_verdicts_are_honoured() -> None:
 
 @pytest.mark.parametrize("line", [
     "no json", '{"query_id": "q", "doc_id": "d"}', '{"query_id": "q", "doc_id": "d", "verdict": "maybe"}',
-    '{"query_id": 1, "doc_id": "d", "verdict": "reject"}', "[]", "1",
+    '{"query_id": 1, "doc_id": "d", "verdict": "reject"}', "[]", "1", "[" * 100_000,
 ])  # fmt: skip
 def test_a_line_that_is_no_verdict_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl"
@@ -228,6 +228,17 @@ def test_a_line_that_is_no_verdict_is_named(line: str, tmp_path: Path) -> None:
         Verdicts.read(path)
     with pytest.raises(InputError, match="no such file"):
         Verdicts.read(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085"])
+def test_what_only_python_takes_for_a_line_end_stands_in_an_id(mark: str, tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    line = json.dumps({"query_id": "q", "doc_id": f"a{mark}b", "verdict": "reject"}, ensure_ascii=False)
+    path.write_text(f"{line}\r\n\n{line}\n", encoding="utf-8-sig", newline="")
+    assert Verdicts.read(path).rejected == {("q", f"a{mark}b")}
+    path.write_bytes(line.encode() + b"\n\xff\n")
+    with pytest.raises(InputError, match=r"v\.jsonl:2: byte 0xff .* is not UTF-8"):
+        Verdicts.read(path)
 
 
 def test_the_last_verdict_counts(tmp_path: Path) -> None:

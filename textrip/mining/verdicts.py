@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textrip.errors import InputError
+from textrip.files import numbered_lines
 
 REJECT, ACCEPT = "reject", "accept"
 
@@ -26,17 +27,14 @@ class Verdicts:
         """Read a file of {"query_id", "doc_id", "verdict": "accept" or "reject"}; the last line counts.
 
         Raises:
-            InputError: no such file, or a line that is none of these.
+            InputError: no such file, not UTF-8, or a line that is none of these.
         """
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         found: dict[tuple[str, str], str] = {}
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: is not UTF-8 text") from None
-        for number, line in enumerate(lines, start=1):
+        # Not by str.splitlines: an id may hold a line separator (U+2028), which JSON leaves as it is.
+        for number, line in numbered_lines(path):
             if not line.strip():
                 continue
             try:
@@ -44,7 +42,7 @@ class Verdicts:
                 pair, verdict = (row["query_id"], row["doc_id"]), row["verdict"]
                 if not all(isinstance(part, str) for part in pair) or verdict not in {REJECT, ACCEPT}:
                     raise ValueError
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise InputError.at(
                     str(path), number,
                     f'found {line[:60]!r}, {{"query_id": ..., "doc_id": ..., "verdict": "reject"}} was '
