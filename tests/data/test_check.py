@@ -32,7 +32,7 @@ def test_test_queries_in_train_are_found_whatever_case_order_and_punctuation() -
         CLEAN, {"q": "the red rose", "same": "Rose, the RED", "t": "tulip"},
         train={"q": {"p": 1}}, test={"same": {"p": 1}, "t": {"r": 1}},
     )  # fmt: skip
-    assert leaking(collection) == {"q": ("test", "same")}
+    assert leaking(collection) == {"q": {"test": "same"}}
     (finding,) = check(collection)
     assert kinds([finding]) == {"test-queries-in-train": ("warning", 1)}
     assert finding.examples == ("same is q: the red rose",)
@@ -40,7 +40,25 @@ def test_test_queries_in_train_are_found_whatever_case_order_and_punctuation() -
 
 def test_a_query_that_is_judged_in_train_and_in_test_is_found() -> None:
     collection = collection_of(CLEAN, {"q": "rose"}, train={"q": {"p": 1}}, test={"q": {"r": 1}})
-    assert leaking(collection) == {"q": ("test", "q")}
+    assert leaking(collection) == {"q": {"test": "q"}}
+
+
+def test_a_text_of_train_dev_and_test_is_found_in_both() -> None:
+    queries = {"q": "rose", "d": "Rose", "t": "rose!", "again": "ROSE"}
+    collection = collection_of(
+        CLEAN, queries, train={"q": {"p": 1}}, dev={"d": {"p": 1}}, test={"t": {"p": 1}, "again": {"p": 1}}
+    )
+    assert leaking(collection) == {"q": {"dev": "d", "test": "t"}}
+    found = check(collection, near=False)
+    assert kinds(found) == {
+        "dev-queries-in-train": ("warning", 1), "test-queries-in-train": ("warning", 1),
+    }  # fmt: skip
+    triples = Triples([Group("q", "p", (Negative("f1", 1, 1.0, "bm25"),))])
+    assert check_triples(triples, collection)[0].examples == ("query q has the text of dev d and test t",)
+    both = collection_of(
+        CLEAN, queries, train={"q": {"p": 1}}, dev={"q": {"p": 1}, "d": {"r": 1}}, test={"q": {"p": 1}}
+    )
+    assert check_triples(triples, both)[0].examples == ("query q is dev's and test's",)
 
 
 def test_nearly_the_same_queries_are_found() -> None:
@@ -49,6 +67,21 @@ def test_nearly_the_same_queries_are_found() -> None:
     )
     assert kinds(check(collection)) == {"near-duplicate-queries": ("warning", 1)}
     assert check(collection, near=False) == []
+
+
+@pytest.mark.parametrize("first", ["q1", "t", "q2"])
+def test_queries_near_a_text_that_is_also_in_train_are_found(first: str) -> None:
+    near = LONG.replace("word0 ", "other ")
+    texts = {"q1": LONG, "t": LONG, "q2": near}
+    queries = {first: texts[first]} | texts
+    collection = collection_of(CLEAN, queries, train={"q1": {"p": 1}, "q2": {"p": 1}}, test={"t": {"r": 1}})
+    (finding,) = [finding for finding in check(collection) if finding.kind == "near-duplicate-queries"]
+    assert finding.count == 1
+    assert finding.examples[0].startswith("train q2 and test t (0.9")
+    # The same where one query_id is judged in train and in test.
+    collection = collection_of(CLEAN, queries, train={"t": {"p": 1}, "q2": {"p": 1}}, test={"t": {"r": 1}})
+    (finding,) = [finding for finding in check(collection) if finding.kind == "near-duplicate-queries"]
+    assert finding.examples[0].startswith("train q2 and test t (0.9")
 
 
 def test_conflicting_judgments_are_an_error_by_text_and_over_splits() -> None:
@@ -105,10 +138,20 @@ def test_texts_that_an_encoder_cuts_by_split() -> None:
         {"p": LONG, "r": "tulip"}, {"q": "rose", "t": LONG}, train={"q": {"p": 1}}, test={"t": {"r": 1}}
     )
     found = truncation(collection, lambda texts: [len(text.split()) for text in texts], 10)
-    assert [finding.message.split(" are ")[0] for finding in found] == [
-        "50% of the documents", "100% of the queries of test",
+    assert [(finding.level, finding.message.split(" are ")[0]) for finding in found] == [
+        ("warning", "50% of the documents"), ("note", "0.0% of the queries of train"),
+        ("warning", "100% of the queries of test"),
     ]  # fmt: skip
     assert "10 tokens; the median is" in found[0].message
+
+
+def test_a_small_share_that_an_encoder_cuts_is_said_and_is_no_warning() -> None:
+    documents = {f"d{number}": "tulip" for number in range(199)} | {"p": LONG}
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    found = truncation(collection, lambda texts: [len(text.split()) for text in texts], 10)
+    assert [(finding.level, finding.count, finding.message.split(" are ")[0]) for finding in found] == [
+        ("note", 1, "0.5% of the documents"), ("note", 0, "0.0% of the queries of train"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("negative", "kind"), [
@@ -116,10 +159,11 @@ def test_texts_that_an_encoder_cuts_by_split() -> None:
     ("asked", "anchor-among-negatives"),
     ("p2", "relevant-negative"),
     ("elsewhere", "relevant-negative"),
+    ("copy2", "relevant-negative"),
 ])  # fmt: skip
 def test_contradictions_in_triples_are_errors(negative: str, kind: str) -> None:
     documents = CLEAN | {"copy": "ROSE one", "q": "anything", "asked": "Rose", "p2": "rose two"}
-    documents["elsewhere"] = "rose three"
+    documents |= {"elsewhere": "rose three", "copy2": "Rose Two"}
     collection = collection_of(
         documents, {"q": "rose", "again": "Rose "},
         train={"q": {"p": 1, "p2": 1}, "again": {"elsewhere": 1}},

@@ -1,12 +1,13 @@
 """What is wrong with a collection, before it costs a training run.
 
-An error makes training or its figures wrong, and stops `train` and `fit`; a warning is worth knowing.
+An error makes training or its figures wrong, and stops `train` and `fit`; a warning is worth knowing; a note
+is a figure that was asked for, with nothing wrong about it.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from textrip.data.near_duplicates import near_duplicates
 from textrip.data.split import near_duplicate_key, normalised
 from textrip.errors import InputError
 
-Level = Literal["error", "warning"]
+Level = Literal["error", "warning", "note"]
 _EXAMPLES = 3
 _SHOWN = 80
 # Of the corpus: where more of it is relevant for some query, there is hardly anything to tell apart.
@@ -29,7 +30,7 @@ class Finding:
     """One thing that was found.
 
     Attributes:
-        level: error or warning.
+        level: error, warning or note.
         kind: Its name, for a program.
         count: How many of it.
         message: What it means and what to do, for a person.
@@ -52,7 +53,7 @@ class Finding:
 
 
 def check(collection: Collection, *, near: bool = True) -> list[Finding]:
-    """Look through a collection, errors first.
+    """Look through a collection, the gravest first.
 
     Args:
         collection: With judgments, or without.
@@ -67,7 +68,12 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         *_empty(collection),
         *(_duplicates(collection) if near else ()),
     ]
-    return sorted(found, key=lambda finding: finding.level != "error")
+    return gravest_first(found)
+
+
+def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors, warnings, notes; of a level in the order that they had."""
+    return sorted(findings, key=lambda finding: get_args(Level).index(finding.level))
 
 
 def require_sound(findings: Iterable[Finding], *, force: bool) -> None:
@@ -79,20 +85,19 @@ def require_sound(findings: Iterable[Finding], *, force: bool) -> None:
         raise InputError(f"{errors[0].message}{more}: {examples}; --force goes on all the same")
 
 
-def held_out_keys(collection: Collection) -> dict[str, tuple[str, str]]:
-    """From the key of a query text of dev or test to its split and query_id."""
+def held_out_keys(collection: Collection) -> dict[str, dict[str, str]]:
+    """From the key of a query text of dev or test to each split that asks it and the first query_id."""
     texts = collection.query_texts
-    return {
-        near_duplicate_key(texts[query_id]): (split, query_id)
-        for split, qrels in collection.qrels.items()
-        if split != "train"
-        for query_id in qrels
-        if query_id in texts
-    }
+    keys: dict[str, dict[str, str]] = defaultdict(dict)
+    for split, qrels in collection.qrels.items():
+        for query_id in qrels if split != "train" else ():
+            if query_id in texts:
+                keys[near_duplicate_key(texts[query_id])].setdefault(split, query_id)
+    return dict(keys)
 
 
-def leaking(collection: Collection) -> dict[str, tuple[str, str]]:
-    """From a query_id of train to the split and query_id of dev or test whose text it has.
+def leaking(collection: Collection) -> dict[str, dict[str, str]]:
+    """From a query_id of train whose text dev or test asks to each of these splits and a query_id there.
 
     Texts count as the same where case, punctuation, order and repetition of words alone differ. A query_id
     of train that is itself judged in dev or test is one of them.
@@ -108,8 +113,8 @@ def leaking(collection: Collection) -> dict[str, tuple[str, str]]:
 def _held_out_in_train(collection: Collection) -> Iterator[Finding]:
     texts = collection.query_texts
     found = leaking(collection)
-    for split in sorted({split for split, _ in found.values()}):
-        pairs = [(mine, theirs) for mine, (where, theirs) in found.items() if where == split]
+    for split in sorted({split for held in found.values() for split in held}):
+        pairs = [(mine, held[split]) for mine, held in found.items() if split in held]
         distinct = len({theirs for _, theirs in pairs})
         yield Finding(
             "warning",
@@ -283,16 +288,25 @@ def _duplicates(collection: Collection) -> Iterator[Finding]:
 
 
 def _near_queries(collection: Collection) -> Iterator[Finding]:
-    """Queries of train that resemble one of dev or test, and are no copies of it (see `leaking`)."""
-    split_of = {query_id: split for split, qrels in collection.qrels.items() for query_id in qrels}
-    split_of |= dict.fromkeys(collection.qrels.get("train", {}), "train")
-    texts = {query_id: text for query_id, text in collection.query_texts.items() if query_id in split_of}
-    ids, known = list(texts), leaking(collection)
+    """Query texts of train that resemble one of dev or test, and are no copies of it (see `leaking`).
+
+    Each text is compared once, whoever asks it: of its queries one of train and one that is held out count.
+    """
+    texts, known = collection.query_texts, leaking(collection)
+    trained: dict[str, tuple[str, str]] = {}
+    held: dict[str, tuple[str, str]] = {}
+    for split, qrels in collection.qrels.items():
+        for query_id in qrels:
+            if query_id in texts and not (split == "train" and query_id in known):
+                asked = trained if split == "train" else held
+                asked.setdefault(normalised(texts[query_id]), (split, query_id))
+    distinct = [*dict.fromkeys([*trained, *held])]
     pairs = [
-        f"{split_of[one]} {one} and {split_of[other]} {other} ({pair.resemblance:.2f}): {_short(texts[one])}"
-        for pair in near_duplicates(texts.values())
-        for one, other in [(ids[pair.first], ids[pair.second])]
-        if (split_of[one] == "train") != (split_of[other] == "train") and not {one, other} & set(known)
+        f"train {trained[one][1]} and {' '.join(held[other])} ({pair.resemblance:.2f}): "
+        f"{_short(texts[trained[one][1]])}"
+        for pair in near_duplicates(distinct)
+        for one, other in _either_way(distinct[pair.first], distinct[pair.second])
+        if one in trained and other in held
     ]
     if pairs:
         yield Finding(
@@ -302,10 +316,16 @@ def _near_queries(collection: Collection) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _either_way(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (one, other), (other, one)
+
+
 def truncation(
     collection: Collection, count_tokens: Callable[[Sequence[str]], Sequence[int]], limit: int
 ) -> list[Finding]:
     """Which share of the texts is longer than an encoder reads: documents, and queries by split.
+
+    A warning where it is more than a twentieth, else a note.
 
     Args:
         collection: Its texts.
@@ -320,11 +340,13 @@ def truncation(
     for name, texts in parts.items():
         lengths = np.fromiter(_lengths(texts, count_tokens), dtype=np.int64)
         cut = int((lengths > limit).sum())
-        if lengths.size and cut > _MANY_CUT * lengths.size:
+        if lengths.size:
+            share = cut / lengths.size
+            many = share > _MANY_CUT
             found.append(
                 Finding(
-                    "warning", "texts-cut", cut,
-                    f"{cut / lengths.size:.0%} of the {name} are longer than the encoder reads ({limit} "
+                    "warning" if many else "note", "texts-cut", cut,
+                    f"{share:.{0 if many else 1}%} of the {name} are longer than the encoder reads ({limit} "
                     f"tokens; the median is {int(np.median(lengths))}, the longest {int(lengths.max())})",
                 )
             )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from textrip.data.check import Finding, leaking
+from textrip.data.check import Finding, gravest_first, leaking
 from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.split import normalised
@@ -18,10 +18,7 @@ def check_triples(triples: Triples, collection: Collection) -> list[Finding]:
         MismatchError: the triples name what the collection does not have.
     """
     triples.require(collection)
-    return sorted(
-        [*_contradictions(triples, collection), *_held_out(triples, collection)],
-        key=lambda finding: finding.level != "error",
-    )
+    return gravest_first([*_contradictions(triples, collection), *_held_out(triples, collection)])
 
 
 def _contradictions(triples: Triples, collection: Collection) -> Iterator[Finding]:
@@ -38,19 +35,19 @@ def _contradictions(triples: Triples, collection: Collection) -> Iterator[Findin
     relevant: list[str] = []
     for group in triples.groups:
         query = normalised(collection.query_texts[group.query_id])
-        positives = judged.relevant(query)
+        positives = {text(doc_id) for doc_id in judged.relevant(query)}
         for negative in group.negatives:
             where = f"query {group.query_id}, positive {group.positive_id}, negative {negative.doc_id}"
             if text(negative.doc_id) == text(group.positive_id):
                 same.append(where)
             elif text(negative.doc_id) == query or negative.doc_id == group.query_id:
                 own.append(where)
-            elif negative.doc_id in positives:
+            elif text(negative.doc_id) in positives:
                 relevant.append(where)
     for kind, found, what in (
         ("positive-equals-negative", same, "the positive's own text is a negative"),
         ("anchor-among-negatives", own, "the query itself is a negative"),
-        ("relevant-negative", relevant, "a negative is judged relevant"),
+        ("relevant-negative", relevant, "a negative is judged relevant, or a copy of what is"),
     ):
         if found:
             yield Finding(
@@ -61,14 +58,15 @@ def _contradictions(triples: Triples, collection: Collection) -> Iterator[Findin
 
 def _held_out(triples: Triples, collection: Collection) -> Iterator[Finding]:
     leaks = leaking(collection)
-    judged = {
-        query_id: split for split, qrels in collection.qrels.items() if split != "train" for query_id in qrels
-    }
+    judged: dict[str, list[str]] = {}
+    for split, qrels in collection.qrels.items():
+        for query_id in qrels if split != "train" else ():
+            judged.setdefault(query_id, []).append(f"{split}'s")
     queries = dict.fromkeys(group.query_id for group in triples.groups)
     found = [
-        f"query {query_id} is {judged[query_id]}'s"
+        f"query {query_id} is {' and '.join(judged[query_id])}"
         if query_id in judged
-        else f"query {query_id} has the text of {' '.join(leaks[query_id])}"
+        else f"query {query_id} has the text of {' and '.join(map(' '.join, leaks[query_id].items()))}"
         for query_id in queries
         if query_id in judged or query_id in leaks
     ]

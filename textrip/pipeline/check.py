@@ -1,6 +1,6 @@
 """What is wrong with a collection, and with triples of it, before it costs a training run."""
 
-from textrip.data.check import Finding, truncation
+from textrip.data.check import Finding, gravest_first, truncation
 from textrip.data.check import check as check_collection
 from textrip.data.collection import Collection
 from textrip.data.pairs import with_queries
@@ -16,7 +16,7 @@ def check(
     encoder: Encoder | None = None,
     near: bool = True,
 ) -> list[Finding]:
-    """What is wrong with a collection, and with triples of it; errors first.
+    """What is wrong with a collection, and with triples of it; the gravest first.
 
     Args:
         collection: As it was read: what `prepare` would make of it is not looked at.
@@ -31,4 +31,4 @@ def check(
         found += truncation(
             collection, lambda texts: encoder.count_tokens(texts, cut=False), encoder.max_length_tokens
         )
-    return sorted(found, key=lambda finding: finding.level != "error")
+    return gravest_first(found)
