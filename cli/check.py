@@ -46,9 +46,12 @@ def check(
     from textrip.data.check import summary
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
+    from textrip.errors import InputError
     from textrip.mining.triples import Triples
     from textrip.pipeline.check import check as look_through
 
+    if max_length_tokens is not None and model is None:
+        raise InputError("--max-length-tokens is given without --model, whose length it is")
     collection = read(data, columns=columns)
     encoder = None
     if model is not None:

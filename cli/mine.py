@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,8 @@ from textrip.cli.options import Device, DryRun, Force, Json, Output, Seed, Stemm
 from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
+
+_REPORTED = 200
 
 
 def register(app: typer.Typer) -> None:
@@ -36,8 +38,13 @@ def mine(
         typer.Option("--report", help="Also write an audit here: one HTML page, JSONL beside it."),
     ] = None,
     report_queries: Annotated[
-        int, typer.Option("--report-queries", min=1, help="The audit looks at so many queries, evenly taken.")
-    ] = 200,
+        int | None,
+        typer.Option(
+            "--report-queries",
+            min=1,
+            help="The audit looks at so many queries, evenly taken; 200 if not given.",
+        ),
+    ] = None,
     report_model: Annotated[
         str | None,
         typer.Option("--report-model", help="The model whose scores the audit shows; --denoise's, or none."),
@@ -82,6 +89,7 @@ def mine(
         },
         lines,
     )
+    _refuse_unread(mining, report, {"--report-queries": report_queries, "--report-model": report_model})
     decided = None if verdicts is None else Verdicts.read(verdicts)
     settings = replace(mining, split=split, queries=queries)
     analyzer = Analyzer.for_language(stemmer)
@@ -120,7 +128,7 @@ def mine(
         if report is not None and lines is not None:
             if report_model is not None:
                 scorer = load_scorer(report_model, device=device)
-            audited = audit(triples, collection, scorer=scorer, queries=report_queries)
+            audited = audit(triples, collection, scorer=scorer, queries=report_queries or _REPORTED)
             write_page(audited, report, name=collection.name, force=force)
             write_jsonl(audited, lines, force=force)
         plan = {**describe(triples), "written": str(output)}
@@ -128,6 +136,27 @@ def mine(
         emit_json(plan)
     else:
         emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
+
+
+def _refuse_unread(mining: MineSettings, report: Path | None, of_report: dict[str, Any]) -> None:
+    """Raise InputError where an option was given that no other one makes anything of."""
+    problems = []
+    # `train` mines again with what it tuned, and filters by what it trains: here there is neither.
+    if mining.dense_nearest != MineSettings.dense_nearest and not mining.dense:
+        problems.append(f"--dense-nearest is {mining.dense_nearest} and --dense 0: above 0 was expected")
+    if mining.denoise == "auto" and mining.denoise_margin != MineSettings.denoise_margin:
+        problems.append(
+            f"--denoise-margin is {mining.denoise_margin:g} and --denoise auto, which filters only where an "
+            "encoder is trained: name a model"
+        )
+    given = [name for name, value in of_report.items() if value is not None]
+    if given and report is None:
+        problems.append(
+            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} given without --report, the page "
+            "that they are about"
+        )
+    if problems:
+        raise InputError("; ".join(problems))
 
 
 def _refuse_one_file_for_two(named: dict[str, Path | None], lines: Path | None) -> None:

@@ -64,6 +64,12 @@ def test_triples_are_looked_through_too(textrip: Run, beir_folder: Path, tmp_pat
     assert textrip("check", beir_folder, "--triples", tmp_path / "none.parquet").code == 2
 
 
+def test_a_length_without_an_encoder_is_refused(textrip: Run, beir_folder: Path) -> None:
+    result = textrip("check", beir_folder, "--max-length-tokens", 8)
+    assert result.code == 2
+    assert result.err.startswith("Error: --max-length-tokens is given without --model")
+
+
 def test_an_encoder_says_what_it_cuts(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path) -> None:
     result = textrip(
         "check", beir_folder, "--model", tiny_encoder_folder, "--max-length-tokens", 8, "--no-near", "--json"

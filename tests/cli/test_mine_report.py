@@ -43,6 +43,24 @@ def test_the_command_writes_page_and_lines_and_mines_again(
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
+    (["--dense-model", "m"], "dense_model is 'm' and dense 0"),
+    (["--dense-nearest", "hnsw"], "--dense-nearest is hnsw and --dense 0"),
+    (["--denoise-margin", 0.5], "--denoise-margin is 0.5 and --denoise auto"),
+    (["--denoise-margin", 0.5, "--denoise", "none"], "denoise_margin is 0.5 and denoise none"),
+    (["--report-model", "m", "--report-queries", 3],
+     "--report-queries and --report-model are given without --report"),
+])  # fmt: skip
+def test_an_option_that_nothing_would_read_is_refused(
+    textrip: Run, beir_folder: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = textrip("mine", beir_folder, "-o", tmp_path / "t.parquet", *arguments)
+    assert result.code == 2
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"Error: {message}")
+    assert not (tmp_path / "t.parquet").exists()
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
     (["-o", "t.parquet", "--jsonl", "a.jsonl", "--report", "a.html"],
      "--jsonl and the audit's lines beside --report are both a.jsonl"),
     (["-o", "a.jsonl", "--report", "a.html"],

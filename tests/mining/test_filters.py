@@ -208,6 +208,26 @@ def test_windows_of_scores() -> None:
     assert whole.negatives[-1].doc_id not in {negative.doc_id for negative in group.negatives}
 
 
+class Ranked:
+    """A ranking that is written down."""
+
+    def __init__(self, places: list[int], scores: list[float]) -> None:
+        self.found = np.array(places), np.array(scores)
+
+    def search(self, queries: Sequence[str], k: int) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        return [self.found] * len(queries)
+
+
+@pytest.mark.parametrize("window", [{}, {"most_score": 0.9, "least_score": 0.5}])
+def test_windows_of_scores_are_bm25s_and_not_the_encoders(window: dict[str, float]) -> None:
+    documents = {f"n{n}": f"tulip {n}" for n in range(4)} | {"p": "rose"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    settings = MineSettings(negatives=4, dense=4, dense_model="given", **window)  # type: ignore[arg-type]
+    ranked = Ranked([0, 1, 2, 3], [0.8, 0.79, 0.1, -0.2])
+    (group,) = mine(collection, settings=settings, dense=ranked).groups  # type: ignore[arg-type]
+    assert [negative.doc_id for negative in group.negatives] == ["n0", "n1", "n2", "n3"]
+
+
 def test_an_encoder_scores_by_the_cosine_and_encodes_once(
     tiny_collection: Collection, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +279,12 @@ def test_settings_that_contradict_each_other_are_told_at_once() -> None:
             negatives=2, random=2, dense=1, least_score=0.9, most_score=0.5, near_duplicates=3,
             denoise_margin=1,
         )  # fmt: skip
+
+
+def test_settings_that_nothing_would_read_are_refused() -> None:
+    with pytest.raises(InputError, match=r"dense_model is 'm' and dense 0.*margin is 0.5 and denoise none"):
+        MineSettings(dense_model="m", denoise="none", denoise_margin=0.5)
+    assert MineSettings(dense_nearest="hnsw", denoise_margin=0.5).denoise == "auto"  # train and fit read both
 
 
 @pytest.mark.slow

@@ -240,7 +240,8 @@ class Window:
             doc_id = self.miner.collection.doc_ids[row]
             if rank <= settings.skip or doc_id == self.query_id:
                 continue
-            if not settings.least_score * best <= score <= settings.most_score * best:
+            window = settings.least_score * best, settings.most_score * best
+            if self.source == "bm25" and not window[0] <= score <= window[1]:
                 continue
             if row in self.relevant or texts.key(row) in seen:
                 why = JUDGED if row in self.relevant else SAME_TEXT

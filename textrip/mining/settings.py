@@ -22,7 +22,8 @@ class MineSettings:
         dense_nearest: How it ranks: exact, or hnsw (a graph, for a corpus of a million).
         depth: How deep in the ranking a negative may stand.
         skip: How many ranks from the top are passed over (they hold unjudged relevant documents).
-        most_score: Documents of more than this share of the ranking's best score are passed over.
+        most_score: In BM25's ranking, documents of more than this share of the best score are passed over.
+            Not in an encoder's: a share of a cosine says little, and cosines lie on both sides of 0.
         least_score: And those of less than this share.
         sample: Draw the negatives from the window at random; else the hardest are taken.
         near_duplicates: A document that resembles one of the query's relevant ones so much (the Jaccard
@@ -80,6 +81,11 @@ class MineSettings:
             )
         if self.dense and self.dense_model is None:
             problems.append("dense is above 0 and dense_model is not given: the encoder that ranks")
+        if self.dense_model is not None and not self.dense:
+            problems.append(
+                f"dense_model is {self.dense_model!r} and dense 0: the number of negatives was expected "
+                "that it gives"
+            )
         if self.dense_nearest not in {"exact", "hnsw"}:
             problems.append(f"dense_nearest is {self.dense_nearest!r}, exact or hnsw was expected")
         if not 0 <= self.least_score < self.most_score <= 1:
@@ -93,5 +99,10 @@ class MineSettings:
             )
         if not 0 <= self.denoise_margin < 1:
             problems.append(f"denoise_margin is {self.denoise_margin:g}, a share below 1 was expected")
+        if self.denoise == "none" and self.denoise_margin != MineSettings.denoise_margin:
+            problems.append(
+                f"denoise_margin is {self.denoise_margin:g} and denoise none: a model was expected, of whose "
+                "scores it is a share"
+            )
         if problems:
             raise InputError("; ".join(problems))
