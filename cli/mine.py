@@ -70,6 +70,7 @@ def mine(
     from textrip.encoding.kept import keeping
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
+    from textrip.lexical.searcher import LexicalSearcher
     from textrip.mining.audit import audit, write_jsonl
     from textrip.mining.audit_page import write_page
     from textrip.mining.mine import describe
@@ -113,11 +114,12 @@ def mine(
         scorer = (
             None if settings.denoise in {"auto", "none"} else load_scorer(settings.denoise, device=device)
         )
+        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         with keeping(output):  # what an encoder or a cross-encoder said of a document
             triples = mine_triples(
                 collection,
                 settings=settings,
-                analyzer=analyzer,
+                searcher=searcher,
                 scorer=scorer,
                 verdicts=decided,
                 device=device,
@@ -128,7 +130,13 @@ def mine(
         if report is not None and lines is not None:
             if report_model is not None:
                 scorer = load_scorer(report_model, device=device)
-            audited = audit(triples, collection, scorer=scorer, queries=report_queries or _REPORTED)
+            audited = audit(
+                triples,
+                collection,
+                scorer=scorer,
+                searcher=searcher,
+                queries=report_queries or _REPORTED,
+            )
             write_page(audited, report, name=collection.name, force=force)
             write_jsonl(audited, lines, force=force)
         plan = {**describe(triples), "written": str(output)}

@@ -22,6 +22,8 @@ def test_the_command_writes_page_and_lines_and_mines_again(
     assert "5 of 24 queries" in page.read_text()
     lines = [json.loads(line) for line in page.with_suffix(".jsonl").read_text().splitlines()]
     assert len(lines) == 5
+    shown = [one for line in lines for one in (*line["positives"], *line["negatives"])]
+    assert all(one["bm25_rank"] is not None and one["model"] is not None for one in shown)
     rejected = [
         {"query_id": line["query_id"], "doc_id": negative["doc_id"], "verdict": "reject"}
         for line in lines

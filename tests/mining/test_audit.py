@@ -1,6 +1,7 @@
 """The audit: each flag is provoked, the suspects come first, the page is safe, and verdicts are honoured."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ from tests.mining.test_filters import Given
 from tests.mining.test_mine import FILLER, collection_of
 from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError
+from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.audit import FLAGS, audit, histogram, write_jsonl
 from textrip.mining.audit_page import write_page
 from textrip.mining.filters import REJECTED
@@ -83,8 +85,68 @@ def test_the_models_score_is_relative_to_the_lowest_positive(collection: Collect
     assert above.relative == pytest.approx(0.1)
     assert above.flags == ("above",)
     assert far.flags == ()
-    assert [positive.model for positive in one.positives] == [pytest.approx(0.8)]
+    assert [positive.model for positive in one.positives] == [pytest.approx(0.8), pytest.approx(0.4)]
+    assert [positive.relative for positive in one.positives] == [pytest.approx(0.4), 0.0]
     assert audited.model == "given"
+    assert audited.shares["above"] == pytest.approx(2 / 3)
+
+
+def test_the_page_shows_the_lowest_positive_though_no_triple_has_it(
+    collection: Collection, tmp_path: Path
+) -> None:
+    query = collection.query_texts["q"]
+    scorer = Given({(query, "rose one"): 0.8, (query, LONG): 0.4, (query, "rose two"): 0.5})
+    write_page(audit(triples_of("n"), collection, scorer=scorer), tmp_path / "a.html", name="c")
+    positives = facts_of(tmp_path / "a.html", "positive")
+    assert positives["p"] == "positive · p · BM25 not asked · model 0.800"
+    assert positives["p2"] == "positive · p2 · BM25 not asked · model 0.400 · the lowest positive"
+
+
+def test_what_was_not_measured_is_no_zero(collection: Collection, tmp_path: Path) -> None:
+    drawn = Triples([Group("q", "p", (Negative("n", 0, 0.0, "random"),))])
+    audited = audit(drawn, collection)
+    assert audited.shares == {"judged": 0, "same": 0, "near": 0, "above": None, "zero": 0}
+    write_page(audited, tmp_path / "a.html", name="c")
+    page = (tmp_path / "a.html").read_text()
+    (row,) = [row for row in page.split("<tr>") if row.startswith("<td>above a positive")]
+    assert "not asked (--report-model)" in row
+    assert "0.0%" not in row
+    assert "checkbox" not in row
+    assert facts_of(tmp_path / "a.html", "negative")["n"] == "random · n · BM25 not asked"
+
+
+def test_every_negative_has_its_place_in_bm25s_ranking(collection: Collection, tmp_path: Path) -> None:
+    searcher = LexicalSearcher.build(collection.texts, order=collection.doc_order)
+    ((places, scores),) = searcher.search([collection.query_texts["q"]], len(DOCUMENTS))
+    ranked = [collection.doc_ids[place] for place in places]
+    negatives = (
+        Negative("n", 0, 0.0, "judged"), Negative("copy", 7, 0.4, "dense"), Negative("f9", 0, 0.0, "random"),
+        Negative("near", 2, 1.25, "bm25"),
+    )  # fmt: skip
+    audited = audit(Triples([Group("q", "p", negatives)]), collection, searcher=searcher)
+    found = {one.doc_id: (one.bm25_rank, one.bm25_score) for one in audited.queries[0].negatives}
+    for doc_id in ("n", "copy"):
+        rank = ranked.index(doc_id) + 1
+        assert found[doc_id] == (rank, scores[rank - 1])
+    assert found["f9"] == (0, 0.0)
+    assert found["near"] == (2, 1.25)  # as it was mined
+    write_page(audited, tmp_path / "a.html", name="c")
+    facts = facts_of(tmp_path / "a.html", "negative")
+    rank = ranked.index("copy")
+    assert facts["copy"] == (
+        f"dense · copy · rank 7 · score 0.40 · BM25 rank {rank + 1} · BM25 score {scores[rank]:.2f}"
+    )
+    assert facts["f9"] == "random · f9 · not ranked by BM25: no common word"
+    assert facts["near"] == "bm25 · near · BM25 rank 2 · BM25 score 1.25"
+
+
+def facts_of(page: Path, kind: str) -> dict[str, str]:
+    """By document of query q the page's line of facts, without flags and buttons."""
+    documents = re.findall(
+        rf'"document {kind}[^"]*" data-query="q" data-document="([^"]*)"><div class="facts">([^<]*)',
+        page.read_text(),
+    )
+    return {doc_id: facts.strip() for doc_id, facts in documents}
 
 
 def test_queries_are_taken_evenly_and_foreign_triples_refused(collection: Collection) -> None:

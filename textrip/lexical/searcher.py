@@ -46,6 +46,17 @@ class LexicalSearcher:
         places, scores = self.bm25.top_k([self.analyzer(query) for query in queries], k, self.order)
         return [(row[best > 0], best[best > 0]) for row, best in zip(places, scores, strict=True)]
 
+    def places(self, query: str, rows: Sequence[int]) -> list[tuple[int, float]]:
+        """Rank and score of single documents for a query, among all of them; (0, 0.0) for what is no hit."""
+        scores = self.bm25.get_scores(self.analyzer(query))
+        order = np.arange(len(scores)) if self.order is None else self.order
+        found = []
+        for row in rows:
+            score = float(scores[row])
+            before = (scores > score) | ((scores == score) & (order < order[row]))
+            found.append((int(before.sum()) + 1, score) if score > 0 else (0, 0.0))
+        return found
+
     def save(self, folder: Path) -> None:
         """Write BM25 and the analyzer into a new folder."""
         self.bm25.save(folder)

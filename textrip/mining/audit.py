@@ -5,7 +5,7 @@ Judged by the triples, the collection's judgments, the texts and, where there is
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from textrip.data.judged_texts import JudgedTexts
 from textrip.data.near_duplicates import THRESHOLD
 from textrip.data.split import normalised
 from textrip.files import replacing
+from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import Texts
 from textrip.mining.scoring import Scorer
 from textrip.mining.triples import Group, Negative, Triples
@@ -26,7 +27,7 @@ FLAGS = {
     "same": "the text of a relevant document, or of the query",
     "near": "nearly the text of a relevant document",
     "above": "the model finds it as relevant as the least relevant of the positives",
-    "zero": "shares no word with the query (and was no random draw)",
+    "zero": "shares no word with the query, though BM25 is said to have found it",
 }
 NAMES = {
     "judged": "judged relevant",
@@ -48,6 +49,9 @@ class Shown:
         text: Its first 700 characters.
         rank: In the ranking it was mined from; 0 where there was none.
         score: In that ranking.
+        bm25_rank: In BM25's ranking, wherever it was mined; 0 where it shares no word with the query, None
+            where BM25 was not asked.
+        bm25_score: BM25's.
         source: bm25, dense, random or judged; positive.
         model: The model's score; None without a model.
         relative: The model's score less that of the lowest positive.
@@ -59,6 +63,8 @@ class Shown:
     text: str
     rank: int
     score: float
+    bm25_rank: int | None
+    bm25_score: float | None
     source: str
     model: float | None
     relative: float | None
@@ -67,7 +73,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Audited:
-    """One query with its positives and its distinct negatives."""
+    """One query with its distinct negatives, the positives of its groups and the lowest of all positives."""
 
     query_id: str
     query: str
@@ -102,14 +108,20 @@ class Audit:
         return [negative for query in self.queries for negative in query.negatives]
 
     @property
-    def shares(self) -> dict[str, float]:
-        """By flag, the share of the negatives that have it."""
+    def shares(self) -> dict[str, float | None]:
+        """By flag, the share of the negatives that have it; None where no model was asked for it."""
         counts = Counter(flag for negative in self.negatives for flag in negative.flags)
-        return {flag: counts[flag] / max(1, len(self.negatives)) for flag in FLAGS}
+        found: dict[str, float | None] = {flag: counts[flag] / max(1, len(self.negatives)) for flag in FLAGS}
+        return found if self.model is not None else found | {"above": None}
 
 
 def audit(
-    triples: Triples, collection: Collection, *, scorer: Scorer | None = None, queries: int | None = None
+    triples: Triples,
+    collection: Collection,
+    *,
+    scorer: Scorer | None = None,
+    searcher: LexicalSearcher | None = None,
+    queries: int | None = None,
 ) -> Audit:
     """Look at triples.
 
@@ -117,6 +129,7 @@ def audit(
         triples: Mined from the collection.
         collection: Its texts and judgments.
         scorer: A model that says how relevant a document is.
+        searcher: BM25 of the collection, which places what it did not find itself.
         queries: At most so many, evenly taken; all where None.
 
     Raises:
@@ -129,7 +142,7 @@ def audit(
     ids = list(by_query)
     if queries is not None and queries < len(ids):
         ids = [ids[place * len(ids) // queries] for place in range(queries)]
-    look = _Look(collection, scorer)
+    look = _Look(collection, scorer, searcher)
     look.score([by_query[query_id] for query_id in ids])
     found = [look.at(by_query[query_id]) for query_id in ids]
     return Audit(
@@ -139,9 +152,24 @@ def audit(
     )
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """By doc_id what was asked about a query's documents, and the model's score of the lowest positive."""
+
+    model: dict[str, float]
+    bm25: dict[str, tuple[int, float]]
+    least: float | None
+
+    def relative(self, doc_id: str) -> float | None:
+        """The model's score less that of the lowest positive."""
+        return None if self.least is None else self.model[doc_id] - self.least
+
+
 class _Look:
-    def __init__(self, collection: Collection, scorer: Scorer | None) -> None:
-        self.collection, self.scorer = collection, scorer
+    def __init__(
+        self, collection: Collection, scorer: Scorer | None, searcher: LexicalSearcher | None
+    ) -> None:
+        self.collection, self.scorer, self.searcher = collection, scorer, searcher
         self.texts = Texts(collection.texts)
         self.judged = JudgedTexts(collection)
         self.scores: dict[tuple[str, str], float] = {}
@@ -173,57 +201,71 @@ class _Look:
         query_id = groups[0].query_id
         query = self.collection.query_texts[query_id]
         positives, negatives = self._positives(groups), _negatives(groups)
-        scores = {
-            doc_id: self.scores[query_id, doc_id]
-            for doc_id in (*positives, *negatives)
-            if (query_id, doc_id) in self.scores
-        }
-        least = min((scores[doc_id] for doc_id in positives), default=None) if scores else None
+        measured = self._measured(query_id, positives, negatives)
         keys = {self.texts.key(rows[doc_id]) for doc_id in positives} | {hash(normalised(query))}
-        trained = {group.positive_id for group in groups}
-        shown = [
-            self._shown(doc_id, Negative(doc_id, 0, 0.0, "judged"), scores, least, ())
-            for doc_id in positives
-            if doc_id in trained
-        ]
+        # What the model's scores are relative to is shown, also where no group has it.
+        lowest = [doc_id for doc_id in positives if measured.relative(doc_id) == 0]
+        wanted = {group.positive_id for group in groups} | set(lowest[:1])
         against = []
         for doc_id, negative in negatives.items():
             row = rows[doc_id]
-            model = scores.get(doc_id)
+            relative = measured.relative(doc_id)
             flags = {
                 "judged": doc_id in positives,
                 "same": self.texts.key(row) in keys,
                 "near": self.texts.alike(row, [rows[positive] for positive in positives], THRESHOLD),
-                "above": model is not None and least is not None and model >= least,
+                "above": relative is not None and relative >= 0,
                 "zero": negative.source == "bm25" and negative.score <= 0,
             }
             raised = tuple(flag for flag in FLAGS if flags[flag])
-            against.append(self._shown(doc_id, negative, scores, least, raised))
-        return Audited(query_id, query, tuple(_as_positive(one) for one in shown), tuple(against))
+            against.append(self._shown(negative, measured, negative.source, raised))
+        shown = [
+            self._shown(Negative(doc_id, 0, 0.0, "judged"), measured, "positive", ())
+            for doc_id in positives
+            if doc_id in wanted
+        ]
+        return Audited(query_id, query, tuple(shown), tuple(against))
 
-    def _shown(
-        self,
-        doc_id: str,
-        negative: Negative,
-        scores: dict[str, float],
-        least: float | None,
-        flags: tuple[str, ...],
-    ) -> Shown:
+    def _measured(
+        self, query_id: str, positives: Sequence[str], negatives: Mapping[str, Negative]
+    ) -> _Measured:
+        asked = [*dict.fromkeys([*positives, *negatives])]
+        scores = {doc_id: self.scores[query_id, doc_id] for doc_id in asked if self.scorer is not None}
+        places = {}
+        if self.searcher is not None:
+            rows = [self.collection.doc_row[doc_id] for doc_id in asked]
+            found = self.searcher.places(self.collection.query_texts[query_id], rows)
+            places = dict(zip(asked, found, strict=True))
+        mined = {
+            doc_id: (negative.rank, negative.score)
+            for doc_id, negative in negatives.items()
+            if negative.source == "bm25"
+        }
+        least = min((scores[doc_id] for doc_id in positives), default=None) if scores else None
+        return _Measured(scores, places | mined, least)
+
+    def _shown(self, negative: Negative, measured: _Measured, source: str, flags: tuple[str, ...]) -> Shown:
+        doc_id = negative.doc_id
         row = self.collection.corpus[self.collection.doc_row[doc_id]]
-        model = scores.get(doc_id)
         text = row["text"] if len(row["text"]) <= _TEXT else row["text"][:_TEXT] + " ..."
-        relative = None if model is None or least is None else model - least
+        bm25_rank, bm25_score = measured.bm25.get(doc_id, (None, None))
         return Shown(
-            doc_id, row["title"], text, negative.rank, negative.score, negative.source, model, relative, flags
+            doc_id=doc_id,
+            title=row["title"],
+            text=text,
+            rank=negative.rank,
+            score=negative.score,
+            bm25_rank=bm25_rank,
+            bm25_score=bm25_score,
+            source=source,
+            model=measured.model.get(doc_id),
+            relative=measured.relative(doc_id),
+            flags=flags,
         )
 
 
 def _negatives(groups: Sequence[Group]) -> dict[str, Negative]:
     return {negative.doc_id: negative for group in groups for negative in group.negatives}
-
-
-def _as_positive(one: Shown) -> Shown:
-    return Shown(**{**asdict(one), "source": "positive", "flags": ()})
 
 
 def write_jsonl(audited: Audit, path: Path, *, force: bool = False) -> None:

@@ -129,9 +129,12 @@ def write_page(audited: Audit, path: Path, *, name: str, force: bool = False) ->
 
 def _share_rows(audited: Audit) -> Iterator[str]:
     for flag, share in audited.shares.items():
-        count = round(share * len(audited.negatives))
+        yield f"<tr><td>{NAMES[flag]}: {html.escape(FLAGS[flag])}</td>"
+        if share is None:
+            yield "<td colspan=3>not asked (--report-model)</td></tr>"
+            continue
         yield (
-            f"<tr><td>{NAMES[flag]}: {html.escape(FLAGS[flag])}</td><td class=number>{count:,}</td>"
+            f"<td class=number>{round(share * len(audited.negatives)):,}</td>"
             f'<td class=number>{share:.1%}</td><td><input type="checkbox" data-flag="{flag}" '
             f'aria-label="show only {html.escape(FLAGS[flag])}"></td></tr>'
         )
@@ -180,12 +183,15 @@ def _document(query_id: str, one: Shown) -> str:
     positive = one.source == "positive"
     kind = "positive" if positive else "negative suspect" if one.flags else "negative"
     facts = [one.source, one.doc_id]
-    if one.rank:
+    if one.rank and one.source != "bm25":
         facts += [f"rank {one.rank}", f"score {one.score:.2f}"]
+    facts += _by_bm25(one)
     if one.model is not None:
         facts.append(f"model {one.model:.3f}")
     if one.relative is not None and not positive:
         facts.append(f"relative {one.relative:+.3f}")
+    if one.relative == 0 and positive:
+        facts.append("the lowest positive")
     flags = "".join(
         f'<span class="flag" title="{html.escape(FLAGS[flag])}">{NAMES[flag]}</span>' for flag in one.flags
     )
@@ -203,3 +209,11 @@ def _document(query_id: str, one: Shown) -> str:
         f'data-document="{html.escape(one.doc_id)}"><div class="facts">{html.escape(" · ".join(facts))}'
         f'{flags}{buttons}</div><div class="text">{title}{html.escape(one.text)}</div></div>'
     )
+
+
+def _by_bm25(one: Shown) -> list[str]:
+    if one.bm25_rank is None or one.bm25_score is None:
+        return ["BM25 not asked"]
+    if not one.bm25_rank:
+        return ["not ranked by BM25: no common word"]
+    return [f"BM25 rank {one.bm25_rank:,}", f"BM25 score {one.bm25_score:.2f}"]
