@@ -1,6 +1,8 @@
 """The compiled search gives documents and scores of a plain loop, bit by bit, on any number of threads."""
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,42 @@ def test_the_sparse_product_gives_the_same(device: str, size: int, monkeypatch: 
     queries = [rng.integers(0, 40, size=rng.integers(0, 6)) for _ in range(20)]
     near(device, index, queries, 30, np.arange(400))
     near(device, index, queries, 400, rng.permutation(400))
+
+
+@pytest.mark.parametrize("driver", [True, False])
+def test_torch_is_imported_where_there_are_many_queries_and_a_driver(driver: bool, tmp_path: Path) -> None:
+    file = tmp_path / "nvidiactl"
+    if driver:
+        file.touch()
+    program = (
+        "import sys\n"
+        "from textrip.lexical import bm25\n"
+        f"bm25._DRIVER_FILES = ({str(file)!r},)\n"
+        "bm25._on_cuda(2047)\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(bm25._on_cuda(2048) in (True, False), 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", str(driver)]
+
+
+@pytest.mark.parametrize("queries", [0, 1, 5, 9, 10, 11, 38, 39])
+def test_queries_are_asked_in_parts_that_a_gpu_is_worth(
+    queries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = BM25Okapi(random_corpus(80, 1))
+    monkeypatch.setattr(bm25, "_CUDA_FROM", 10)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for worth in (10**9, 1):
+        monkeypatch.setattr(bm25, "_COMPILED", "not loaded")
+        monkeypatch.setattr(bm25, "_COMPILED_FROM", worth)
+        parts = index.in_parts(queries, 4)
+        assert [place for part in parts for place in range(queries)[part]] == [*range(queries)]
+        sizes = [part.stop - part.start for part in parts]
+        if worth == 1 and queries >= 10:
+            assert all(10 <= size < 20 for size in sizes)
+        else:
+            assert sizes == [4] * (queries // 4) + [queries % 4] * (queries % 4 > 0)
 
 
 def test_a_gpu_is_chosen_for_many_queries_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,25 @@
 """Mining: negatives that are not judged relevant, not copies, not random; the same every time."""
 
+import itertools
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.data.pairs import with_queries
 from textrip.errors import InputError
+from textrip.lexical import bm25, cuda, kernel
+from textrip.lexical.cuda import best_documents_on
+from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.check import check_triples
 from textrip.mining.filters import REJECTED, SAME_TEXT
 from textrip.mining.mine import describe, mine
@@ -196,6 +204,69 @@ def test_documents_of_one_title_are_not_each_others_negatives() -> None:
     assert sorted(collection.query_texts.values()) == ["How to install it"] * 3
     mined = mine(collection, settings=MineSettings(negatives=5))
     assert {negative.doc_id for group in mined.groups for negative in group.negatives} == {"n"}
+
+
+@pytest.mark.parametrize("settings", [
+    MineSettings(negatives=3), MineSettings(negatives=4, random=1, sample=True, positives=1),
+])  # fmt: skip
+@pytest.mark.parametrize("denoised", [True, False])
+def test_the_same_triples_whatever_is_asked_at_once(
+    settings: MineSettings, denoised: bool, tiny_collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = None
+    if denoised:
+        scores = LexicalSearcher.build(tiny_collection.texts)
+        scorer = ByBM25(scores)
+    found = []
+    for batch, compiled_from in itertools.product((1, 7, 256), (1, 10**12)):
+        monkeypatch.setattr("textrip.mining.mine._QUERIES_A_BATCH", batch)
+        monkeypatch.setattr(bm25, "_COMPILED", "not loaded")
+        monkeypatch.setattr(bm25, "_COMPILED_FROM", compiled_from)
+        found.append(mine(tiny_collection, settings=settings, scorer=scorer).fingerprint)
+    assert len(set(found)) == 1
+
+
+@dataclass
+class ByBM25:
+    """A filter's model that is BM25."""
+
+    searcher: LexicalSearcher
+    name = "bm25"
+
+    def scores(self, pairs: Sequence[tuple[str, int]], texts: Sequence[str]) -> NDArray[np.float32]:
+        found = [self.searcher.places(query, [row])[0][1] for query, row in pairs]
+        return np.array(found, dtype=np.float32)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_many_queries_are_mined_on_a_gpu(
+    device: str, tiny_collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    settings = MineSettings(negatives=3)
+    expected = mine(tiny_collection, settings=settings)
+    asked = []
+
+    def on(_: str, postings: kernel.Postings, queries: list[np.ndarray], k: int) -> kernel.Found:
+        asked.append(len(queries))
+        return best_documents_on(device, postings, queries, k)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(cuda, "best_documents_on", on)
+    monkeypatch.setattr(bm25, "_COMPILED_FROM", 1)
+    monkeypatch.setattr("textrip.mining.mine._QUERIES_A_BATCH", 4)
+    monkeypatch.setattr(bm25, "_CUDA_FROM", 25)
+    assert mine(tiny_collection, settings=settings).fingerprint == expected.fingerprint  # 24 are few
+    assert asked == []
+    monkeypatch.setattr(bm25, "_CUDA_FROM", 11)
+    found = mine(tiny_collection, settings=settings)
+    assert asked == [12, 12]
+    assert len(found) == len(expected)
+    for one, other in zip(found.groups, expected.groups, strict=True):
+        assert (one.query_id, one.positive_id) == (other.query_id, other.positive_id)
+        scores = [[negative.score for negative in group.negatives] for group in (one, other)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
 
 
 def test_a_document_is_the_positive_of_at_most_so_many_groups() -> None:

@@ -10,10 +10,12 @@ The variants are those of Trotman, Puurula and Burgess, "Improvements to BM25 an
 Examined" (ADCS 2014).
 """
 
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -39,15 +41,24 @@ _CHUNK = 1 << 22
 # From so many scores on (queries x documents), the compiled search is worth the import of its compiler; once
 # that is there it answers everything.
 _COMPILED_FROM = 20_000_000
-# From so many queries on, a GPU that torch has loaded already is worth the way there.
+# From so many queries at once on, a GPU is worth the way there.
 _CUDA_FROM = 2048
+# What NVIDIA's driver has there, on Linux, in its subsystem for Windows, and on Windows.
+_DRIVER_FILES = (
+    "/dev/nvidiactl",
+    "/usr/lib/wsl/lib/libcuda.so.1",
+    r"C:\Windows\System32\nvcuda.dll",
+)
 _COMPILED = "textrip.lexical.kernel"
 
 
 def _on_cuda(queries: int) -> bool:
-    """Whether there are many queries, and a GPU; torch is not imported to find out."""
-    torch = sys.modules.get("torch")
-    return queries >= _CUDA_FROM and torch is not None and torch.cuda.is_available()
+    """Whether there are many queries, and a GPU: torch, seconds to import, is asked where a driver is."""
+    if queries < _CUDA_FROM or not ("torch" in sys.modules or any(map(os.path.exists, _DRIVER_FILES))):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 class _SavedVocabulary(Mapping[str, int]):
@@ -195,8 +206,7 @@ class _ImpactMatrix(ABC):
         if isinstance(queries, str):
             raise InputError("the queries are a string, a list of lists of tokens was expected")
         k = min(k, self.corpus_size)
-        worth_it = _COMPILED in sys.modules or len(queries) * self.corpus_size >= _COMPILED_FROM
-        if worth_it and k > 0 and self._compilable:
+        if k > 0 and self._worth_compiling(len(queries)):
             return self._compiled_top_k(queries, k, order)
         indices = np.empty((len(queries), k), dtype=np.int64)
         scores = np.empty((len(queries), k))
@@ -204,6 +214,24 @@ class _ImpactMatrix(ABC):
             places, best = ranking.top_k(self.get_scores(query)[None, :], k, order)
             indices[row], scores[row] = places[0], best[0]
         return indices, scores
+
+    def in_parts(self, queries: int, usual: int) -> list[slice]:
+        """How to ask so many queries in parts: `usual` ones at once, or evenly as many as a GPU is worth.
+
+        The compiler is loaded where it is worth it for all parts together.
+        """
+        bounds = [*range(0, queries, usual), queries]
+        if self._worth_compiling(queries):
+            from textrip.lexical import kernel  # noqa: F401
+
+            if _on_cuda(queries):
+                parts = queries // _CUDA_FROM
+                bounds = [queries * part // parts for part in range(parts + 1)]
+        return [slice(begin, end) for begin, end in pairwise(bounds)]
+
+    def _worth_compiling(self, queries: int) -> bool:
+        loaded = _COMPILED in sys.modules
+        return (loaded or queries * self.corpus_size >= _COMPILED_FROM) and self._compilable
 
     def _compiled_top_k(
         self, queries: Sequence[Tokens], k: int, order: NDArray[np.int64] | None

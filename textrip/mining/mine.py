@@ -101,8 +101,8 @@ def mine(
     counts = {"queries": 0, WITHOUT_POSITIVE: 0, WITHOUT_NEGATIVE: 0}
     chosen = _chosen(queries, settings)
     with advancing("mining", len(chosen)) as advance:
-        for start in range(0, len(chosen), _QUERIES_A_BATCH):
-            batch = chosen[start : start + _QUERIES_A_BATCH]
+        for part in searcher.bm25.in_parts(len(chosen), _QUERIES_A_BATCH):
+            batch = chosen[part]
             rankings = _rankings([queries[query_id] for query_id in batch], rankers, settings)
             wanted = [
                 miner.wanted(query_id, queries[query_id], ranked)
