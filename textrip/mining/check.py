@@ -30,19 +30,22 @@ def _contradictions(triples: Triples, collection: Collection) -> Iterator[Findin
             texts[doc_id] = normalised(collection.texts[collection.doc_row[doc_id]])
         return texts[doc_id]
 
+    relevant_texts: dict[str, set[str]] = {}  # by query text, which thousands of queries may share
+
     same: list[str] = []
     own: list[str] = []
     relevant: list[str] = []
     for group in triples.groups:
         query = normalised(collection.query_texts[group.query_id])
-        positives = {text(doc_id) for doc_id in judged.relevant(query)}
+        if query not in relevant_texts:
+            relevant_texts[query] = {text(doc_id) for doc_id in judged.relevant(query)}
         for negative in group.negatives:
             where = f"query {group.query_id}, positive {group.positive_id}, negative {negative.doc_id}"
             if text(negative.doc_id) == text(group.positive_id):
                 same.append(where)
             elif text(negative.doc_id) == query or negative.doc_id == group.query_id:
                 own.append(where)
-            elif text(negative.doc_id) in positives:
+            elif text(negative.doc_id) in relevant_texts[query]:
                 relevant.append(where)
     for kind, found, what in (
         ("positive-equals-negative", same, "the positive's own text is a negative"),

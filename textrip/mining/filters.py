@@ -10,7 +10,7 @@ positives.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,14 +66,14 @@ class Denoiser:
         self._least: dict[str, float] = {}
         self._scores: dict[tuple[str, int], float] = {}
 
-    def learn(self, relevant: Iterable[tuple[str, Sequence[int]]]) -> None:
+    def learn(self, relevant: Iterable[tuple[str, Collection[int]]]) -> None:
         """Score the relevant documents of queries (text, places): the lowest one counts.
 
         With a text come all that are relevant for it, whichever query asks it: it is learned once.
         """
-        held = [(query, rows) for query, rows in relevant if query not in self._least and len(rows)]
-        self._score([(query, row) for query, rows in held for row in rows])
-        for query, rows in held:
+        held = {query: rows for query, rows in relevant if query not in self._least and len(rows)}
+        self._score([(query, row) for query, rows in held.items() for row in rows])
+        for query, rows in held.items():
             lowest = min(self._scores[query, row] for row in rows)
             self._least[query] = lowest - self.margin * abs(lowest)
 

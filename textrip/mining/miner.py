@@ -33,6 +33,21 @@ _DRAWS = 20
 Ranking = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is judged for a query's text, worked out once: thousands of documents may share a title.
+
+    Attributes:
+        relevant: The places of what is relevant, ascending.
+        texts: The keys of their texts, and that of the query's own.
+        not_relevant: The doc_ids that are judged and not relevant, in their order.
+    """
+
+    relevant: dict[int, None]
+    texts: frozenset[int]
+    not_relevant: list[str]
+
+
 @dataclass
 class Slot:
     """A group to be: candidates by source, each until so many of them are taken."""
@@ -40,7 +55,7 @@ class Slot:
     query_id: str
     query: str
     positive: str
-    relevant: Sequence[int]
+    known: Known
     judged: list[Negative]
     streams: list[tuple[Iterator[Negative], int]]
     seen: set[int]
@@ -68,6 +83,7 @@ class Miner:
     def __post_init__(self) -> None:
         self.texts = Texts(self.collection.texts)
         self.judged = JudgedTexts(self.collection)
+        self._known: dict[str, Known] = {}
 
     @cached_property
     def _by_id(self) -> NDArray[np.int64]:
@@ -77,19 +93,15 @@ class Miner:
     def wanted(self, query_id: str, query: str, rankings: dict[Source, Ranking]) -> list[Slot]:
         """One slot for every positive of a query; none where it has no positive."""
         settings, rows = self.settings, self.collection.doc_row
-        # By text and over every split: what is relevant for this question in dev, or where it is asked again
-        # under another id, is no negative in train.
-        relevant = self.judged.relevant(query)
+        known = self._judgments(normalised(query))
         here = self.collection.judged(settings.split)[query_id]
         positives = sorted(doc_id for doc_id, grade in here.items() if grade > 0 and doc_id in rows)
         draw = random.Random(f"{settings.seed}:{query_id}")  # noqa: S311  # of its own: order does not matter
         if len(positives) > settings.positives:
             positives = sorted(draw.sample(positives, settings.positives))
-        relevant_rows = sorted(rows[doc_id] for doc_id in relevant)
-        barred = {self.texts.key(row) for row in relevant_rows} | {hash(normalised(query))}
-        judged = self._judged(query_id, self.judged.not_relevant(query), barred)
+        judged, seen = self._judged(query_id, known)
         windows: dict[Source, Window] = {
-            source: Window(self, query_id, ranking, source, barred, set(relevant_rows))
+            source: Window(self, query_id, ranking, source, known, seen)
             for source, ranking in rankings.items()
         }
         left = settings.negatives - len(judged)
@@ -101,22 +113,34 @@ class Miner:
                 query_id,
                 query,
                 positive,
-                relevant_rows,
+                known,
                 judged,
                 [
                     *((window.candidates(draw), shares[source]) for source, window in windows.items()),
                     (self._chance(query_id, positive), by_chance),
                 ],
-                set(barred),
+                set(seen),
             )
             for positive in positives
         ]
+
+    def _judgments(self, text: str) -> Known:
+        """By text and over every split.
+
+        What is relevant for a question in dev, or where it is asked again under another id, is no negative in
+        train.
+        """
+        if text not in self._known:
+            rows = sorted(self.collection.doc_row[doc_id] for doc_id in self.judged.relevant(text))
+            keys = frozenset([*map(self.texts.key, rows), hash(text)])
+            self._known[text] = Known(dict.fromkeys(rows), keys, sorted(self.judged.not_relevant(text)))
+        return self._known[text]
 
     def filled(self, wanted: Sequence[list[Slot]]) -> list[Group]:
         """The groups of the slots, each with the first candidates that pass the filters."""
         slots = [slot for those in wanted for slot in those]
         if self.denoiser is not None:
-            self.denoiser.learn((slot.query, slot.relevant) for slot in slots)
+            self.denoiser.learn((slot.query, slot.known.relevant) for slot in slots)
         for stream in range(max((len(slot.streams) for slot in slots), default=0)):
             self._fill(slots, stream)
         return [
@@ -169,7 +193,7 @@ class Miner:
         threshold = self.settings.near_duplicates
         for candidate in candidates:
             row = self.collection.doc_row[candidate.doc_id]
-            if self.texts.key(row) in slot.seen:
+            if self.texts.key(row) in slot.known.texts or self.texts.key(row) in slot.seen:
                 continue
             slot.seen.add(self.texts.key(row))
             pair = slot.query_id, candidate.doc_id
@@ -179,30 +203,33 @@ class Miner:
             if pair in self.verdicts.accepted:
                 yield candidate
                 continue
-            if threshold is not None and self.texts.alike(row, slot.relevant, threshold):
+            if threshold is not None and self.texts.alike(row, slot.known.relevant, threshold):
                 self.dropped.add(slot.query_id, row, NEAR_DUPLICATE)
                 continue
             yield candidate
 
-    def _judged(self, query_id: str, doc_ids: set[str], barred: set[int]) -> list[Negative]:
-        """Documents that were judged and are not relevant; their texts are barred from then on.
+    def _judged(self, query_id: str, known: Known) -> tuple[list[Negative], set[int]]:
+        """Documents that were judged and are not relevant, and the keys of the texts that were looked at.
 
         What resembles a relevant document, or a model finds relevant, is one: a judgment says that it is not.
         """
         found: list[Negative] = []
-        for doc_id in sorted(doc_ids - {query_id}):
+        seen: set[int] = set()
+        for doc_id in known.not_relevant:
             row = self.collection.doc_row[doc_id]
             if len(found) == self.settings.negatives:
                 break
-            if self.texts.key(row) in barred:
+            if doc_id == query_id:
+                continue
+            if self.texts.key(row) in known.texts or self.texts.key(row) in seen:
                 self.dropped.add(query_id, row, SAME_TEXT)
                 continue
-            barred.add(self.texts.key(row))
+            seen.add(self.texts.key(row))
             if (query_id, doc_id) in self.verdicts.rejected:
                 self.dropped.add(query_id, row, REJECTED)
             else:
                 found.append(Negative(doc_id, 0, 0.0, "judged"))
-        return found
+        return found, seen
 
     def _chance(self, query_id: str, positive: str) -> Iterator[Negative]:
         """Documents of the whole corpus, drawn by seed, query and positive."""
@@ -221,8 +248,8 @@ class Window:
     query_id: str
     ranking: Ranking
     source: Source
-    barred: set[int]
-    relevant: set[int]
+    known: Known
+    judged: set[int]
 
     def candidates(self, draw: random.Random) -> Iterator[Negative]:
         """The hardest first; in an order that is drawn, where the settings sample."""
@@ -235,7 +262,7 @@ class Window:
         settings, texts = self.miner.settings, self.miner.texts
         places, scores = self.ranking
         best = float(scores[0]) if len(scores) else 0.0
-        seen = set(self.barred)
+        seen = set(self.judged)
         for rank, (row, score) in enumerate(zip(places.tolist(), scores.tolist(), strict=True), start=1):
             doc_id = self.miner.collection.doc_ids[row]
             if rank <= settings.skip or doc_id == self.query_id:
@@ -243,8 +270,9 @@ class Window:
             window = settings.least_score * best, settings.most_score * best
             if self.source == "bm25" and not window[0] <= score <= window[1]:
                 continue
-            if row in self.relevant or texts.key(row) in seen:
-                why = JUDGED if row in self.relevant else SAME_TEXT
+            relevant = row in self.known.relevant
+            if relevant or texts.key(row) in self.known.texts or texts.key(row) in seen:
+                why = JUDGED if relevant else SAME_TEXT
                 self.miner.dropped.add(self.query_id, row, why)
                 continue
             seen.add(texts.key(row))
