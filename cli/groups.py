@@ -95,6 +95,11 @@ TRAINING = OptionGroup(
             "epochs": (float, "An epoch asks every query once; 0.5 is half of one."),
             "evaluations": (int, "So often in an epoch dev is measured; the best is saved."),
             "batch_queries": (int, "Queries a batch, or labels."),
+            "sampling": (
+                str,
+                "query: an epoch asks each once; positive: once for each of its positives.",
+            ),
+            "weight_power": (float, "A query counts 1 / its positives to this power; 0: all alike."),
             "texts_per_label": (int, "Texts that a label brings to a batch (--by-label)."),
             "learning_rate": (float, "At its peak."),
             "schedule": (str, f"Of the rate after its rise: {', '.join(SCHEDULES)}."),

@@ -216,7 +216,13 @@ def _plan(collection: Any, request: Request) -> dict[str, Any]:
             "texts encoded": round(texts * settings.epochs),
             "writes": request.output,
         }
-    queries = len(collection.judged("train"))
+    train = collection.judged("train")
+    queries = len(train)
+    if settings.sampling == "positive":
+        relevant = [
+            sum(grade > 0 for grade in judged.values()) for judged in collection.judged("train").values()
+        ]
+        queries = sum(min(positives, mining.positives) for positives in relevant)
     texts = round(queries * (2 + mining.negatives) * settings.epochs)
     tokens = queries * (20 + (1 + mining.negatives) * (settings.max_length_tokens or 256)) * settings.epochs
     return {

@@ -102,8 +102,11 @@ def strategies(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: JsonFile = None,
 ) -> None:
-    """Test nDCG@10 of every strategy after the same budget, against multiple negatives ranking."""
-    from textrip.eval.peers.strategies import SYSTEMS, Case, compare, table
+    """Test nDCG@10 of every strategy after the same budget, against multiple negatives ranking.
+
+    Without --system all are compared but those of imbalance, which are variants of the default.
+    """
+    from textrip.eval.peers.strategies import IMBALANCE, SYSTEMS, Case, compare, table
 
     unknown = [name for name in system or () if name not in SYSTEMS]
     if unknown:
@@ -113,7 +116,8 @@ def strategies(
         case = Case(
             source, model, epochs, queries, max_length_tokens, batch_queries, learning_rate, device, held_out
         )
-        rows += compare(case, systems=system or SYSTEMS, seeds=seeds or [0, 1, 2], folder=folder)
+        usual = [name for name in SYSTEMS if name not in IMBALANCE]
+        rows += compare(case, systems=system or usual, seeds=seeds or [0, 1, 2], folder=folder)
     typer.echo(table(rows))
     if json is not None:
         write_rows(json, rows)

@@ -3,9 +3,9 @@
 Every system is trained on the same queries of train with the same budget of texts encoded in training: one
 epoch of rows (query, positive, negative) times `epochs`. A system that encodes two texts a query takes half
 as many steps again; a query whose negatives were all filtered out costs fewer texts. None but `textrip train,
-as it comes` looks at dev; the last weights are measured. The library's losses have our batch, rate, schedule,
-length and no dropout; its TripletLoss is also trained as it comes, with the trainer's defaults and the loss's
-own.
+as it comes` (with what it says besides) looks at dev; the last weights are measured. The library's losses
+have our batch, rate, schedule, length and no dropout; its TripletLoss is also trained as it comes, with the
+trainer's defaults and the loss's own.
 
 A default is chosen with `held_out`: test is left alone, and a share of the other queries is measured.
 
@@ -54,10 +54,19 @@ OURS: dict[str, tuple[int, dict[str, Any]]] = {
     "online-contrastive": (1, {"loss": "online-contrastive", "strategy": "batch-hard"}),
     "quadruplet": (1, {"loss": "quadruplet", "strategy": "batch-hard"}),
 }
+# The same, with more or fewer groups of a query that has many relevant documents, or of such a document.
+IMBALANCE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    f"{AS_IT_COMES}, one positive a query": ({"positives": 1}, {}),
+    f"{AS_IT_COMES}, all positives": ({"positives": 1000}, {}),
+    f"{AS_IT_COMES}, a document once": ({"per_document": 1}, {}),
+    f"{AS_IT_COMES}, by positive": ({}, {"sampling": "positive"}),
+    f"{AS_IT_COMES}, by positive, weighted": ({}, {"sampling": "positive", "weight_power": 1.0}),
+}
+OURS |= {system: (1, settings) for system, (_, settings) in IMBALANCE.items()}
 LIBRARY: dict[str, int] = {RANKING: 1, f"{RANKING}, without mined": 0, "TripletLoss": 1, DEFAULTS: 1}
 # Trained on negatives that the untuned encoder finds less relevant than every relevant document; the others
 # on BM25's first, whatever it is.
-FILTERED = {AS_IT_COMES, "smooth, filtered"}
+FILTERED = {AS_IT_COMES, *IMBALANCE, "smooth, filtered"}
 SYSTEMS = (UNTUNED, *LIBRARY, *OURS)
 
 
@@ -201,7 +210,9 @@ def measure(system: str, seed: int, case: Case) -> dict[str, Any]:
     encoder = Encoder.load(case.model, device=case.device, max_length_tokens=case.max_length_tokens)
     # The queries and negatives are the same with every seed: what a seed changes is the training.
     scorer = EncoderScorer(encoder) if system in FILTERED else None
-    triples = mine(collection, settings=MineSettings(queries=case.queries, seed=0), scorer=scorer)
+    mining, _ = IMBALANCE.get(system, ({}, {}))
+    settings = MineSettings(queries=case.queries, seed=0, **mining)
+    triples = mine(collection, settings=settings, scorer=scorer)
     counted = _Counted(encoder.model)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -261,8 +272,11 @@ def _train_ours(system: str, seed: int, case: Case, subject: Subject) -> None:
 
     collection, triples, encoder, folder = subject
     negatives, options = OURS[system]
+    epochs = epochs_of(case.epochs, 2 + negatives)
+    if options.get("sampling") == "positive":  # an epoch asks every group, and not every query
+        epochs *= len({group.query_id for group in triples.groups}) / len(triples)
     settings = TrainSettings(
-        epochs=epochs_of(case.epochs, 2 + negatives),
+        epochs=epochs,
         batch_queries=case.batch_queries,
         learning_rate=case.learning_rate,
         max_length_tokens=case.max_length_tokens,
@@ -270,7 +284,7 @@ def _train_ours(system: str, seed: int, case: Case, subject: Subject) -> None:
         **options,
     )
     evaluate_dev = None
-    if system == AS_IT_COMES:
+    if system.startswith(AS_IT_COMES):
         evaluate_dev, _ = dev_evaluation(collection, max_documents=2500)
     train(collection, triples, encoder, Path(folder) / "model", settings=settings, evaluate_dev=evaluate_dev)
 

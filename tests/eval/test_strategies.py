@@ -46,7 +46,7 @@ def test_every_loss_and_every_strategy_is_compared() -> None:
 
 @pytest.mark.parametrize("system", [
     RANKING, f"{RANKING}, without mined", "TripletLoss", "TripletLoss at its defaults",
-    "batch-hard", "in-batch",
+    "batch-hard", "in-batch", f"{AS_IT_COMES}, by positive, weighted", f"{AS_IT_COMES}, a document once",
 ])  # fmt: skip
 def test_every_system_trains_and_keeps_to_the_budget(system: str, case: Case) -> None:
     found = measure(system, 0, case)

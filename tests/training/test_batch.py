@@ -136,6 +136,26 @@ def test_an_epoch_asks_every_query_once_and_takes_its_positives_in_turn() -> Non
     assert sorted(taken) == ["p0", "p1", "p2"]
 
 
+def test_by_positive_an_epoch_asks_every_group_and_weights_make_queries_even(
+    judged: Collection, tiny_encoder: Encoder
+) -> None:
+    groups = [Group("qa", "a", ()), Group("qa", "also a", ()), Group("qb", "b", ())]
+    sampler = QuerySampler(groups, batch_queries=2, seed=0, sampling="positive")
+    assert len(sampler) == len(list(sampler)) == 2
+    assert sorted(place for batch in sampler for place in batch) == [0, 1, 2]
+    collator = GroupCollator(Triples(groups), judged, tiny_encoder, weight_power=1.0)
+    weights = collator([{"group": place} for place in range(3)])["label"]["weights"]
+    assert weights.tolist() == [0.5, 0.5, 1.0]
+    plain = GroupCollator(Triples(groups), judged, tiny_encoder)([{"group": 0}])
+    assert "weights" not in plain["label"]
+
+
+def test_a_bucket_keeps_to_its_budget_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textrip.training.batch._BUCKET_TOKENS", 30)
+    assert [(s.start, s.stop) for s in _buckets([12, 10, 10, 9, 8])] == [(0, 2), (2, 5)]
+    assert [(s.start, s.stop) for s in _buckets([50, 40])] == [(0, 1), (1, 2)]
+
+
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     groups = [Group(f"q{n}", "p", ()) for n in range(20)]
 

@@ -1,6 +1,7 @@
 """The losses: against plain loops, by hand, in the right direction, and where there is nothing to compare."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,6 +82,23 @@ def test_equals_plain_loops_with_finite_gradients(
     for given_matrix in (distances, documents):
         assert given_matrix.grad is not None
         assert torch.isfinite(given_matrix.grad).all()
+
+
+@pytest.mark.parametrize(("loss", "strategy"), CASES)
+@given(batch=batches(), weights=st.lists(st.integers(1, 3), min_size=5, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_an_anchor_of_weight_three_counts_as_three_of_it(
+    loss: Loss, strategy: Strategy, batch: tuple[Any, Any, Any], weights: list[int]
+) -> None:
+    distances, relations, documents = batch
+    weights = weights[: len(distances)]
+    of = formula(loss, strategy=strategy, margin=0.2, **OPTIONS)
+    weighted = replace(batch_of(distances, relations, documents), weights=torch.tensor(weights).float())
+    times = [place for place, weight in enumerate(weights) for _ in range(weight)]
+    repeated = batch_of(
+        [distances[place] for place in times], [relations[place] for place in times], documents
+    )
+    assert of(weighted).item() == pytest.approx(of(repeated).item(), abs=1e-6)
 
 
 DISTANCES_BY_HAND = [[0.3, 0.2, 0.4, 0.9, 0.1], [0.5, 0.6, 0.1, 0.2, 0.0]]

@@ -1,7 +1,7 @@
 """From groups to batches: which queries go together, which texts are encoded, what they are to each other."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +11,11 @@ import torch
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from textrip.data.collection import Collection
+from textrip.data.judged_texts import JudgedTexts
 from textrip.data.split import normalised
 from textrip.encoding.encoder import Encoder
 from textrip.mining.triples import Group, Triples
+from textrip.training.names import Sampling
 from textrip.training.relations import Relation
 
 # A text shorter than this share of its bucket's longest begins a bucket of its own: less padding.
@@ -26,16 +28,20 @@ _BUCKET_TOKENS = 16384
 class QuerySampler(DefaultBatchSampler):  # type: ignore[misc]
     """Batches of groups: an epoch asks every query once, and takes its positives in turn.
 
-    A query of a hundred positives is asked as often as one of one. The order is a function of seed and
-    epoch alone.
+    A query of a hundred positives is asked as often as one of one; by positive, an epoch asks every group
+    once. The order is a function of seed and epoch alone.
     """
 
-    def __init__(self, groups: Sequence[Group], *, batch_queries: int, seed: int) -> None:
+    def __init__(
+        self, groups: Sequence[Group], *, batch_queries: int, seed: int, sampling: Sampling = "query"
+    ) -> None:
         super().__init__(range(len(groups)), batch_size=batch_queries, drop_last=False, seed=seed)
         by_query: dict[str, list[int]] = defaultdict(list)
         for place, group in enumerate(groups):
             by_query[group.query_id].append(place)
         self.places = list(by_query.values())
+        if sampling == "positive":
+            self.places = [[place] for place in range(len(groups))]
 
     def __len__(self) -> int:
         return math.ceil(len(self.places) / int(self.batch_size))
@@ -106,13 +112,19 @@ def numbered(features: Sequence[dict[str, Any]]) -> dict[str, Any]:
 class GroupCollator(Bucketed):
     """A batch of groups as distinct texts in buckets of like length, and their relations.
 
+    With a power above 0 also their weights: the more groups a query has, the less each of them counts.
+
     The first buckets hold the queries, the others the documents.
     """
 
-    def __init__(self, triples: Triples, collection: Collection, encoder: Encoder) -> None:
+    def __init__(
+        self, triples: Triples, collection: Collection, encoder: Encoder, *, weight_power: float = 0
+    ) -> None:
         super().__init__(encoder)
         triples.require(collection)
         self.groups = triples.groups
+        self.weight_power = weight_power
+        self.groups_of = Counter(group.query_id for group in triples.groups)
         self.collection = collection
         self.text_of, self.own_text = self._text_numbers()
         self.relevant = self._relevant_texts()
@@ -128,20 +140,14 @@ class GroupCollator(Bucketed):
         queries = {normalised(self.collection.query_texts[group.query_id]) for group in self.groups}
         return text_of, {query: numbers[hash(query)] for query in queries if hash(query) in numbers}
 
-    def _relevant_texts(self) -> dict[str, set[int]]:
+    def _relevant_texts(self) -> dict[str, list[int]]:
         """From normalised query to the numbers of its relevant texts, over all splits and equal queries."""
-        relevant: dict[str, set[int]] = defaultdict(set)
-        for qrels in self.collection.qrels.values():
-            for query_id, judged in qrels.items():
-                query = self.collection.query_texts.get(query_id)
-                if query is None:
-                    continue
-                relevant[normalised(query)].update(
-                    int(self.text_of[self.collection.doc_row[doc_id]])
-                    for doc_id, grade in judged.items()
-                    if grade > 0 and doc_id in self.collection.doc_row
-                )
-        return relevant
+        judged, rows = JudgedTexts(self.collection), self.collection.doc_row
+        queries = {normalised(self.collection.query_texts[group.query_id]) for group in self.groups}
+        return {
+            query: self.text_of[[rows[doc_id] for doc_id in judged.relevant(query)]].tolist()
+            for query in queries
+        }
 
     def __call__(self, features: Sequence[dict[str, int]]) -> dict[str, Any]:
         """Collate the groups at `features`' places; shapes as GroupLoss wants them."""
@@ -159,6 +165,9 @@ class GroupCollator(Bucketed):
             "relations": torch.from_numpy(relations),
             "truncated": torch.tensor(asked.truncated + documents.truncated),
         }
+        if self.weight_power:
+            weights = [self.groups_of[group.query_id] ** -self.weight_power for group in groups]
+            batch["label"]["weights"] = torch.tensor(weights)
         return batch
 
     def _distinct_documents(self, groups: Sequence[Group]) -> list[int]:
@@ -179,7 +188,7 @@ class GroupCollator(Bucketed):
             mined = [self.text_of[self.collection.doc_row[negative.doc_id]] for negative in group.negatives]
             relations[anchor, np.isin(numbers, mined)] = Relation.MINED
             # The judgments come after the mined ones: what is relevant is no negative, whoever mined it.
-            relations[anchor, np.isin(numbers, list(self.relevant[query]))] = Relation.RELEVANT
+            relations[anchor, np.isin(numbers, self.relevant[query])] = Relation.RELEVANT
             relations[anchor, numbers == self.own_text.get(query, -1)] = Relation.MASKED
             positive = self.text_of[self.collection.doc_row[group.positive_id]]
             relations[anchor, numbers == positive] = Relation.POSITIVE

@@ -40,7 +40,7 @@ def formula(
         case "triplet" | "soft-margin":
             cost = hinge if loss == "triplet" else soft_margin
             choose = partial(CHOOSE[strategy], hardest_positive=hardest_positive)
-            return lambda batch: triplet_loss(choose(batch), margin, cost)
+            return lambda batch: triplet_loss(choose(batch), margin, cost, weights=batch.weights)
         case "smooth":
             return partial(
                 smooth_hardest_loss, margin=margin, temperature=temperature, hardest_positive=hardest_positive
@@ -96,7 +96,7 @@ class GroupLoss(nn.Module):
         Args:
             features: Buckets of texts: the queries, then the documents.
             labels: "anchors" (b,) int64, each anchor's row among all texts; "relations" (b, n) int8;
-                "truncated" () int64, how many of the texts were cut.
+                "truncated" () int64, how many of the texts were cut; perhaps "weights" (b,) float32.
 
         Returns:
             () float32.
@@ -135,6 +135,7 @@ class GroupLoss(nn.Module):
             distance_matrix(anchors, documents, self.distance),
             relations,
             lambda: distance_matrix(documents, documents, self.distance),
+            labels.get("weights"),
         )
 
 

@@ -34,7 +34,7 @@ class Material(Protocol):
     def sampler(self, settings: TrainSettings) -> DefaultBatchSampler:
         """Which rows make a batch."""
 
-    def collator(self, encoder: Encoder, *, mined: bool = True) -> Collator:
+    def collator(self, encoder: Encoder, settings: TrainSettings, *, mined: bool = True) -> Collator:
         """From rows to a batch; without the mined negatives where they are not compared."""
 
     def identity(self) -> dict[str, Any]:
@@ -63,15 +63,20 @@ class GroupedTriples:
         return any(group.negatives for group in self.triples.groups)
 
     def sampler(self, settings: TrainSettings) -> DefaultBatchSampler:
-        """An epoch asks every query once."""
-        return QuerySampler(self.triples.groups, batch_queries=settings.batch_queries, seed=settings.seed)
+        """An epoch asks every query once, or every group."""
+        return QuerySampler(
+            self.triples.groups,
+            batch_queries=settings.batch_queries,
+            seed=settings.seed,
+            sampling=settings.sampling,
+        )
 
-    def collator(self, encoder: Encoder, *, mined: bool = True) -> Collator:
-        """Distinct texts in buckets, and what they are to each query."""
+    def collator(self, encoder: Encoder, settings: TrainSettings, *, mined: bool = True) -> Collator:
+        """Distinct texts in buckets, what they are to each query, and what each query counts."""
         triples = self.triples
         if not mined:
             triples = replace(triples, groups=[replace(group, negatives=()) for group in triples.groups])
-        return GroupCollator(triples, self.collection, encoder)
+        return GroupCollator(triples, self.collection, encoder, weight_power=settings.weight_power)
 
     def identity(self) -> dict[str, Any]:
         """The data's and the triples' digests."""
@@ -116,7 +121,7 @@ class LabelledTexts:
             seed=settings.seed,
         )
 
-    def collator(self, encoder: Encoder, *, mined: bool = True) -> Collator:
+    def collator(self, encoder: Encoder, settings: TrainSettings, *, mined: bool = True) -> Collator:
         """Distinct texts in buckets, and what they are to one another."""
         return LabelCollator(self.collection, self.labels, encoder)
 

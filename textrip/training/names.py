@@ -32,6 +32,9 @@ OF_PROXIES: tuple[Loss, ...] = ("proxy-nca", "proxy-anchor")
 Schedule = Literal["constant", "linear"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
+Sampling = Literal["query", "positive"]
+SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
+
 Precision = Literal["auto", "float32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 

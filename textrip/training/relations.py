@@ -29,11 +29,13 @@ class Batch:
         distances: (b, n) float32, anchors against documents; lower is closer.
         relations: (b, n) int8 of Relation.
         documents: Gives (n, n) float32, documents against documents, for the losses that ask for it.
+        weights: (b,) float32, how much an anchor counts in a mean; all alike where None.
     """
 
     distances: Tensor
     relations: Tensor
     documents: Callable[[], Tensor]
+    weights: Tensor | None = None
 
     @property
     def positive(self) -> Tensor:
@@ -66,10 +68,20 @@ def farthest(distances: Tensor, mask: Tensor) -> Tensor:
     return distances.masked_fill(~mask, -torch.inf).amax(dim=1)
 
 
-def mean_where(values: Tensor, mask: Tensor) -> Tensor:
+def mean_where(values: Tensor, mask: Tensor, weights: Tensor | None = None) -> Tensor:
     """The mean of the values under the mask; 0 with gradient 0 where the mask is empty.
 
     The values outside are replaced before anything is computed from them: 0 times infinity would make
     their gradient NaN.
+
+    Args:
+        values: (b) or (b, n).
+        mask: The same shape, bool.
+        weights: (b,), above 0; all alike where None.
     """
-    return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
+    values = torch.where(mask, values, 0)
+    if weights is None:
+        return values.sum() / mask.sum().clamp(min=1)
+    weights = weights if values.ndim == 1 else weights[:, None]
+    whole = (mask * weights).sum()
+    return (values * weights).sum() / torch.where(whole > 0, whole, 1)

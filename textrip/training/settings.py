@@ -14,6 +14,7 @@ from textrip.training.names import (
     OF_PROXIES,
     ON_COLLAPSE,
     PRECISIONS,
+    SAMPLINGS,
     SCHEDULES,
     STRATEGIES,
     WITHOUT_MARGIN,
@@ -21,6 +22,7 @@ from textrip.training.names import (
     Loss,
     OnCollapse,
     Precision,
+    Sampling,
     Schedule,
     Strategy,
 )
@@ -28,6 +30,7 @@ from textrip.training.names import (
 _NAMES: dict[str, tuple[str, ...]] = {
     "loss": LOSSES,
     "strategy": ("auto", *STRATEGIES),
+    "sampling": SAMPLINGS,
     "schedule": SCHEDULES,
     "distance": DISTANCES,
     "precision": PRECISIONS,
@@ -43,6 +46,10 @@ class TrainSettings:
         epochs: An epoch asks every query once; 0.5 is half of one.
         evaluations: So often in an epoch dev is measured; the best of them is what is saved.
         batch_queries: How many groups a batch holds: queries with documents, or labels with texts.
+        sampling: query: an epoch asks every query once, and takes its positives in turn, one an epoch.
+            positive: an epoch asks a query once for each of its positives (as many as were mined).
+        weight_power: A query with so many positives counts 1 / positives ** weight_power in the mean of a
+            batch; 0: all alike. With sampling positive and 1, all queries count the same over an epoch.
         texts_per_label: How many texts a label brings to a batch, where labelled texts are trained on.
         learning_rate: At its peak; it rises over the first tenth of the steps.
         schedule: After that the rate is constant, or falls linearly to 0. The best epoch on dev is saved, so
@@ -88,6 +95,8 @@ class TrainSettings:
     epochs: float = 1
     evaluations: int = 1
     batch_queries: int = 16
+    sampling: Sampling = "query"
+    weight_power: float = 0.0
     texts_per_label: int = 4
     learning_rate: float = 2e-5
     schedule: Schedule = "constant"
@@ -169,6 +178,7 @@ class TrainSettings:
         problems += [
             f"{name} is {value:g}, {wanted} was expected"
             for name, value, holds, wanted in (
+                ("weight_power", self.weight_power, 0 <= self.weight_power <= 1, "between 0 and 1"),
                 ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more (0.01)"),
                 ("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0 (1)"),
             )

@@ -185,7 +185,7 @@ class _Job:
         self.encoder = as_trained(self.base, settings)
         # With the length and the prompts of the training, which whoever mined may have given it before.
         self.base_identity = {"name": self.base.name, "fingerprint": self.encoder.fingerprint}
-        self.collator = self.material.collator(self.encoder)
+        self.collator = self.material.collator(self.encoder, settings)
         self.sampler = self.material.sampler(settings)
         self.board = Board(self.run.path / board.FOLDER) if self.tensorboard else None
         self.log = Log(self.run.path / "log.jsonl", self.board)
@@ -206,6 +206,11 @@ class _Job:
     def _require_fitting(self) -> None:
         """Refuse what this encoder, this machine and these triples cannot do."""
         settings, dimension = self.settings, self.base.dimension
+        if self.material.labels and (settings.sampling != "query" or settings.weight_power):
+            raise InputError(
+                "sampling and weight_power are about queries with several positives, and by_label trains on "
+                "labels: leave them out"
+            )
         if settings.strategy == "mined" and not self.material.has_mined:
             raise InputError(
                 "strategy is mined, and no group has a mined negative; choose another --strategy, or mine "
@@ -259,7 +264,7 @@ class _Job:
     def train(self, evaluate_dev: DevEvaluation | None, checkpoint_minutes: float) -> dict[str, Any]:
         """Take the steps, give the encoder its best weights, and say what was done."""
         if self.settings.strategy == "in-batch":
-            self.collator = self.material.collator(self.encoder, mined=False)
+            self.collator = self.material.collator(self.encoder, self.settings, mined=False)
         if self.settings.lora_rank is not None:
             add_adapters(self.encoder.model, self.settings.lora_rank, seed=self.settings.seed)
         checkpoint = self.run.newest_checkpoint()

@@ -34,4 +34,4 @@ def online_contrastive_loss(batch: Batch, margin: float) -> Tensor:
 def _pairs(batch: Batch, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
     pull = batch.distances.square() / 2
     push = functional.relu(margin - batch.distances).square() / 2
-    return mean_where(pull, positive) + mean_where(push, negative)
+    return mean_where(pull, positive, batch.weights) + mean_where(push, negative, batch.weights)

@@ -29,7 +29,8 @@ def quadruplet_loss(
     d_lk, exists = _nearest_strangers(batch)
     usable = triplets.usable & exists
     second = hinge(triplets.d_ap, torch.where(usable, d_lk, 0), second_margin)
-    return triplet_loss(triplets, margin) + mean_where(second, usable)
+    first = triplet_loss(triplets, margin, weights=batch.weights)
+    return first + mean_where(second, usable, batch.weights)
 
 
 def _nearest_strangers(batch: Batch) -> tuple[Tensor, Tensor]:

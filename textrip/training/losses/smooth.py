@@ -28,4 +28,5 @@ def smooth_hardest_loss(
     logits = (d_ap[:, None] - batch.distances + margin) / temperature  # (b, n)
     # A finite floor, not minus infinity: a row of nothing but that has a NaN gradient.
     logits = logits.masked_fill(~batch.negative, torch.finfo(logits.dtype).min)
-    return mean_where(temperature * functional.softplus(logits.logsumexp(dim=1)), usable)
+    costs = temperature * functional.softplus(logits.logsumexp(dim=1))
+    return mean_where(costs, usable, batch.weights)

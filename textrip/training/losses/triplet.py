@@ -25,8 +25,10 @@ def soft_margin(d_ap: Tensor, d_an: Tensor, _margin: float) -> Tensor:
     return functional.softplus(d_ap - d_an)
 
 
-def triplet_loss(triplets: Triplets, margin: float, cost: Cost = hinge) -> Tensor:
-    """The mean cost of the usable triplets, (); 0 with gradient 0 where there are none."""
+def triplet_loss(
+    triplets: Triplets, margin: float, cost: Cost = hinge, *, weights: Tensor | None = None
+) -> Tensor:
+    """The mean cost of the usable triplets, (), weighted by anchor; 0 with gradient 0 without any."""
     costs = cost(triplets.d_ap, triplets.d_an, margin)
     counted = triplets.usable & (costs > 0) if triplets.weighted_by_activity else triplets.usable
-    return mean_where(costs, counted)
+    return mean_where(costs, counted, weights)
