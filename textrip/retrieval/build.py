@@ -40,7 +40,7 @@ from textrip.retrieval.connection import connect_reading, index_id_of
 from textrip.retrieval.derived import publish
 from textrip.retrieval.encoded import Sources, documents_of, encoded
 from textrip.retrieval.fusion import Fusion
-from textrip.retrieval.layout import FORMAT, KIND, STORE
+from textrip.retrieval.layout import FORMAT, KIND, STORE, refuse_link, require_no_link
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
@@ -90,6 +90,9 @@ def build_index(
     refuse_existing(folder, force=force)
     _require_replaceable(folder)
     staging = folder.parent / f".{folder.name}.building"
+    refuse_link(staging)
+    for read in (staging, folder):
+        require_no_link(read)
     if vectors is None and not cutting.tokens:
         _say_what_is_cut(collection, encoder)
     identity = {

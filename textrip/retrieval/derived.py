@@ -14,6 +14,7 @@ A folder appears by a rename and never changes. Readers take the newest one that
 """
 
 import contextlib
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ from textrip.string_table import StringTable
 KIND = "textrip-derived"
 FORMAT = 1
 FOLDER = "derived"
+_NAME = re.compile(r"([0-9]{8,})-[0-9a-f]{8}")
+# While it is made, and while it is removed.
+_HALF_MADE = re.compile(rf"\.{_NAME.pattern}(\.[0-9a-f]{{8}})?\.tmp")
 # So often a folder may be taken away while it is being opened.
 _LOOKS = 5
 
@@ -231,15 +235,15 @@ def has_newer(index: Path, generation: int) -> bool:
 
 
 def derived_folders(index: Path) -> list[Path]:
-    """The complete ones; what a process that died left half-made has another name."""
+    """The complete ones; what a process left half-made when it died has another name, as what is not ours."""
     with contextlib.suppress(OSError):
         return [path for path in (index / FOLDER).iterdir() if _generation(path) >= 0]
     return []
 
 
 def _generation(folder: Path) -> int:
-    number, dash, _ = folder.name.partition("-")
-    return int(number) if dash and number.isascii() and number.isdigit() else -1
+    name = _NAME.fullmatch(folder.name)
+    return -1 if name is None else int(name[1])
 
 
 def publish(index: Path, store: DocumentStore, *, extend: bool = False, **how: Any) -> tuple[Path, int]:
@@ -267,7 +271,9 @@ def publish(index: Path, store: DocumentStore, *, extend: bool = False, **how: A
 
 def half_made(index: Path) -> list[Path]:
     """What a process is making or removing now, or died in making or removing."""
-    return list((index / FOLDER).glob(".*.tmp"))
+    with contextlib.suppress(OSError):
+        return [path for path in (index / FOLDER).iterdir() if _HALF_MADE.fullmatch(path.name)]
+    return []
 
 
 def remove_half_made(index: Path) -> None:
