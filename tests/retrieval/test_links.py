@@ -1,6 +1,7 @@
-"""An index from a stranger: what its folder links to is neither written to nor removed."""
+"""An index from a stranger: what its folder leads to is neither written to nor removed."""
 
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ MADE = [
     "derived/.00000001-0123abcd.tmp",
     "derived/00000009-0123abcd",
     "derived/G/.stamps.json.tmp",
-    "documents.sqlite-journal",
     "documents.sqlite-shm",
     "documents.sqlite-wal",
     "onnx/.stamps.json.tmp",
@@ -52,6 +52,20 @@ def linked(path: Path, elsewhere: Path) -> dict[str, bytes]:
     return contents(elsewhere)
 
 
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a build left that was stopped, beside the index that it was to replace."""
+
+    def stops(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    Index.build(DOCUMENTS, StubEncoder(), tmp_path / "index").close()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build_module, "publish", stops)
+        Index.build(DOCUMENTS, StubEncoder(), tmp_path / "index", force=True)
+    return tmp_path / ".index.building"
+
+
 @pytest.mark.parametrize("name", [*THERE, *MADE])
 def test_a_link_inside_an_index_is_refused(name: str, copy: Path, tmp_path: Path) -> None:
     path = place_of(copy, name)
@@ -78,6 +92,37 @@ def test_add_to_an_index_whose_derived_folder_is_elsewhere(copy: Path, tmp_path:
         assert done.err.startswith(f"Error: {copy / 'derived'}: is a symbolic link")
         assert done.err.count("\n") == 1
     assert contents(tmp_path / "elsewhere") == before
+
+
+def write_journal(store: Path, victim: Path) -> None:
+    """Write a rollback journal that says it was one of a transaction over several databases.
+
+    SQLite, opening the first of them for writing, removes the file that all of these journals name.
+    """
+    magic, page, name = bytes.fromhex("d9d505f920a163d7"), 4096, bytes(victim)
+    pages = store.stat().st_size // page
+    header = (magic + struct.pack(">5I", 0, 1, pages, 512, page)).ljust(512, b"\0")
+    last = struct.pack(">I", 2**30 // page + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+    store.with_name(f"{store.name}-journal").write_bytes(header + last)
+
+
+def test_a_journal_that_names_another_file_is_refused(copy: Path, tmp_path: Path) -> None:
+    letter = tmp_path / "letter"
+    letter.write_text("dear", encoding="utf-8")
+    write_journal(copy / "documents.sqlite", letter)
+    with pytest.raises(InputError, match=r"documents\.sqlite-journal: is a journal that no index has"):
+        Index.open(copy).add([Document("new", "", "rose")])
+    with pytest.raises(InputError, match=r"documents\.sqlite-journal: is a journal that no index has"):
+        Index.build(DOCUMENTS, StubEncoder(), copy, force=True)
+    assert letter.read_text(encoding="utf-8") == "dear"
+
+
+def test_a_journal_beside_what_a_build_left_is_not_read(tmp_path: Path, stopped: Path) -> None:
+    letter = tmp_path / "letter"
+    letter.write_text("dear", encoding="utf-8")
+    write_journal(stopped / "documents.sqlite", letter)
+    Index.build(DOCUMENTS, StubEncoder(), tmp_path / "index", force=True).close()
+    assert letter.read_text(encoding="utf-8") == "dear"
 
 
 def test_what_an_index_did_not_make_is_left_alone(copy: Path) -> None:
@@ -119,16 +164,9 @@ def test_an_index_folder_may_itself_be_a_link(copy: Path, tmp_path: Path) -> Non
         "index/documents.sqlite",
     ],
 )
-def test_a_build_follows_no_link(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_follows_no_link(name: str, tmp_path: Path, stopped: Path) -> None:
     """Over an index, and over what a build left that was stopped."""
-
-    def stops(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    Index.build(DOCUMENTS, StubEncoder(), tmp_path / "index").close()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(build_module, "publish", stops)
-        Index.build(DOCUMENTS, StubEncoder(), tmp_path / "index", force=True)
+    assert (stopped / "documents.sqlite").is_file()
     before = linked(tmp_path / name, tmp_path / "elsewhere")
     with pytest.raises(InputError, match=f"{re.escape(str(tmp_path / name))}: is a symbolic link"):
         Index.build(DOCUMENTS, StubEncoder(), tmp_path / "index", force=True)

@@ -40,7 +40,7 @@ from textrip.retrieval.connection import connect_reading, index_id_of
 from textrip.retrieval.derived import publish
 from textrip.retrieval.encoded import Sources, documents_of, encoded
 from textrip.retrieval.fusion import Fusion
-from textrip.retrieval.layout import FORMAT, KIND, STORE, refuse_link, require_no_link
+from textrip.retrieval.layout import FORMAT, JOURNAL, KIND, STORE, refuse_link, require_inside
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
@@ -90,9 +90,7 @@ def build_index(
     refuse_existing(folder, force=force)
     _require_replaceable(folder)
     staging = folder.parent / f".{folder.name}.building"
-    refuse_link(staging)
-    for read in (staging, folder):
-        require_no_link(read)
+    require_inside(folder)
     if vectors is None and not cutting.tokens:
         _say_what_is_cut(collection, encoder)
     identity = {
@@ -165,6 +163,9 @@ def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
     with alone(staging, "build") as mine:
         if not mine:
             raise StorageError(f"{staging}: another process is building this index")
+        refuse_link(staging)
+        (staging / JOURNAL).unlink(missing_ok=True)  # of a store without a document, or from elsewhere
+        require_inside(staging)
         spare = [staging / STORE] if _reusable(staging, identity) else []
         if not spare:
             shutil.rmtree(staging, ignore_errors=True)

@@ -31,7 +31,7 @@ from textrip.progress import say
 from textrip.records import Hit
 from textrip.retrieval import upkeep
 from textrip.retrieval.fusion import DEPTH, Fusion
-from textrip.retrieval.layout import FORMAT, KIND, STORE, require_no_link
+from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.snapshot import Ranked, Snapshot
 from textrip.retrieval.states import States
@@ -149,14 +149,14 @@ class Index:
             device: Where the index's own encoder runs. auto and cpu take ONNX where the index carries it.
 
         Raises:
-            InputError: no index there, a damaged one, one of another format, or one with links in it.
+            InputError: no index there, a damaged one, one of another format or that leads elsewhere (links).
             MismatchError: the encoder is not the one that made the vectors.
         """
         folder = Path(folder)
         restore_replaced(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such index; build one with textrip index")
-        require_no_link(folder)
+        require_inside(folder)
         about = read_json(folder / "index.json", kind=KIND, version=FORMAT, sealed=True)
         if about["format"] < FORMAT:
             raise InputError(

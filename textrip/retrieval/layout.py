@@ -9,14 +9,22 @@ from textrip.errors import InputError
 KIND = "textrip-index"
 FORMAT = 2
 STORE = "documents.sqlite"
+# What is in write-ahead mode has none. One of a transaction over several databases names a file that SQLite
+# removes when it opens the first of them.
+JOURNAL = f"{STORE}-journal"
 
 
-def require_no_link(folder: Path) -> None:
-    """Raise InputError where something inside is a symbolic link; the folder itself may be one.
+def require_inside(folder: Path) -> None:
+    """Raise InputError where what is inside leads elsewhere; the folder itself may be a symbolic link.
 
     An index is written to and tidied up, and may come from anybody: whoever made it chose where its links
     lead. All of it is looked at, which is a few dozen names.
     """
+    if (folder / JOURNAL).exists():
+        raise InputError(
+            f"{folder / JOURNAL}: is a journal that no index has, and may name any file for SQLite to "
+            "remove; this index is not as it was written, build it again"
+        )
     folders = [folder]
     while folders:
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
