@@ -1,18 +1,21 @@
 """Long documents are found by their best passage, wherever it stands."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.retrieval.stub import StubEncoder, text_of
 from textrip import progress
 from textrip.data.collection import Collection
 from textrip.errors import InputError
 from textrip.records import Document
-from textrip.retrieval.index import MODES, Index
+from textrip.retrieval import index as index_module
+from textrip.retrieval.index import MODES, Index, Mode
 from textrip.retrieval.passages import Cutting
 
 FILLER = " ".join(f"filler{n}" for n in range(60))
@@ -64,10 +67,38 @@ def test_a_document_is_found_by_its_best_passage(tmp_path: Path) -> None:
         for mode in MODES:
             hits = cut.search("zeppelin airship", k=22, mode=mode)
             assert len({hit.doc_id for hit in hits}) == len(hits)
-        assert cut.search("zeppelin airship", k=1, mode="bm25")[0].passage is not None
         assert cut.vectors.shape == (22, 16)
         np.testing.assert_allclose(np.linalg.norm(cut.vectors, axis=1), 1, atol=1e-6)
         assert cut.check() == []
+
+
+class Reading:
+    """A reranker that likes the passage with both words, in their other form."""
+
+    name = "reading"
+
+    def fresh(self) -> "Reading":
+        return self
+
+    def scores(self, pairs: Sequence[tuple[str, int]], texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.asarray([float("Zéppelins gulls" in texts[place]) for _, place in pairs], np.float32)
+
+
+@pytest.mark.parametrize("mode", ["bm25", "hybrid"])
+def test_a_document_that_words_found_shows_the_passage_with_the_most_of_them(
+    mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In hybrid too, where the vectors did not find it; stemmed and folded, as the words are compared."""
+    monkeypatch.setattr(index_module, "DEPTH", 2)  # dense's best are the other documents
+    text = f"{FILLER} gull {FILLER} zeppelin {FILLER} Zéppelins gulls {FILLER} gull zeppelin {FILLER}"
+    documents = [Document("g", "", "gull"), Document("z", "", "zeppelin"), Document("cut", "Title", text)]
+    cutting = Cutting(tokens=16, overlap=8)
+    with Index.build(Collection.of("c", documents), StubEncoder(), tmp_path / "i", cutting=cutting) as index:
+        hits = {hit.doc_id: hit for hit in index.search("gull zeppelin", k=2, mode=mode)}
+        assert "Zéppelins gulls" in (hits["cut"].passage or "")
+        assert "gull zeppelin" not in (hits["cut"].passage or "")  # the first of equals
+        (best,) = index.search("gull zeppelin", k=1, mode=mode, rerank=Reading(), rerank_depth=2)
+        assert (best.doc_id, best.score) == ("cut", 1.0)
 
 
 def test_passages_come_and_go_with_their_document(tmp_path: Path) -> None:

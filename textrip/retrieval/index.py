@@ -32,10 +32,10 @@ from textrip.records import Hit
 from textrip.retrieval import upkeep
 from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
-from textrip.retrieval.passages import Cutting
-from textrip.retrieval.snapshot import Ranked, Snapshot
+from textrip.retrieval.passages import Cutting, with_most_terms
+from textrip.retrieval.snapshot import NO_PASSAGE, Ranked, Snapshot
 from textrip.retrieval.states import States
-from textrip.retrieval.store import DocumentStore
+from textrip.retrieval.store import DocumentStore, Stored
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.retrieval.where import Where
 from textrip.stamps import require_digests
@@ -284,7 +284,10 @@ class Index:
         def read(snapshot: Snapshot) -> list[list[Hit]]:
             keys = self._keys(where)
             ranked = self._rank(snapshot, queries, encoded, k=wanted, mode=mode, keys=keys, exact=exact)
-            return [self._hits(snapshot, *found) for found in ranked]
+            return [
+                self._hits(snapshot, *found, query=query)
+                for query, found in zip(queries, ranked, strict=True)
+            ]
 
         hits = self.states.read(read)
         if rerank is None:
@@ -373,23 +376,37 @@ class Index:
         ):
             rows, scores = fuse(dense[:2], words[:2], k, snapshot.order)
             passage = dict(zip(dense[0].tolist(), dense[2].tolist(), strict=True))
-            fused.append((rows, scores, np.asarray([passage.get(row, 0) for row in rows.tolist()], np.int64)))
+            numbers = [passage.get(row, NO_PASSAGE) for row in rows.tolist()]
+            fused.append((rows, scores, np.asarray(numbers, dtype=np.int64)))
         return fused
 
     def _hits(
-        self, snapshot: Snapshot, rows: NDArray[np.int64], scores: NDArray[Any], passages: NDArray[np.int64]
+        self,
+        snapshot: Snapshot,
+        rows: NDArray[np.int64],
+        scores: NDArray[Any],
+        passages: NDArray[np.int64],
+        *,
+        query: str = "",
     ) -> list[Hit]:
         hits = []
         found = self.store.documents(snapshot.keys[rows].tolist())
         for rank, (stored, score, number) in enumerate(zip(found, scores, passages, strict=True), start=1):
-            begin, end = stored.spans[number].tolist()
             document = stored.document
-            passage = document.full_text[begin:end] if len(stored.spans) > 1 else None
+            passage = self._passage(stored, int(number), query) if len(stored.spans) > 1 else None
             hits.append(
                 Hit(rank, document.doc_id, float(score), document.title, document.text,
                     metadata=stored.metadata, passage=passage)
             )  # fmt: skip
         return hits
+
+    def _passage(self, stored: Stored, number: int, query: str) -> str:
+        """A passage by its number; where words found the document, the one with the most of the query's."""
+        text = stored.document.full_text
+        if number == NO_PASSAGE:
+            number = with_most_terms(text, stored.spans, query, self.analyzer)
+        begin, end = stored.spans[number].tolist()
+        return text[begin:end]
 
     def add(self, documents: "Collection | Iterable[Any]") -> Change:
         """Add documents; one whose id is there takes its place, one that is there as it is costs nothing.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
+from textrip.lexical.analyzer import Analyzer
 from textrip.retrieval.store import whole
 
 # What the special tokens and a prompt may take of an encoder's length.
@@ -66,3 +67,10 @@ class Cutting:
                 yield begin, length
                 return
             yield begin, offsets[last][0]
+
+
+def with_most_terms(text: str, spans: NDArray[np.int32], query: str, analyzer: Analyzer) -> int:
+    """The number of the passage with the most distinct terms of a query; the first of equals."""
+    wanted = set(analyzer(query))
+    counts = [len(wanted.intersection(analyzer(text[begin:end]))) for begin, end in spans.tolist()]
+    return counts.index(max(counts))

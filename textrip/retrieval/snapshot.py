@@ -15,6 +15,10 @@ from textrip.lexical.word_index import WordIndex
 from textrip.retrieval.derived import Derived
 from textrip.retrieval.store import DAMAGED, DocumentStore, Stored
 
+# A document was found by its words, which are counted for the whole of it.
+NO_PASSAGE = -1
+
+# Rows, scores, and of each row the number of the passage that was found.
 Ranked = tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]
 
 
@@ -167,5 +171,5 @@ class Snapshot:
             if allowed is not None:
                 hit = hit[allowed[hit]]
             places, best = ranking.top_k(scores[hit][None, :], k, self.order[hit])
-            found.append((hit[places[0]], best[0], np.zeros(places.shape[1], dtype=np.int64)))
+            found.append((hit[places[0]], best[0], np.full(places.shape[1], NO_PASSAGE)))
         return found
