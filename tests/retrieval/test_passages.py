@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.conftest import build_tiny_encoder
 from tests.retrieval.stub import StubEncoder, text_of
 from textrip import progress
 from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.records import Document
 from textrip.retrieval import index as index_module
@@ -144,3 +146,21 @@ def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
             collection(), StubEncoder(), tmp_path / "index", cutting=Cutting(tokens=16),
             vectors=np.ones((22, 16), np.float32),
         )  # fmt: skip
+
+
+def test_a_prompt_takes_its_part_of_what_is_read(tmp_path: Path) -> None:
+    """Of 32 tokens two are special and six the prompt's."""
+    prompt = "query : query : query : "
+    encoder = Encoder.load(build_tiny_encoder(tmp_path, prompts={"document": prompt}), device="cpu")
+    documents = Collection.of("c", [Document("a", "", "rose " * 26), Document("b", "", "rose " * 24)])
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append):
+        Index.build(documents, encoder, tmp_path / "whole", onnx=False).close()
+    assert [
+        remark for remark in said if "50% of 2 documents looked at are longer than the 32 tokens" in remark
+    ]
+    with pytest.raises(InputError, match=r"passages of 25 tokens; .* reads 24 at most \(32 with its special"):
+        Index.build(documents, encoder, tmp_path / "cut", cutting=Cutting(tokens=25))
+    with Index.build(documents, encoder, tmp_path / "cut", cutting=Cutting(tokens=24), onnx=False) as index:
+        pieces = [hit.passage or hit.text for hit in index.search("rose", k=2)]
+    assert max(encoder.count_tokens([prompt + piece for piece in pieces], cut=False)) == 32

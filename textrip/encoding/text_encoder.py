@@ -53,6 +53,10 @@ class TextEncoder(ABC):
         """The `tokenizers.Tokenizer`, which cuts nothing."""
 
     @abstractmethod
+    def prompt(self, kind: Kind) -> str:
+        """What the model puts before a query or a document; mostly nothing."""
+
+    @abstractmethod
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
 

@@ -41,7 +41,7 @@ from textrip.retrieval.derived import publish
 from textrip.retrieval.encoded import Sources, documents_of, encoded
 from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, JOURNAL, KIND, STORE, refuse_link, require_inside
-from textrip.retrieval.passages import Cutting
+from textrip.retrieval.passages import Cutting, longest_passage
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.stamps import digested
@@ -144,13 +144,15 @@ def _say_what_is_cut(collection: Collection, encoder: TextEncoder) -> None:
     """No text is cut in silence: how many of a sample are longer than what the encoder reads."""
     count = min(_SAMPLE, len(collection.corpus))
     places = np.linspace(0, len(collection.corpus) - 1, count).astype(int).tolist()
-    lengths = encoder.count_tokens([collection.texts[place] for place in places], cut=False)
+    prompt = encoder.prompt("document")
+    lengths = encoder.count_tokens([prompt + collection.texts[place] for place in places], cut=False)
     share = float(np.mean(np.asarray(lengths) > encoder.max_length_tokens))
     if share:
+        suggested = min(encoder.max_length_tokens // 2, longest_passage(encoder))
         say(
             f"{share:.0%} of {count:,} documents looked at are longer than the {encoder.max_length_tokens} "
             "tokens that the encoder reads: what stands further down is found by words alone; "
-            f"textrip index --passages {encoder.max_length_tokens // 2} finds it by meaning too"
+            f"textrip index --passages {suggested} finds it by meaning too"
         )
 
 

@@ -14,8 +14,8 @@ from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
 from textrip.retrieval.store import whole
 
-# What the special tokens and a prompt may take of an encoder's length.
-_SPARE_TOKENS = 2
+# A passage that is read alone may have a token or two more than it had in its text.
+_LEAST_SPARE_TOKENS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +40,11 @@ class Cutting:
 
     def require_fit(self, encoder: TextEncoder) -> None:
         """Raise InputError where a passage is longer than what the encoder reads."""
-        longest = encoder.max_length_tokens - _SPARE_TOKENS
+        longest = longest_passage(encoder)
         if self.tokens > longest:
             raise InputError(
                 f"passages of {self.tokens} tokens; {encoder.name} reads {longest} at most "
-                f"({encoder.max_length_tokens} with its special tokens)"
+                f"({encoder.max_length_tokens} with its special tokens and its prompt)"
             )
 
     def spans(self, encoder: TextEncoder, texts: Sequence[str]) -> list[NDArray[np.int32]]:
@@ -67,6 +67,12 @@ class Cutting:
                 yield begin, length
                 return
             yield begin, offsets[last][0]
+
+
+def longest_passage(encoder: TextEncoder) -> int:
+    """How many tokens of a document an encoder reads: its special tokens and its prompt are the others."""
+    (others,) = encoder.count_tokens([encoder.prompt("document")], cut=False)
+    return encoder.max_length_tokens - max(_LEAST_SPARE_TOKENS, others)
 
 
 def with_most_terms(text: str, spans: NDArray[np.int32], query: str, analyzer: Analyzer) -> int:
