@@ -203,6 +203,22 @@ def test_every_backend_indexes_and_searches(
         assert isinstance(index.torch_encoder(), Encoder)
 
 
+def test_int8_weights_run_on_the_cpu_and_another_device_is_told_so(
+    encoder: Encoder, tiny_collection: Collection, tmp_path: Path
+) -> None:
+    """Torch has the float32 weights, whose vectors are not the index's."""
+    with load_backend(encoder.name, backend="onnx-int8") as (made, model):
+        Index.build(tiny_collection, made, tmp_path / "index", model=model).close()
+    with Index.open(tmp_path / "index", device="cpu:0") as index:
+        assert isinstance(index.encoder, OnnxEncoder)
+    told = r"index: has vectors of int8 weights, which run on the CPU; leave out --device cuda, or build it"
+    with (
+        Index.open(tmp_path / "index", device="cuda") as index,
+        pytest.raises(InputError, match=told),
+    ):
+        index.search("plants rose")
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

@@ -209,13 +209,19 @@ class Index:
         """The encoder that made the vectors, by ONNX where that serves.
 
         Raises:
+            InputError: another device than the CPU is wanted for int8 weights.
             MismatchError: the index's copy is another encoder.
         """
         if self._encoder is not None:
             return self._encoder
         encoder: TextEncoder
-        if self.about["encoder"]["onnx"] and self._device in {"auto", "cpu"}:
+        if self.about["encoder"]["onnx"] and self._device.partition(":")[0] in {"auto", "cpu"}:
             encoder = OnnxEncoder.open(self.folder / "onnx")
+        elif self.about["encoder"]["precision"] == "int8":  # torch's copy makes other vectors
+            raise InputError(
+                f"{self.folder}: has vectors of int8 weights, which run on the CPU; leave out "
+                f"--device {self._device}, or build it with --backend torch"
+            )
         else:
             encoder = self.torch_encoder()
         encoder.name = self.about["encoder"]["name"]
