@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracles import naive
-from textrip.retrieval.fusion import reciprocal_rank_fusion
+from textrip.retrieval.fusion import Fusion, reciprocal_rank_fusion
 
 RANKINGS = st.lists(st.lists(st.integers(0, 12), unique=True, max_size=10), max_size=4)
 
@@ -64,3 +64,20 @@ def test_a_better_rank_never_means_a_worse_place(first: list[int], second: list[
     before = reciprocal_rank_fusion([first, second], 6)[0].tolist().index(moved)
     raised = [moved, *(place for place in first if place != moved)]
     assert reciprocal_rank_fusion([raised, second], 6)[0].tolist().index(moved) <= before
+
+
+def test_scores_below_0_by_hand() -> None:
+    """BM25 has them in a tiny corpus, for a word in most of its documents."""
+    dense = np.array([0, 1, 2]), np.array([0.4, 0.4, 0.4], np.float32)
+    rows, scores = Fusion(weight=0.5)(dense, (np.array([1, 0]), np.array([-0.1, -0.3])), 3)
+    # 1: 0.5 + 0.5 * 1; 0: 0.5 + 0.5 * 0.1 / 0.3; 2, which has no word of the question: 0.5
+    assert rows.tolist() == [1, 0, 2]
+    assert scores.tolist() == pytest.approx([1.0, 0.666667, 0.5], abs=1e-6)
+
+
+@given(st.lists(st.integers(-30, 30), min_size=1, max_size=8))
+def test_what_dense_cannot_tell_apart_stands_as_bm25_has_it(tenths: list[int]) -> None:
+    found = np.sort(np.asarray(tenths) / 10)[::-1]
+    rows = np.arange(len(found))
+    places, _ = Fusion(weight=0.5)((rows, np.full(len(rows), 0.5, np.float32)), (rows, found), len(rows))
+    assert places.tolist() == rows.tolist()

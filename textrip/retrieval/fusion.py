@@ -17,7 +17,7 @@ from textrip import ranking as ranking_rule
 RRF_K = 60
 # How deep a ranking is taken into a fusion, as deep as trec_eval looks: what is measured is searched.
 DEPTH = 1000
-# The least that a cosine and a BM25 score can be.
+# The least that a cosine can be, and a BM25 score but for a word in most documents of a tiny corpus.
 _LEAST_DENSE, _LEAST_BM25 = -1.0, 0.0
 
 
@@ -55,9 +55,14 @@ class Fusion:
             (dense, _LEAST_DENSE, self.weight),
             (words, _LEAST_BM25, 1 - self.weight),
         ):
-            best = float(found[0]) if len(found) else 0.0
-            parts.append((rows, weight * (np.asarray(found, np.float64) - least) / ((best - least) or 1.0)))
+            parts.append((rows, weight * _to_best(np.asarray(found, np.float64) - least)))
         return _summed(parts, k, order)
+
+
+def _to_best(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores, best first, as shares of the best; below 0 (see `WordIndex.hits`) it is the share of theirs."""
+    best = float(found[0]) if len(found) else 0.0
+    return best / found if best < 0 else found / (best or 1.0)
 
 
 def reciprocal_rank_fusion(
