@@ -51,6 +51,10 @@ def test_conditions_and_parameters(index: Path, textrip: Run) -> None:
     assert "no such column: nope (columns: doc_id, title, text, year)" in bad.err
     assert textrip("search", index, "rose", "--param", "y=1").code == 2
     assert textrip("search", index, "rose", "--where", "1", "--param", "y").code == 2
+    for value in ("NaN", "-Infinity", "1e999"):
+        refused = textrip("search", index, "rose", "--where", "year > :y", "--param", f"y={value}")
+        assert (refused.code, refused.out) == (2, "")
+        assert "parameter y is " in refused.err
 
 
 def test_like_a_document(index: Path, textrip: Run) -> None:

@@ -13,12 +13,28 @@ from textrip.retrieval import where as where_module
 from textrip.retrieval.index import MODES, Index
 from textrip.retrieval.where import Where
 
+# Names that JSON writes with an escape, or SQL does.
+ESCAPED = [
+    "a\\b",
+    'q"t',
+    '"',
+    "\\",
+    'a\\"b',
+    "two\nlines",
+    "tab\there",
+    "a\\u0062",
+    "bell\x07",
+    "tick`y",
+    "]",
+]
 ROWS: list[tuple[str, dict[str, Any]]] = [
     ("a", {"year": 2010, "lang": "en", "open": True}),
     ("b", {"year": 2015, "lang": "de", "odd name": "x", "quote'd": 1}),
     ("c", {"year": 2020.5, "lang": "en", "open": False}),
     ("d", {"lang": None, "a.b": 1, "2020": 2, "$price": 3, "[x]": 4, "1st": 5, "key": 6, "Case": 7}),
     ("e", {"case": 8}),
+    ("f", {**{name: place for place, name in enumerate(ESCAPED)}, 'say "x"': ["l", 1]}),
+    ("g", {'q"t': True, "tab\there": None, "\\": 10**30, "a\\b": "text", "a\bb": 99}),
 ]
 
 
@@ -41,23 +57,36 @@ def found(index: Index, where: str | Where, mode: Any = "dense") -> list[str]:
         ("year > 2010", {}, "bc"),
         ("year >= :y AND lang = :l", {"y": 2010, "l": "en"}, "ac"),
         ("year > ?", [2015], "c"),
-        ("lang IS NULL", {}, "dez"),
+        ("lang IS NULL", {}, "defgz"),
         ("open", {}, "a"),
         ("NOT open", {}, "c"),
         ("\"odd name\" = 'x'", {}, "b"),
         ("doc_id IN ('a', 'e', 'nowhere')", {}, "ae"),
         ("text LIKE '%wordc%' OR title = 'title d'", {}, "cd"),
         ("1 = 0", {}, ""),
-        ("1 -- a comment", {}, "abcdez"),
-        ("coalesce(year, 0) = 0", {}, "dez"),
+        ("1 -- a comment", {}, "abcdefgz"),
+        ("coalesce(year, 0) = 0", {}, "defgz"),
         ('"a.b" = 1 AND "2020" = 2 AND "$price" = 3 AND "[x]" = 4 AND "1st" = 5', {}, "d"),
         ("key = 6", {}, "d"),
         ("key = 1", {}, ""),
+        ('"q""t" = 1', {}, "fg"),
+        ('[a\\b] = 0 OR "tick``y" = 9', {}, "f"),
+        ('`tick``y` = 9 AND `q"t` = 1', {}, "f"),
+        ('"\\" > 1e20', {}, "g"),
+        ('"say ""x""" = \'["l",1]\'', {}, "f"),
         ("text LIKE ')%' OR doc_id = 'a' /* ) */ -- )", {}, "a"),
     ],
 )
 def test_conditions(index: Index, expression: str, parameters: Any, expected: str) -> None:
     assert "".join(found(index, Where(expression, parameters))) == expected
+
+
+@pytest.mark.parametrize("name", ESCAPED)
+def test_a_column_of_any_name_is_found(index: Index, name: str) -> None:
+    quoted = name.replace('"', '""')
+    where = Where(f'"{quoted}" = :value', {"value": ESCAPED.index(name)})
+    assert "f" in found(index, where)
+    assert "a" not in found(index, where)
 
 
 def test_every_mode_keeps_to_the_condition(index: Index) -> None:
@@ -89,7 +118,7 @@ def test_every_mode_keeps_to_the_condition(index: Index) -> None:
 def test_what_does_more_than_read_a_document_is_refused(index: Index, attack: str) -> None:
     with pytest.raises(InputError, match=r"^where .*\(columns: doc_id, title, text, "):
         found(index, attack)
-    assert len(index) == 6
+    assert len(index) == 8
     assert index.check() == []
 
 
@@ -104,6 +133,8 @@ def test_what_does_more_than_read_a_document_is_refused(index: Index, attack: st
         ("year > ?", [], "binding"),
         ("year > ?", [object()], "binding|type"),
         ("year > ?", [10**30], "too large"),
+        ("year > :y", {"y": float("nan")}, "parameter y is nan, a finite number was expected"),
+        ("year < ?", [float("inf")], "parameter 1 is inf, a finite number was expected"),
         ("year > 1; SELECT 1", {}, ""),
     ],
 )

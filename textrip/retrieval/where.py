@@ -5,6 +5,8 @@ The columns are doc_id, title, text and every name in the metadata. Values go in
 and the functions that compute; an expression that runs for longer than its time is stopped.
 """
 
+import json
+import math
 import re
 import sqlite3
 import time
@@ -21,6 +23,8 @@ _SECONDS = 30.0
 _OWN = ("doc_id", "title", "text")
 # A name that no data has.
 _KEY = '"textrip: key"'
+# Our function beside SQLite's.
+_VALUE = "textrip_value"
 # No value may grow larger: printf and replace would fill the memory between two looks at the clock.
 _MOST_BYTES = 128 * 2**20
 # Functions that reach out of the database, or only make work.
@@ -44,13 +48,15 @@ class Where:
     def keys(self, database: sqlite3.Connection, columns: Sequence[str]) -> NDArray[np.int64]:
         """The keys of the documents for which it holds, ascending; `columns` names the metadata."""
         _require_balanced(self.expression, columns)
+        self._require_finite(columns)
         own = self._named(columns)
-        aliases = "".join(f", json_extract(metadata, {_path(name)}) AS {_quoted(name)}" for name in own)
+        aliases = "".join(f", {_read(name)} AS {_quoted(name)}" for name in own)
         # On lines of their own, so that a comment in the expression ends before the bracket.
         statement = (
             f"SELECT {_KEY} FROM (SELECT key AS {_KEY}, doc_id, title, text{aliases} FROM documents) "  # noqa: S608
             f"WHERE (\n{self.expression}\n) ORDER BY {_KEY}"
         )
+        database.create_function(_VALUE, 2, _value, deterministic=True)
         before = database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
         started = time.monotonic()
         database.set_authorizer(_authorize)
@@ -74,6 +80,8 @@ class Where:
             InputError: two of them differ by case alone, which SQL does not see.
         """
         said = self.expression.lower()
+        # A quotation mark is written twice inside two of its kind.
+        said = "\0".join([said, said.replace('""', '"'), said.replace("``", "`")])
         own = [
             name for name in columns if name.lower() in said and name.lower() not in _OWN and "\0" not in name
         ]
@@ -85,13 +93,22 @@ class Where:
                 raise _refused(self.expression, reason, columns)
         return own
 
+    def _require_finite(self, columns: Sequence[str]) -> None:
+        """Raise InputError for NaN, which is NULL to SQL and matches nothing, and infinity."""
+        given = self.parameters
+        for name, value in given.items() if isinstance(given, Mapping) else enumerate(given, start=1):
+            if isinstance(value, float) and not math.isfinite(value):
+                reason = f"parameter {name} is {value}, a finite number was expected"
+                raise _refused(self.expression, reason, columns)
+
 
 def _refused(expression: str, reason: str, columns: Sequence[str]) -> InputError:
     if reason == "interrupted":
         reason = f"took longer than {_SECONDS:.0f} seconds"
     if "prohibited" in reason or "not authorized" in reason:
         reason = "does more than read a document's columns"
-    known = ", ".join([*_OWN, *(name for name in columns if name.lower() not in _OWN)])
+    own = (name if name.isprintable() else repr(name) for name in columns if name.lower() not in _OWN)
+    known = ", ".join([*_OWN, *own])
     return InputError(f"where {expression!r}: {reason} (columns: {known})")
 
 
@@ -112,9 +129,26 @@ def _require_balanced(expression: str, columns: Sequence[str]) -> None:
         raise _refused(expression, "a bracket without its other half", columns)
 
 
-def _path(name: str) -> str:
-    """A name as a JSON path, as an SQL literal; SQLite's paths know no escape for a quotation mark."""
-    return _literal(f'$."{name}"')
+def _read(name: str) -> str:
+    """SQL for a column of the metadata.
+
+    How SQLite's JSON paths take a name that JSON writes with an escape is another thing in every few of its
+    versions; a quotation mark is lost on the older ones.
+    """
+    if json.dumps(name, ensure_ascii=False) == f'"{name}"':
+        path = f'$."{name}"'
+        return f"json_extract(metadata, {_literal(path)})"
+    return f"{_VALUE}(metadata, {_literal(name)})"
+
+
+def _value(metadata: str, name: str) -> Any:
+    """What SQLite's json_extract gives for a name."""
+    value = json.loads(metadata).get(name)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value)
+    return value
 
 
 def _quoted(name: str) -> str:
