@@ -7,7 +7,7 @@ wins over --config FILE, which wins over the default.
 import inspect
 import os
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from textrip.cli import output
 from textrip.errors import InputError
 
 COMMON = "Common options"
+_TYPED = "COMMANDLINE"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,28 @@ def command(
         return function
 
     return register
+
+
+def refuse_idle(context: typer.Context, reason: str, names: Iterable[str]) -> None:
+    """Raise InputError where options were typed that have nothing to do.
+
+    A value from the environment or a file may be meant for other commands, and is passed over.
+
+    Args:
+        context: Of the command.
+        reason: Why, in words.
+        names: Of the options; the common ones are passed over.
+    """
+    idle = []
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == _TYPED and name not in _COMMON:
+            idle.append(f"--{name.replace('_', '-')}")
+    if len(idle) == 1:
+        raise InputError(f"{reason}: {idle[0]} has nothing to do, leave it out")
+    if idle:
+        words = f"{', '.join(idle[:-1])} and {idle[-1]}"
+        raise InputError(f"{reason}: {words} have nothing to do, leave them out")
 
 
 def _parameter(name: str, annotation: Any, info: Any, default: Any) -> inspect.Parameter:

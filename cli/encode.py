@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from textrip.cli.command import command
+from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS
 from textrip.cli.options import (
     Backend,
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def encode(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -68,6 +69,7 @@ def encode(
     ids: Iterator[str]
     total: int | None = None
     if source == STDIN or (uncompressed_suffix(Path(source)) == ".txt" and not Path(source).is_dir()):
+        refuse_idle(context, "a text a line has no columns", COLUMNS.options)
         lines = _lines(source)
         first = next(lines, None)
         if first is None:

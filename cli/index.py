@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textrip.cli.command import command
+from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS
 from textrip.cli.options import (
     Backend,
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def index(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Argument(
@@ -87,6 +88,8 @@ def index(
     from textrip.retrieval.passages import Cutting
 
     if check or rebuild:
+        idle = [name for name in context.params if name not in {"data", "check", "rebuild", "json"}]
+        refuse_idle(context, f"--{'rebuild' if rebuild else 'check'} reads an index that is there", idle)
         _mend(Path(data), rebuild=rebuild, json=json)
         return
     if output is None:

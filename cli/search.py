@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textrip.cli.command import command
+from textrip.cli.command import command, refuse_idle
 from textrip.cli.options import Device, Json
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
+    context: typer.Context,
     index: Annotated[Path, typer.Argument(help="An index folder.")],
     query: Annotated[str | None, typer.Argument(help="A question, or - for one a line on stdin.")] = None,
     k: Annotated[int, typer.Option("-k", "--k", help="How many documents.")] = 10,
@@ -58,6 +59,13 @@ def search(
     if (query is None) == (like is None):
         raise InputError("a question or --like DOC_ID was expected, one of the two")
     condition = _condition(where, param or [])
+    if like is not None:
+        refuse_idle(context, "--like encodes nothing", ["device"])
+    elif mode == "bm25":
+        idle = ["exact"] if rerank is not None else ["device", "exact"]
+        refuse_idle(context, "--mode bm25 encodes nothing and looks at no vector", idle)
+    if rerank is None:
+        refuse_idle(context, "without --rerank nothing is scored again", ["rerank_depth"])
     with Index.open(index, device=device) as opened:
         if like is not None:
             if rerank is not None or mode != "dense":

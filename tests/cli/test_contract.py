@@ -27,6 +27,13 @@ def tree(folder: Path) -> dict[str, bytes]:
     (["search", "{index}", "q", "-k", "0"], "k is 0, at least 1 was expected"),
     (["search", "{index}", "q", "-k", "few"], "Invalid value for '-k' / '--k': Input should be a valid integer"),
     (["search", "{index}", "q", "--mode", "magic"], "mode is 'magic', one of dense, bm25, hybrid was expected"),
+    (["search", "{index}", "q", "--mode", "bm25", "--device", "bogus"], "--mode bm25 encodes nothing and looks at no vector: --device has nothing to do, leave it out"),
+    (["search", "{index}", "q", "--mode=bm25", "--exact", "--device=cpu"], "--device and --exact have nothing to do, leave them out"),
+    (["search", "{index}", "q", "--rerank-depth", "9"], "without --rerank nothing is scored again: --rerank-depth has nothing to do"),
+    (["search", "{index}", "--like", "d01", "--device", "cpu"], "--like encodes nothing: --device has nothing to do"),
+    (["index", "{index}", "--check", "-o", "{tmp}/zzz", "--recall", "--tune-hybrid"], "--check reads an index that is there: --output, --recall and --tune-hybrid have nothing to do"),
+    (["index", "{index}", "--rebuild", "--nearest", "hnsw", "--text-column", "t"], "--rebuild reads an index that is there: --nearest and --text-column have nothing to do"),
+    (["encode", "{lines}", "-o", "{tmp}/v.npy", "--model", "{model}", "--text-column", "t"], "a text a line has no columns: --text-column has nothing to do, leave it out"),
     (["index", "{tmp}/none", "-o", "{tmp}/out"], "none: no such file or folder"),
     (["index", "{tmp}", "-o", "{tmp}/out"], "has nothing to read; a BEIR folder"),
     (["index", "{bad}", "-o", "{tmp}/out"], "bad.jsonl:2: not JSON at column 1"),
@@ -72,10 +79,11 @@ def test_bad_input_is_one_line_and_exit_code_2_and_writes_nothing(
     files = tmp_path_factory.mktemp("files")
     (files / "bad.jsonl").write_text('{"_id": "1", "text": "one"}\noops\n')
     (files / "empty.txt").write_text("")
+    (files / "lines.txt").write_text("rose\n")
     (files / "pairs.jsonl").write_text('{"query": "rose", "positive": "rose soil"}\n')
     places = {
         "tmp": tmp_path, "beir": beir_folder, "index": index_folder, "model": tiny_encoder_folder,
-        "bad": files / "bad.jsonl", "empty": files / "empty.txt", "pairs": files / "pairs.jsonl",
+        "bad": files / "bad.jsonl", "empty": files / "empty.txt", "lines": files / "lines.txt", "pairs": files / "pairs.jsonl",
     }  # fmt: skip
     before = [tree(folder) for folder in (beir_folder, index_folder, files)]
     result = textrip(*(argument.format(**places) for argument in arguments))
@@ -138,6 +146,17 @@ def test_option_over_environment_over_file_over_default(
     monkeypatch.setenv("TEXTRIP_SEARCH_K", "4")
     assert hits("--config", config) == 4
     assert hits("--config", config, "-k", 5) == 5
+
+
+def test_a_default_for_every_command_may_have_nothing_to_do_in_one(
+    textrip: Run, index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "textrip.toml"
+    config.write_text('device = "cuda"\noutput = "out"\n')
+    assert textrip("search", index_folder, "rose", "--mode", "bm25", "--config", config).code == 0
+    assert textrip("index", index_folder, "--check", "--config", config).code == 0
+    monkeypatch.setenv("TEXTRIP_SEARCH_RERANK_DEPTH", "7")
+    assert textrip("search", index_folder, "rose").code == 0
 
 
 @pytest.mark.parametrize(("text", "reason"), [
