@@ -13,6 +13,9 @@ from sentence_transformers import CrossEncoder
 
 from tests.conftest import build_cross_encoder
 from tests.running import Run
+from textrip.data.formats import read
+from textrip.encoding.encoder import Encoder
+from textrip.retrieval.index import Index
 
 ROWS = [
     {"id": "a", "title": "Garden", "text": "rose tulip soil", "year": 2010},
@@ -173,9 +176,22 @@ app()
         assert done.stderr == ""
 
 
-def test_an_index_without_onnx_searches_by_torch(index: Path, tmp_path: Path, textrip: Run) -> None:
+def test_an_index_without_onnx_searches_by_torch(
+    index: Path, tiny_encoder: Encoder, tmp_path: Path, textrip: Run
+) -> None:
     expected = ids(textrip("search", index, "rose", "--json"))
     assert ids(textrip("search", index, "rose", "--device", "cpu", "--json")) == expected
+    by_torch = tmp_path / "by torch"
+    Index.build(read(tmp_path / "d.jsonl"), tiny_encoder, by_torch, onnx=False).close()
+    assert not (by_torch / "onnx").exists()
+    assert ids(textrip("search", by_torch, "rose", "--json")) == expected
+    shutil.rmtree(by_torch / "encoder")
+    lost = textrip("search", by_torch, "rose")
+    assert lost.code == 2
+    assert f"{by_torch / 'encoder'}" in lost.err
+
+
+def test_an_index_that_lost_its_onnx_is_refused(index: Path, textrip: Run) -> None:
     shutil.rmtree(index / "onnx")
     gone = textrip("search", index, "rose")
     assert gone.code == 2
