@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
-from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, TextEncoder, batches
+from textrip.encoding.text_encoder import Kind, TextEncoder, batches
 from textrip.errors import InputError
 
 if TYPE_CHECKING:
@@ -155,8 +155,7 @@ class Encoder(TextEncoder):
     def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
         import torch
 
-        longest = self.max_length_tokens * CHARACTERS_A_TOKEN
-        texts = [text[:longest] for text in texts]
+        texts = self._beginnings(texts)
         budget = _TOKENS_A_BATCH[self.model.device.type]
         vectors: NDArray[np.float32] | None = None
         training = self.model.training

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip import processes
-from textrip.encoding.text_encoder import CHARACTERS_A_TOKEN, Kind, TextEncoder, batches
+from textrip.encoding.text_encoder import Kind, TextEncoder, batches
 from textrip.errors import InputError
 from textrip.files import read_json
 from textrip.stamps import require_digests
@@ -124,8 +124,7 @@ class OnnxEncoder(TextEncoder):
         return tokenizer.encode_batch(texts)  # type: ignore[no-any-return]
 
     def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
-        longest = self.max_length_tokens * CHARACTERS_A_TOKEN
-        tokenized = self._tokenize([self.prompt(kind) + text[:longest] for text in texts])
+        tokenized = self._tokenize([self.prompt(kind) + text for text in self._beginnings(texts)])
         lengths = [len(encoded.ids) for encoded in tokenized]
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         for rows in batches(lengths, tokens=_TOKENS_A_BATCH, texts=_MAX_TEXTS_A_BATCH):

@@ -17,8 +17,13 @@ Kind = Literal["query", "document"]
 
 # Texts are sorted by length within a window of this many, so that a stream needs bounded memory.
 WINDOW = 4096
-# A tokenizer reads all of a text before it cuts; past this many characters a token nothing can survive.
-CHARACTERS_A_TOKEN = 40
+# A tokenizer reads all of a text before it cuts. Of a long one so many characters a token are read first,
+_CHARACTERS_A_TOKEN = 10
+# then more, until so many follow the last token that is kept: what comes later could not change it, as no
+# tokenizer looks further into a word (WordPiece gives a longer one up).
+_CHARACTERS_AFTER = 1000
+# Blanks, or a word, as long as this may hide what comes after them.
+_MOST_CHARACTERS = 2**20
 
 
 class TextEncoder(ABC):
@@ -59,6 +64,10 @@ class TextEncoder(ABC):
     @abstractmethod
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
+
+    def _beginnings(self, texts: Sequence[str]) -> list[str]:
+        """Of every text what can reach its vector."""
+        return [beginning(text, self.tokenizer, self.max_length_tokens) for text in texts]
 
     @abstractmethod
     def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
@@ -103,6 +112,23 @@ class TextEncoder(ABC):
                 if known:
                     advance(len(window) if progress else 0)
                 yield vectors
+
+
+def beginning(text: str, tokenizer: Any, tokens: int) -> str:
+    """A beginning of a text whose first tokens are those of the whole.
+
+    Args:
+        text: Of any length.
+        tokenizer: A `tokenizers.Tokenizer` that cuts nothing.
+        tokens: How many tokens are looked at; special ones and a prompt leave fewer.
+    """
+    length = tokens * _CHARACTERS_A_TOKEN + _CHARACTERS_AFTER
+    while length < min(len(text), _MOST_CHARACTERS):
+        offsets = tokenizer.encode(text[:length], add_special_tokens=False).offsets
+        if len(offsets) >= tokens and offsets[tokens - 1][1] <= length - _CHARACTERS_AFTER:
+            break
+        length *= 2
+    return text[:length]
 
 
 def batches(lengths: Sequence[int], *, tokens: int, texts: int) -> Iterator[list[int]]:
