@@ -1,6 +1,5 @@
 """What of a long text is tokenized makes the tokens that all of it would, and so the library's own vector."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from tests.conftest import build_tiny_encoder
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import export_onnx
+from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import beginning
 
 PIECES = [" ", "\n", "\t ", "a", "ab", "rose ", "rose", "tulip, ", "-", "日本語", "é", "🙂", "x" * 90]
@@ -33,11 +33,15 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     return Encoder.load(folder, device="cpu")
 
 
+@pytest.fixture(scope="module")
+def exported(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
+    return export_onnx(encoder, tmp_path_factory.mktemp("o") / "onnx")
+
+
 @pytest.mark.parametrize("kind", ["document", "query"])
-def test_long_texts_have_the_librarys_own_vectors(encoder: Encoder, kind: Any, tmp_path: Path) -> None:
+def test_long_texts_have_the_librarys_own_vectors(encoder: Encoder, exported: OnnxEncoder, kind: Any) -> None:
     expected = encoder.model.encode(LONG, prompt=encoder.prompt(kind), normalize_embeddings=True)
     assert np.linalg.norm(expected[0] - expected[5]) > 0.1  # what comes after the blanks is read
-    exported = export_onnx(encoder, tmp_path / "onnx")
     for made in (encoder, exported):
         np.testing.assert_allclose(made.encode(LONG, kind=kind), expected, atol=2e-6)
 
