@@ -99,3 +99,18 @@ def test_damaged_stamps_vouch_for_nothing(content: bytes, folder: Path, read: li
 def test_a_missing_file_is_told(folder: Path) -> None:
     with pytest.raises(InputError, match=r"c: is missing; the index is damaged, build it again"):
         stamps.require_digests(folder, {"c": "0"})
+
+
+@pytest.mark.parametrize("name", ["../outside", "/dev/zero"])
+def test_a_name_that_leaves_the_folder_is_not_followed(name: str, folder: Path, read: list[str]) -> None:
+    (folder.parent / "outside").write_bytes(b"secret")
+    with pytest.raises(InputError, match=r"names .*, which is no file of it"):
+        stamps.require_digests(folder, {name: "0" * 64})
+    assert read == []
+
+
+def test_a_pipe_is_not_read(folder: Path, read: list[str]) -> None:
+    os.mkfifo(folder / "c")
+    with pytest.raises(InputError, match="c: is no ordinary file"):
+        stamps.require_digests(folder, {"c": "0" * 64})
+    assert read == []

@@ -38,6 +38,11 @@ def require_digests(
     news: dict[str, list[int | str]] = {}
     for name, digest in expected.items():
         path = folder / name
+        # Whoever wrote the names may have meant another file than one of the folder, or a pipe without end.
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{folder}: names {name!r}, which is no file of it; {remedy}")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is no ordinary file; {remedy}")
         try:
             now = _stamp(path)
             if known.get(name) == [*now, digest]:
