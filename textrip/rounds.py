@@ -203,10 +203,10 @@ class _Parts:
     def mine(self, number: int) -> Triples:
         """The triples of a later round, with what the round before it tuned."""
         say(f"round {number}: mining with what round {number - 1} tuned")
+        trust_remote_code = self.base.model.trust_remote_code  # as the user chose for the base
         tuned = Encoder.load(
-            self.folder(number - 1), device=self.base.device,
-            trust_remote_code=self.base.model.trust_remote_code,  # as the user chose for the base
-        )  # fmt: skip
+            self.folder(number - 1), device=self.base.device, trust_remote_code=trust_remote_code
+        )
         settings = self.rounds.later(self.base.name)
         return mine(
             self.collection, settings=settings, searcher=self.searcher, device=self.base.device,

@@ -104,9 +104,9 @@ def strategies(
 ) -> None:
     """Test nDCG@10 of every strategy after the same budget, against multiple negatives ranking.
 
-    Without --system all are compared but those of imbalance, which are variants of the default.
+    Without --system all are compared but the variants of the default.
     """
-    from textrip.eval.peers.strategies import IMBALANCE, SYSTEMS, Case, compare, table
+    from textrip.eval.peers.strategies import SYSTEMS, VARIANTS, Case, compare, table
 
     unknown = [name for name in system or () if name not in SYSTEMS]
     if unknown:
@@ -116,7 +116,7 @@ def strategies(
         case = Case(
             source, model, epochs, queries, max_length_tokens, batch_queries, learning_rate, device, held_out
         )
-        usual = [name for name in SYSTEMS if name not in IMBALANCE]
+        usual = [name for name in SYSTEMS if name not in VARIANTS]
         rows += compare(case, systems=system or usual, seeds=seeds or [0, 1, 2], folder=folder)
     typer.echo(table(rows))
     if json is not None:

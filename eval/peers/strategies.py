@@ -54,19 +54,21 @@ OURS: dict[str, tuple[int, dict[str, Any]]] = {
     "online-contrastive": (1, {"loss": "online-contrastive", "strategy": "batch-hard"}),
     "quadruplet": (1, {"loss": "quadruplet", "strategy": "batch-hard"}),
 }
-# The same, with more or fewer groups of a query that has many relevant documents, or of such a document.
-IMBALANCE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+# The same with one thing changed, by how it is mined and trained: the margin; or how much a query counts that
+# has many relevant documents, and a document that is relevant for many.
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    f"{AS_IT_COMES}, margin 0": ({}, {"margin": 0.0}),
     f"{AS_IT_COMES}, one positive a query": ({"positives": 1}, {}),
     f"{AS_IT_COMES}, all positives": ({"positives": 1000}, {}),
     f"{AS_IT_COMES}, a document once": ({"per_document": 1}, {}),
     f"{AS_IT_COMES}, by positive": ({}, {"sampling": "positive"}),
     f"{AS_IT_COMES}, by positive, weighted": ({}, {"sampling": "positive", "weight_power": 1.0}),
 }
-OURS |= {system: (1, settings) for system, (_, settings) in IMBALANCE.items()}
+OURS |= {system: (1, settings) for system, (_, settings) in VARIANTS.items()}
 LIBRARY: dict[str, int] = {RANKING: 1, f"{RANKING}, without mined": 0, "TripletLoss": 1, DEFAULTS: 1}
 # Trained on negatives that the untuned encoder finds less relevant than every relevant document; the others
 # on BM25's first, whatever it is.
-FILTERED = {AS_IT_COMES, *IMBALANCE, "smooth, filtered"}
+FILTERED = {AS_IT_COMES, *VARIANTS, "smooth, filtered"}
 SYSTEMS = (UNTUNED, *LIBRARY, *OURS)
 
 
@@ -210,7 +212,7 @@ def measure(system: str, seed: int, case: Case) -> dict[str, Any]:
     encoder = Encoder.load(case.model, device=case.device, max_length_tokens=case.max_length_tokens)
     # The queries and negatives are the same with every seed: what a seed changes is the training.
     scorer = EncoderScorer(encoder) if system in FILTERED else None
-    mining, _ = IMBALANCE.get(system, ({}, {}))
+    mining, _ = VARIANTS.get(system, ({}, {}))
     settings = MineSettings(queries=case.queries, seed=0, **mining)
     triples = mine(collection, settings=settings, scorer=scorer)
     counted = _Counted(encoder.model)

@@ -46,8 +46,10 @@ def test_the_demo_for_a_program(
 
 
 def test_the_demo_for_a_person_and_its_steps_by_hand(
-    small_library: None, textrip: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    small_library: None, tiny_encoder_folder: Path, textrip: Run, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(load, "embedded_folder", lambda: tiny_encoder_folder)
     monkeypatch.chdir(tmp_path)
     shown = textrip("demo", "--out", "kept")
     assert shown.code in {0, 3}, shown.err

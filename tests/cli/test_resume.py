@@ -1,10 +1,13 @@
 """`textrip train --resume`: after the real signal, and what it refuses."""
 
 import os
+import random
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,37 @@ def test_kill_9_of_the_command_and_resume(
     resume = [sys.executable, "-m", "textrip", "train", "--resume", str(unfinished)]
     subprocess.run(resume, check=True, env=environment, capture_output=True)
     assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert not unfinished.exists()
+
+
+@pytest.mark.slow
+def test_kill_9_at_three_random_moments_in_one_run(
+    beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Each time after another checkpoint, at a moment that no step knows: inside one that is written, too."""
+    seed = secrets.randbits(32)
+    draw = random.Random(seed)
+    command = [sys.executable, "-m", "textrip", "train"]
+    words = [
+        str(beir_folder), "--model", str(tiny_encoder_folder), "--epochs", "40", "--batch-queries", "4",
+        "--checkpoint-minutes", "0", "--quiet",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, killed, unfinished = (tmp_path / name for name in ("whole", "killed", "killed.unfinished"))
+    subprocess.run([*command, *words, "-o", str(whole)], check=True, env=environment, capture_output=True)
+    begin, resume = [*command, *words, "-o", str(killed)], [*command, "--resume", str(unfinished)]
+    for number in range(3):
+        before = {path.name for path in unfinished.glob("checkpoint-*")}
+        process = subprocess.Popen(
+            resume if number else begin, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and not {path.name for path in unfinished.glob("checkpoint-*")} - before:
+            pass
+        time.sleep(draw.uniform(0, 1.5))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, f"it had ended before it was killed (seed {seed})"
+    subprocess.run(resume, check=True, env=environment, capture_output=True)
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes(), seed
     assert not unfinished.exists()
 
 
