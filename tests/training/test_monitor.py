@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,20 @@ def test_a_pair_costs_by_its_own_distance() -> None:
         watched(monitor, 0.5)
         watched(monitor, 0.7)
         assert monitor.summary()["active_mined"] == share  # at .5 and .6, the positives at .2 and .1
+
+
+def test_the_rate_is_of_the_steps_and_not_of_dev(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr("textrip.training.monitor.time.perf_counter", lambda: clock)
+    monitor = Monitor(Cost(0.4))
+    watched(monitor)
+    clock += 2
+    monitor.idle(30.0)
+    clock += 30
+    assert monitor.summary()["tokens_per_second"] == pytest.approx(40 / 2)
+    watched(monitor)
+    clock += 1
+    assert monitor.summary()["tokens_per_second"] == pytest.approx(40)
 
 
 def test_a_checkpoint_carries_the_steps_since_the_last_record() -> None:
@@ -305,3 +320,15 @@ def test_a_healthy_run_has_no_diagnosis(provoke: Provoke) -> None:
     assert not [words for words in said if words.startswith(names)]
     assert [words for words in said if words.startswith("step 10 ")]
     assert [words for words in said if words.startswith("step 30 ")]
+
+
+def test_a_training_says_when_it_rests(provoke: Provoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    rested: list[float] = []
+    monkeypatch.setattr(Monitor, "idle", lambda _, seconds: rested.append(seconds))
+
+    def slowly(_: Encoder) -> float:
+        time.sleep(0.2)
+        return 0.5
+
+    provoke(epochs=2, evaluate_dev=slowly)
+    assert sum(seconds >= 0.2 for seconds in rested) == 2  # after each epoch; the start is before the steps

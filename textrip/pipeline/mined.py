@@ -10,7 +10,7 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import DENOISED
-from textrip.mining.mine import mine
+from textrip.mining.mine import describe, mine
 from textrip.mining.scoring import EncoderScorer
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
@@ -41,7 +41,8 @@ def mined(
     triples = mine(collection, settings=settings, searcher=searcher, scorer=scorer, device=device)
     left_out = triples.provenance["left out"].get(DENOISED, 0)
     say(
-        f"mined {triples.count:,} triples in {len(triples):,} groups"
+        f"mined {triples.count:,} triples in {len(triples):,} groups; by query "
+        f"{describe(triples)['triples per query']}"
         + (f"; {left_out:,} candidates left out: {encoder.name} finds them relevant" if left_out else "")
     )
     return triples

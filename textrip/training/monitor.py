@@ -6,7 +6,7 @@ Shape letters: b anchors, n distinct documents of a batch, d the length of a vec
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,10 @@ class Step:
     anchors_with_negatives: int
     largest_distance: float
     spread: float
-    effective_rank: float
     texts: int
     truncated: int
     tokens: int
+    effective_rank: float = 0.0  # of the last of a record alone: it takes a decomposition
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ class Monitor:
     def __init__(self, cost: Cost) -> None:
         self.cost = cost
         self.steps: list[Step] = []
+        self._documents: Tensor | None = None
         self._since = time.perf_counter()
+        self._idle = 0.0
 
     @torch.no_grad()
     def watch(
@@ -126,12 +128,23 @@ class Monitor:
                 anchors_with_negatives=int(batch.negative.any(dim=1).sum()),
                 largest_distance=float(distances.max()),
                 spread=spread(documents),
-                effective_rank=effective_rank(documents),
                 texts=texts,
                 truncated=int(labels["truncated"]),
                 tokens=tokens,
             )
         )
+        self._documents = documents.detach()
+
+    def idle(self, seconds: float) -> None:
+        """So much of the time since the last record was for dev and checkpoints: no step's."""
+        self._idle += seconds
+
+    def _with_rank(self) -> list[Step]:
+        """The steps since the last record, the last one with its rank."""
+        if self.steps and self._documents is not None:
+            self.steps[-1] = replace(self.steps[-1], effective_rank=effective_rank(self._documents))
+            self._documents = None
+        return self.steps
 
     def summary(self) -> dict[str, Any]:
         """One record of the steps since the last; they are forgotten.
@@ -140,8 +153,9 @@ class Monitor:
         mined negatives, or where there are none, of the nearest in-batch one of every anchor. The spread
         is the mean cosine distance between two documents of a batch; the effective rank that of the last.
         """
-        steps, seconds = self.steps, time.perf_counter() - self._since
-        self.steps, self._since = [], time.perf_counter()
+        steps, now = self._with_rank(), time.perf_counter()
+        seconds = max(now - self._since - self._idle, 1e-6)
+        self.steps, self._since, self._idle = [], now, 0.0
         mined = sum(len(step.d_mined) for step in steps)
         broken = next((step for step in steps if not math.isfinite(step.loss)), None)
         return {
@@ -172,7 +186,7 @@ class Monitor:
 
     def state(self) -> list[dict[str, Any]]:
         """The steps since the last record, for a checkpoint."""
-        return [asdict(step) for step in self.steps]
+        return [asdict(step) for step in self._with_rank()]
 
     def restore(self, state: Sequence[dict[str, Any]]) -> None:
         """Go on from a checkpoint."""

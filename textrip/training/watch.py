@@ -1,5 +1,6 @@
 """The trainer's eye: writes the monitor's records, says what is wrong, and acts on it."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,11 +38,26 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.stopped: Diagnosis | None = None
         self._said: set[str] = set()
         self.rollbacks = 0
+        self._mark = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **things: Any) -> None:
         """The last step is logged whatever its number, with its gradient."""
+        self._mark = time.perf_counter()
         if state.global_step >= state.max_steps:
             control.should_log = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **things: Any) -> None:
+        """Dev was measured: that time is no step's."""
+        self._rested()
+
+    def on_save(self, args: Any, state: Any, control: Any, **things: Any) -> None:
+        """A checkpoint was written."""
+        self._rested()
+
+    def _rested(self) -> None:
+        now = time.perf_counter()
+        self.monitor.idle(now - self._mark)
+        self._mark = now
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **things: Any
