@@ -1,7 +1,9 @@
 """The whole way on a tiny random encoder: from raw text to a gated, indexed searcher."""
 
+import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,3 +217,26 @@ def test_the_report_is_json_with_kind_and_format(
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["kind"], report["format"]) == ("textrip-report", 1)
     assert report["provenance"]["collection_sha256"] == tiny_collection.fingerprint
+
+
+@pytest.mark.parametrize("command", ["train", "fit"])
+def test_the_filter_reads_with_the_prompts_and_the_length_of_the_training(
+    command: str, tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    module = importlib.import_module(f"textrip.pipeline.{command}")
+    seen: list[tuple[str, int, Any]] = []
+    original = module.mined
+
+    def watched(*given: Any, **options: Any) -> Any:
+        encoder = given[3]
+        seen.append((encoder.prompt("document"), encoder.max_length_tokens, options.get("vectors")))
+        return original(*given, **options)
+
+    monkeypatch.setattr(module, "mined", watched)
+    settings = TrainSettings(batch_queries=8, document_prompt="text: ", max_length_tokens=16)
+    getattr(module, command)(
+        tiny_collection, tmp_path / "out", model=tiny_encoder_folder, settings=settings, device="cpu"
+    )
+    # fit's vectors of the untuned encoder are without the prompt: the filter makes its own.
+    assert seen == [("text: ", 16, None)]
