@@ -80,6 +80,20 @@ def test_a_random_encoder_has_the_published_size_and_encodes(name: str, millions
     assert encoder.encode(["a question", "an answer of more words"]).shape == (2, 768)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("system", ["TripletLoss", "textrip", "textrip, cached"])
+def test_on_cuda_in_bf16(
+    system: str, tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path,
+    write_beir: Callable[[Collection, Path], Path],
+) -> None:  # fmt: skip
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    data = write_beir(tiny_collection, tmp_path / "tiny")
+    found = measure(system, Case(str(data), str(tiny_encoder_folder), 2, 24, 4, 2, "cuda", 64, "bf16"))
+    assert found["triples"] > 0
+    assert 0 < found["share"] < 1
+
+
 def test_too_few_queries_are_said(
     tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path,
     write_beir: Callable[[Collection, Path], Path],

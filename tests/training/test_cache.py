@@ -1,5 +1,6 @@
 """Gradient caching: the gradients are those of a step without it, dropout included."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from textrip.training.cache import chunks
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.names import Distance
 from textrip.training.shaping import without_dropout
-from textrip.training.survey import buckets_of
+from textrip.training.survey import buckets_of, on_device
 
 
 def step(
@@ -25,7 +26,8 @@ def step(
     collated: dict[str, Any] = GroupCollator(triples, collection, encoder)(
         [{"group": place} for place in range(12)]
     )
-    labels = collated.pop("label")
+    device = encoder.model.device
+    labels = on_device(device, collated.pop("label"))
     of = formula(
         "triplet",
         strategy="batch-hard",
@@ -38,7 +40,7 @@ def step(
     encoder.model.train()
     encoder.model.zero_grad()
     torch.manual_seed(4)
-    value = loss(list(buckets_of(collated)), labels)
+    value = loss([on_device(device, bucket) for bucket in buckets_of(collated)], labels)
     (value / 3).backward()
     return value.item(), {
         name: parameter.grad.clone()
@@ -62,7 +64,11 @@ def test_the_gradients_are_those_of_a_whole_batch(
     assert max(float(gradient.abs().max()) for gradient in gradients.values()) > 1e-3
 
 
-def test_dropout_is_replayed(tiny_collection: Collection, tiny_encoder: Encoder) -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_dropout_is_replayed(device: str, tiny_collection: Collection, tiny_encoder_folder: Path) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    tiny_encoder = Encoder.load(tiny_encoder_folder, device=device)
     # One chunk a bucket draws its masks in the order of a step without a cache: a replay that draws
     # others gives other gradients.
     loss, gradients = step(tiny_encoder, tiny_collection, None)

@@ -244,6 +244,24 @@ def test_compiled_it_takes_the_same_steps(
     assert not (tmp_path / "c.unfinished").exists()
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("option", [
+    {"compile": True}, {"cache_tokens": 64}, {"gradient_checkpointing": True}, {"precision": "bf16"},
+])  # fmt: skip
+def test_on_cuda_an_option_takes_the_same_steps(
+    option: dict[str, Any], tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    found = []
+    for name, settings in (("a", replace(SETTINGS, precision="float32")), ("b", replace(SETTINGS, **option))):
+        encoder = Encoder.load(tiny_encoder_folder, device="cuda")
+        manifest = train(tiny_collection, triples, encoder, tmp_path / name, settings=settings)
+        found.append([entry["loss"] for entry in manifest["losses"]])
+    assert found[1] == pytest.approx(found[0], abs=1e-2)  # with bf16 in one, the least exact of them
+
+
 def test_tensorboard_has_the_log_and_dev(
     tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:

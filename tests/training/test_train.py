@@ -234,7 +234,14 @@ def test_it_learns_on_cuda_in_bf16(
         pytest.skip("no CUDA device")
     encoder = Encoder.load(tiny_encoder_folder, device="cuda")
     before = train_ndcg(tiny_collection, encoder)
+    seen: set[torch.dtype] = set()
+    linear = next(module for module in encoder.model.modules() if isinstance(module, torch.nn.Linear))
+    hook = linear.register_forward_hook(
+        lambda module, _, out: seen.add(out.dtype) if module.training else None
+    )
     train(tiny_collection, triples, encoder, tmp_path / "m", settings=FAST)
+    hook.remove()
+    assert seen >= {torch.bfloat16}
     assert {p.dtype for p in encoder.model.parameters()} == {torch.float32}
     assert train_ndcg(tiny_collection, encoder) > before + 0.15
 
