@@ -1,6 +1,7 @@
 """`textrip train`."""
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,7 @@ from textrip.cli.options import (
 from textrip.cli.request import Request
 from textrip.data.columns import Columns
 from textrip.errors import InputError
-from textrip.files import refuse_existing
+from textrip.files import STDIN, refuse_existing
 from textrip.mining.settings import MineSettings
 from textrip.training.settings import TrainSettings
 
@@ -107,6 +108,11 @@ def train(
     if resume is not None:
         _refuse_beside_resume(context)
         request = Request.of_run(resume)
+        if STDIN in (request.source, request.data) and sys.stdin.isatty():
+            raise InputError(
+                f"{resume} was begun with data on standard input; pipe the same in again: "
+                f"cat DATA | textrip train --resume {resume}"
+            )
     elif source is None or output is None:
         missing = "DATA-or-TRIPLES" if source is None else "-o MODEL"
         raise InputError(

@@ -32,7 +32,8 @@ def tune(
     model: Annotated[str, typer.Option("--model", help="The base encoder.")] = "all-MiniLM-L6-v2",
     trials: Annotated[int, typer.Option("--trials", min=1, help="Trainings in all, earlier ones too.")] = 20,
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0, help="No trial begins after so much time.")
+        float | None,
+        typer.Option("--minutes", min=0, help="No trial begins after so much time, mining not counted."),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Also study.png and study.html.")] = False,
     dev_documents: DevDocuments = 2500,

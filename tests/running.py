@@ -28,14 +28,22 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+class _Terminal(io.BytesIO):
+    """Where nobody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def textrip(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `textrip ARGUMENTS` with `stdin` as standard input."""
+    """Run `textrip ARGUMENTS` with `stdin` as standard input; a terminal's where None."""
 
-    def run(*arguments: object, stdin: str = "") -> Result:
+    def run(*arguments: object, stdin: str | None = "") -> Result:
         words = [str(argument) for argument in arguments]
         monkeypatch.setattr(sys, "argv", ["textrip", *words])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        given = _Terminal() if stdin is None else io.BytesIO(stdin.encode())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given))
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
             app(words, prog_name="textrip")

@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.running import Run
+from textrip.cli.request import Request
+from textrip.data.columns import Columns
+from textrip.mining.settings import MineSettings
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
 from textrip.training.trainer import GroupTrainer
 
 
@@ -123,3 +128,15 @@ def test_what_was_asked_beside_the_training_is_there_after_a_resume(
     done = textrip("train", "--resume", tmp_path / "m.unfinished")
     assert done.code == 0, done.err
     assert (tmp_path / "m" / "training.png").is_file()
+
+
+def test_data_of_standard_input_is_to_be_piped_again(textrip: Run, tmp_path: Path) -> None:
+    request = Request(
+        source="-", data=None, output=str(tmp_path / "m"), columns=Columns(), mining=MineSettings(),
+        settings=TrainSettings(), model="all-MiniLM-L6-v2", dev_documents=10, by_label=False,
+        stemmer="english", device="cpu", checkpoint_minutes=5.0,
+    )  # fmt: skip
+    RunFolder(tmp_path / "m.unfinished").begin({"request": request.to_dict()}, force=False)
+    done = textrip("train", "--resume", tmp_path / "m.unfinished", stdin=None)
+    assert done.code == 2
+    assert "was begun with data on standard input; pipe the same in again: cat DATA | textrip" in done.err

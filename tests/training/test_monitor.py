@@ -19,6 +19,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.mining.mine import mine
 from textrip.mining.triples import Group, Negative, Triples
 from textrip.records import Document
+from textrip.training.diagnosis import diagnose
 from textrip.training.log import Log
 from textrip.training.monitor import Cost, Monitor, effective_rank, line, spread
 from textrip.training.relations import Batch, Relation
@@ -86,6 +87,25 @@ def test_a_pair_costs_by_its_own_distance() -> None:
         watched(monitor, 0.5)
         watched(monitor, 0.7)
         assert monitor.summary()["active_mined"] == share  # at .5 and .6, the positives at .2 and .1
+
+
+@pytest.mark.parametrize(("broken", "where"), [
+    ("loss", "the vectors are finite and the loss is not"),
+    ("vectors", "the encoder's own vectors are not finite"),
+])  # fmt: skip
+def test_what_is_not_a_number_is_said_with_where_it_came_from(broken: str, where: str) -> None:
+    monitor = Monitor(Cost(0.4))
+    watched(monitor, 0.5)
+    before = {"step": 10, **monitor.summary()}
+    distances = torch.tensor([[0.2, math.nan if broken == "vectors" else 0.5]])
+    batch = Batch(distances, torch.tensor([[P, M]], dtype=torch.int8), lambda: torch.zeros(2, 2))
+    monitor.watch(
+        batch, torch.eye(2), {"truncated": torch.tensor(0)}, texts=3, tokens=9, loss=torch.tensor(math.nan)
+    )
+    (diagnosis,) = diagnose([before, {"step": 20, **monitor.summary()}], monitor.cost)
+    assert str(diagnosis) == (
+        f"not a number: by step 20 {where}; the steps up to 10 were in order: lower --learning-rate"
+    )
 
 
 def test_the_rate_is_of_the_steps_and_not_of_dev(monkeypatch: pytest.MonkeyPatch) -> None:

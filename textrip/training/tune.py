@@ -112,7 +112,8 @@ def tune(
         evaluate_dev: nDCG@10 of an encoder on the dev split.
         settings: What is not searched for, and how many epochs a trial has at most. Its seed is the search's.
         trials: How many trainings there are to be in the end, those of earlier calls included.
-        minutes: No trial begins after so much time, and one that runs then ends at its next measurement.
+        minutes: No trial begins after so much time, and one that runs then ends at its next measurement (or
+            is kept, where that is its last).
 
     Raises:
         InputError: the folder holds something else; the settings cannot be used.
