@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from textrip.cli.command import command
+from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS
 from textrip.cli.options import Device, Json, MaxLength
 from textrip.data.columns import Columns
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
     columns: Columns,
     triples: Annotated[
@@ -46,12 +47,11 @@ def check(
     from textrip.data.check import summary
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
-    from textrip.errors import InputError
     from textrip.mining.triples import Triples
     from textrip.pipeline.check import check as look_through
 
-    if max_length_tokens is not None and model is None:
-        raise InputError("--max-length-tokens is given without --model, whose length it is")
+    if model is None:
+        refuse_idle(context, "without --model no text is cut", ["max_length_tokens", "device"])
     collection = read(data, columns=columns)
     encoder = None
     if model is not None:

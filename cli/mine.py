@@ -3,11 +3,11 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from textrip.cli.command import command
+from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS, MINING
 from textrip.cli.options import Device, DryRun, Force, Json, Output, Seed, Stemmer
 from textrip.data.columns import Columns
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def mine(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
     output: Output,
     columns: Columns,
@@ -90,7 +91,7 @@ def mine(
         },
         lines,
     )
-    _refuse_unread(mining, report, {"--report-queries": report_queries, "--report-model": report_model})
+    _refuse_unread(context, mining, report)
     decided = None if verdicts is None else Verdicts.read(verdicts)
     settings = replace(mining, split=split, queries=queries)
     analyzer = Analyzer.for_language(stemmer)
@@ -146,25 +147,15 @@ def mine(
         emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
 
 
-def _refuse_unread(mining: MineSettings, report: Path | None, of_report: dict[str, Any]) -> None:
-    """Raise InputError where an option was given that no other one makes anything of."""
-    problems = []
+def _refuse_unread(context: typer.Context, mining: MineSettings, report: Path | None) -> None:
+    """Raise InputError where an option was typed that no other one makes anything of."""
     # `train` mines again with what it tuned, and filters by what it trains: here there is neither.
-    if mining.dense_nearest != MineSettings.dense_nearest and not mining.dense:
-        problems.append(f"--dense-nearest is {mining.dense_nearest} and --dense 0: above 0 was expected")
-    if mining.denoise == "auto" and mining.denoise_margin != MineSettings.denoise_margin:
-        problems.append(
-            f"--denoise-margin is {mining.denoise_margin:g} and --denoise auto, which filters only where an "
-            "encoder is trained: name a model"
-        )
-    given = [name for name, value in of_report.items() if value is not None]
-    if given and report is None:
-        problems.append(
-            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} given without --report, the page "
-            "that they are about"
-        )
-    if problems:
-        raise InputError("; ".join(problems))
+    if not mining.dense:
+        refuse_idle(context, "--dense is 0", ["dense_nearest"])
+    if mining.denoise == "auto":
+        refuse_idle(context, "--denoise auto filters only where an encoder is trained", ["denoise_margin"])
+    if report is None:
+        refuse_idle(context, "without --report there is no page", ["report_queries", "report_model"])
 
 
 def _refuse_one_file_for_two(named: dict[str, Path | None], lines: Path | None) -> None:

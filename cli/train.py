@@ -134,6 +134,7 @@ def train(
             run.refuse_unfinished(force=force)
     # A run that goes on has its triples, whatever became of their file.
     triples = None if resume is not None and run.has_triples else _triples(request)
+    _refuse_early(request)
     collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
         from textrip.pipeline.prepare import prepare, prepare_labels
@@ -174,6 +175,16 @@ def _refuse_beside_resume(context: typer.Context) -> None:
             "--resume takes data, output and settings from the run; give nothing else: leave "
             f"{', '.join(given)} out, or begin anew"
         )
+
+
+def _refuse_early(request: Request) -> None:
+    """Say what the training would refuse, before anything is read; a dry run says it, too."""
+    from textrip.rounds import Rounds
+    from textrip.training.train import refuse_what_is_for_one
+
+    refuse_what_is_for_one(request.settings, rounds=request.rounds)
+    if Rounds.wanted(request.rounds, request.dense_share, request.mining) is not None and request.by_label:
+        raise InputError("--rounds mine with what was tuned, and --by-label mines nothing: leave one out")
 
 
 def _triples(request: Request) -> "Triples | None":

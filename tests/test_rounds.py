@@ -1,6 +1,8 @@
 """Rounds: later ones mine with what was tuned, and the round that is best on dev is kept."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from textrip.mining.settings import MineSettings
 from textrip.pipeline.fit import fit
 from textrip.pipeline.train import train
 from textrip.retrieval.index import Index
+from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.trainer import GroupTrainer
 
@@ -172,6 +175,25 @@ def test_killed_in_any_round_and_resumed_it_ends_as_if_it_had_not_been(
     assert without_time(resumed) == without_time(whole)
     assert [path.name for path in tmp_path.iterdir()] == ["killed"]
     assert json.loads((tmp_path / "killed" / "manifest.json").read_text()) == resumed
+
+
+def test_a_run_on_another_disk_ends_all_the_same(
+    whole: dict[str, Any], go: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def across(source: Any, target: Any) -> None:
+        if Path(source).name == f"round-{kept}":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    scores = [entry["nDCG@10"] for entry in whole["rounds"]]
+    kept = 1 + scores.index(max(scores))
+    monkeypatch.setattr("shutil.os.rename", across)
+    manifest = go(tmp_path / "m", run=RunFolder(tmp_path / "elsewhere"))
+    assert manifest["fingerprint"] == whole["fingerprint"]
+    assert Encoder.load(tmp_path / "m", device="cpu").fingerprint == whole["fingerprint"]
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_several_processes_are_refused_before_anything_is_read(

@@ -14,6 +14,7 @@ the round before it could not tell from the relevant. The round that is best on 
 import copy
 import json
 import math
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,11 @@ class Rounds:
         """
         if count == 1 and dense_share == DENSE_SHARE:
             return None
+        if count == 1:
+            raise InputError(
+                f"dense_share is {dense_share:g} and rounds 1: only later rounds have dense negatives; at "
+                f"least 2 rounds were expected, or a share of {DENSE_SHARE:g}"
+            )
         return cls(count=count, dense_share=dense_share, mining=mining)
 
     def later(self, model: str) -> MineSettings:
@@ -223,7 +229,7 @@ class _Parts:
         with replacing(folder / "manifest.json", force=True) as temporary:
             write_json(temporary, best)
         with replacing(output, force=force) as temporary:
-            folder.rename(temporary)
+            shutil.move(folder, temporary)  # the run may have been moved to another disk
         return best
 
 

@@ -67,7 +67,7 @@ def test_triples_are_looked_through_too(textrip: Run, beir_folder: Path, tmp_pat
 def test_a_length_without_an_encoder_is_refused(textrip: Run, beir_folder: Path) -> None:
     result = textrip("check", beir_folder, "--max-length-tokens", 8)
     assert result.code == 2
-    assert result.err.startswith("Error: --max-length-tokens is given without --model")
+    assert result.err.startswith("Error: without --model no text is cut: --max-length-tokens has nothing")
 
 
 def test_an_encoder_says_what_it_cuts(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path) -> None:

@@ -46,11 +46,12 @@ def test_the_command_writes_page_and_lines_and_mines_again(
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--dense-model", "m"], "dense_model is 'm' and dense 0"),
-    (["--dense-nearest", "hnsw"], "--dense-nearest is hnsw and --dense 0"),
-    (["--denoise-margin", 0.5], "--denoise-margin is 0.5 and --denoise auto"),
+    (["--dense-nearest", "hnsw"], "--dense is 0: --dense-nearest has nothing to do"),
+    (["--denoise-margin", 0.5],
+     "--denoise auto filters only where an encoder is trained: --denoise-margin has nothing to do"),
     (["--denoise-margin", 0.5, "--denoise", "none"], "denoise_margin is 0.5 and denoise none"),
     (["--report-model", "m", "--report-queries", 3],
-     "--report-queries and --report-model are given without --report"),
+     "without --report there is no page: --report-queries and --report-model have nothing to do"),
 ])  # fmt: skip
 def test_an_option_that_nothing_would_read_is_refused(
     textrip: Run, beir_folder: Path, tmp_path: Path, arguments: list[str], message: str

@@ -74,7 +74,7 @@ def test_a_link_inside_an_index_is_refused(name: str, copy: Path, tmp_path: Path
         Index.open(copy)
     assert str(told.value) == (
         f"{path}: is a symbolic link, and an index has none: what is written to it would be written "
-        "elsewhere; put what it points to in its place, or remove it"
+        "elsewhere; put what it points to in its place (cp -rL INDEX COPY does), or remove it"
     )
     assert contents(tmp_path / "elsewhere") == before
 

@@ -310,7 +310,7 @@ def test_a_second_margin_that_no_pair_could_satisfy_is_refused(
     ({"loss": "smooth", "strategy": "semi-hard"}, "strategy is semi-hard, which chooses among triplets"),
     ({"loss": "contrastive", "strategy": "mined"}, "strategy is mined, which chooses among triplets"),
     ({"loss": "contrastive", "hardest_positive": True}, "hardest_positive is set, and loss contrastive"),
-    ({"loss": "soft-margin", "margin": 0.7}, "margin is 0.7, and loss soft-margin has none"),
+    ({"loss": "soft-margin", "margin": 0.7}, "margin is 0.7, and loss soft-margin has none: auto"),
     ({"loss": "triplet", "second_margin": 0.1}, "second_margin is set, and loss triplet has none"),
     ({"weight_decay": -1.0}, "weight_decay is -1, 0 or more"),
     ({"weight_decay": float("nan")}, "weight_decay is nan, 0 or more"),

@@ -19,7 +19,8 @@ from textrip.mining.triples import Triples
 from textrip.training import plots
 from textrip.training.names import STRATEGIES
 from textrip.training.settings import TrainSettings
-from textrip.training.tune import AS_GIVEN, Tuning, tune
+from textrip.training.trainer import measured_steps
+from textrip.training.tune import AS_GIVEN, Tuning, _down, tune
 
 SETTINGS = TrainSettings(epochs=2, batch_queries=8, seed=3)
 
@@ -123,6 +124,18 @@ def test_what_no_trial_could_use_is_said_at_once(search: Callable[..., Tuning]) 
         search(settings=replace(SETTINGS, matryoshka=(512,)))
     with pytest.raises(InputError, match="loss is proxy-nca, which compares labels"):
         search(settings=replace(SETTINGS, loss="proxy-nca"))
+
+
+def test_a_rate_beyond_what_is_searched_is_the_first_all_the_same(search: Callable[..., Tuning]) -> None:
+    (trial,) = search(settings=replace(SETTINGS, learning_rate=3e-3), trials=1).trials
+    assert trial.parameters["learning_rate"] == pytest.approx(3e-3)
+
+
+@pytest.mark.parametrize("per_epoch", [7, 11, 49, 99])
+def test_the_best_epoch_takes_no_step_more(per_epoch: int) -> None:
+    for step in range(1, 3 * per_epoch):
+        epochs = _down(step / per_epoch)
+        assert measured_steps(replace(SETTINGS, epochs=epochs), per_epoch)[-1] == step
 
 
 def test_a_margin_that_was_given_stays(search: Callable[..., Tuning]) -> None:

@@ -102,7 +102,7 @@ class MineSettings:
         if self.denoise == "none" and self.denoise_margin != MineSettings.denoise_margin:
             problems.append(
                 f"denoise_margin is {self.denoise_margin:g} and denoise none: a model was expected, of whose "
-                "scores it is a share"
+                f"scores it is a share, or a margin of {MineSettings.denoise_margin:g}"
             )
         if problems:
             raise InputError("; ".join(problems))

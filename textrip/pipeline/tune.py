@@ -14,6 +14,7 @@ from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import DEV_DOCUMENTS
 from textrip.training.settings import TrainSettings
+from textrip.training.shaping import as_trained
 from textrip.training.tune import Tuning
 from textrip.training.tune import tune as search_settings
 
@@ -63,7 +64,7 @@ def tune(
     )
     return search_settings(
         collection,
-        mined(collection, mining, searcher, encoder, device=device),
+        mined(collection, mining, searcher, as_trained(encoder, settings), device=device),
         lambda: Encoder.load(model, device=device, trust_remote_code=trust_remote_code),
         folder,
         evaluate_dev=evaluate_dev,

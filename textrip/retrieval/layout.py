@@ -23,7 +23,7 @@ def require_inside(folder: Path) -> None:
     if (folder / JOURNAL).exists():
         raise InputError(
             f"{folder / JOURNAL}: is a journal that no index has, and may name any file for SQLite to "
-            "remove; this index is not as it was written, build it again"
+            "remove: this index is not as it was written; remove the journal, or the index"
         )
     folders = [folder]
     while folders:
@@ -40,5 +40,5 @@ def refuse_link(path: Path) -> None:
     if path.is_symlink():
         raise InputError(
             f"{path}: is a symbolic link, and an index has none: what is written to it would be written "
-            "elsewhere; put what it points to in its place, or remove it"
+            "elsewhere; put what it points to in its place (cp -rL INDEX COPY does), or remove it"
         )

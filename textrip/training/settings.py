@@ -196,12 +196,12 @@ class TrainSettings:
         if self.loss not in BY_STRATEGY and self.strategy not in {"auto", "batch-hard", "in-batch"}:
             found.append(
                 f"strategy is {self.strategy}, which chooses among triplets, and loss {self.loss} compares "
-                "with every negative of the batch: leave one out (or strategy in-batch)"
+                "with every negative of the batch: auto, in-batch or loss triplet was expected"
             )
         if self.hardest_positive and self.loss in (*OF_PAIRS, *OF_PROXIES):
             found.append(f"hardest_positive is set, and loss {self.loss} chooses no positive: leave it out")
         if self.margin != "auto" and self.margin > 0 and self.loss in WITHOUT_MARGIN:
-            found.append(f"margin is {self.margin:g}, and loss {self.loss} has none: leave it out")
+            found.append(f"margin is {self.margin:g}, and loss {self.loss} has none: auto was expected")
         if self.second_margin is not None and self.loss != "quadruplet":
             found.append(f"second_margin is set, and loss {self.loss} has none: leave it out")
         return found

@@ -5,6 +5,7 @@ worse than the median of the others after the same epoch is pruned. The study li
 the same command goes on with it.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -179,9 +180,9 @@ class _Search:
         }
 
     def given(self) -> dict[str, Any]:
-        """The settings as they were given, as a point of the search."""
+        """The settings as they were given, with one negative as training has by default."""
         point: dict[str, Any] = {
-            "learning_rate": min(max(self.settings.learning_rate, _RATES[0]), _RATES[1]),
+            "learning_rate": self.settings.learning_rate,
             "negatives": 1,
             "strategy": AS_GIVEN,
         }
@@ -210,7 +211,9 @@ class _Search:
         return score
 
     def _train(self, trial: optuna.Trial) -> float:
-        learning_rate = trial.suggest_float("learning_rate", *_RATES, log=True)
+        given = self.settings.learning_rate  # is within what is searched, wherever it lies
+        rates = min(_RATES[0], given), max(_RATES[1], given)
+        learning_rate = trial.suggest_float("learning_rate", *rates, log=True)
         loss, strategy = self.ways[trial.suggest_categorical("strategy", tuple(self.ways))]
         factor = 1.0
         if self._searches_margin(loss):
@@ -310,7 +313,7 @@ def _result(study: optuna.Study, search: _Search) -> Tuning:
         loss=best.user_attrs["loss"],
         strategy=best.user_attrs["strategy"],
         margin=best.user_attrs["margin"],
-        epochs=best.user_attrs["epoch"],
+        epochs=_down(best.user_attrs["epoch"]),
     )
     return Tuning(
         [_row(trial) for trial in ended],
@@ -319,6 +322,11 @@ def _result(study: optuna.Study, search: _Search) -> Tuning:
         best.params["negatives"],
         _importance(study, complete),
     )
+
+
+def _down(epoch: float) -> float:
+    """A little less, where it is no whole number: times the steps of an epoch it is to be no step more."""
+    return math.floor(epoch * 1e6) / 1e6
 
 
 def _row(trial: FrozenTrial) -> Trial:
