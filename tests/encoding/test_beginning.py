@@ -84,6 +84,10 @@ KINDS = {kind: trained(kind) for kind in ("WordPiece", "byte-level BPE", "BPE ov
 def test_the_first_tokens_are_those_of_the_whole_text(
     kind: str, parts: list[tuple[str, int]], tokens: int
 ) -> None:
+    if kind == "Unigram":  # how it divides a word depends on all of it: here none is over 1,000 characters
+        parts = [
+            (piece, times if piece.isspace() else times % (199 // len(piece)) + 1) for piece, times in parts
+        ]
     text, tokenizer = "".join(piece * times for piece, times in parts), KINDS[kind]
     kept = beginning(text, tokenizer, tokens)
     assert text.startswith(kept)

@@ -20,7 +20,8 @@ WINDOW = 4096
 # A tokenizer reads all of a text before it cuts. Of a long one so many characters a token are read first,
 _CHARACTERS_A_TOKEN = 10
 # then more, until so many follow the last token that is kept: what comes later could not change it, as no
-# tokenizer looks further into a word (WordPiece gives a longer one up).
+# tokenizer looks further into a word (WordPiece gives a longer one up; Unigram alone divides a word by all of
+# it, so that one of more characters than this without a blank may be divided otherwise).
 _CHARACTERS_AFTER = 1000
 # Blanks, or a word, as long as this may hide what comes after them.
 _MOST_CHARACTERS = 2**20
