@@ -87,6 +87,16 @@ def command(
     return register
 
 
+def typed(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Those of the named parameters that were typed, as they are typed; the common ones are passed over."""
+    shown = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    return [
+        shown[name]
+        for name in names
+        if getattr(context.get_parameter_source(name), "name", "") == _TYPED and name not in _COMMON
+    ]
+
+
 def refuse_idle(context: typer.Context, reason: str, names: Iterable[str]) -> None:
     """Raise InputError where options were typed that have nothing to do.
 
@@ -97,11 +107,7 @@ def refuse_idle(context: typer.Context, reason: str, names: Iterable[str]) -> No
         reason: Why, in words.
         names: Of the options; the common ones are passed over.
     """
-    idle = []
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == _TYPED and name not in _COMMON:
-            idle.append(f"--{name.replace('_', '-')}")
+    idle = typed(context, names)
     if len(idle) == 1:
         raise InputError(f"{reason}: {idle[0]} has nothing to do, leave it out")
     if idle:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textrip import processes
-from textrip.cli.command import command
+from textrip.cli.command import command, typed
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
     ByLabel,
@@ -34,10 +34,8 @@ if TYPE_CHECKING:
     from textrip.mining.triples import Triples
 
 
-# What may be typed with --resume: it changes no result.
-_BESIDE_RESUME = {
-    "resume", "trust_remote_code", "json", "force", "threads", "offline", "quiet", "verbose", "config",
-}  # fmt: skip
+# What may be typed with --resume, besides the common options: it changes no result.
+_BESIDE_RESUME = {"resume", "trust_remote_code", "json", "force"}
 
 
 def register(app: typer.Typer) -> None:
@@ -163,13 +161,8 @@ def train(
 
 def _refuse_beside_resume(context: typer.Context) -> None:
     """A run goes on as it was begun: what is typed besides would be ignored, so it is refused."""
-    given = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name is not None
-        and parameter.name not in _BESIDE_RESUME
-        and getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"
-    ]
+    names = [parameter.name for parameter in context.command.params if parameter.name is not None]
+    given = typed(context, [name for name in names if name not in _BESIDE_RESUME])
     if given:
         raise InputError(
             "--resume takes data, output and settings from the run; give nothing else: leave "
@@ -236,9 +229,7 @@ def _plan(collection: Any, request: Request) -> dict[str, Any]:
     train = collection.judged("train")
     queries = len(train)
     if settings.sampling == "positive":
-        relevant = [
-            sum(grade > 0 for grade in judged.values()) for judged in collection.judged("train").values()
-        ]
+        relevant = [sum(grade > 0 for grade in judged.values()) for judged in train.values()]
         queries = sum(min(positives, mining.positives) for positives in relevant)
     texts = round(queries * (2 + mining.negatives) * settings.epochs)
     tokens = queries * (20 + (1 + mining.negatives) * (settings.max_length_tokens or 256)) * settings.epochs

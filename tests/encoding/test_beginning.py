@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from tests.conftest import build_tiny_encoder
 from textrip.encoding.encoder import Encoder
-from textrip.encoding.export import export_onnx
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import beginning
 
@@ -25,17 +23,6 @@ LONG = [
     "rose" * 2000,
     "tulip " * 31 + "x" * 3000 + " soil",
 ]
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    folder = build_tiny_encoder(tmp_path_factory.mktemp("e"), prompts={"query": "query : "})
-    return Encoder.load(folder, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def exported(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
-    return export_onnx(encoder, tmp_path_factory.mktemp("o") / "onnx")
 
 
 @pytest.mark.parametrize("kind", ["document", "query"])

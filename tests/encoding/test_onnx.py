@@ -31,17 +31,6 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    folder = build_tiny_encoder(tmp_path_factory.mktemp("e"), prompts={"query": "query : "})
-    return Encoder.load(folder, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def exported(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
-    return export_onnx(encoder, tmp_path_factory.mktemp("o") / "onnx")
-
-
 def test_gives_the_encoders_vectors(encoder: Encoder, exported: OnnxEncoder) -> None:
     for kind in ("query", "document"):
         np.testing.assert_allclose(

@@ -126,6 +126,8 @@ class GroupCollator(Bucketed):
         self.weight_power = weight_power
         self.groups_of = Counter(group.query_id for group in triples.groups)
         self.collection = collection
+        texts = collection.query_texts
+        self.asked = {group.query_id: normalised(texts[group.query_id]) for group in triples.groups}
         self.text_of, self.own_text = self._text_numbers()
         self.relevant = self._relevant_texts()
 
@@ -137,16 +139,15 @@ class GroupCollator(Bucketed):
         numbers: dict[int, int] = {}
         keys = (hash(normalised(text)) for text in self.collection.texts)
         text_of = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), dtype=np.int64)
-        queries = {normalised(self.collection.query_texts[group.query_id]) for group in self.groups}
+        queries = self.asked.values()
         return text_of, {query: numbers[hash(query)] for query in queries if hash(query) in numbers}
 
     def _relevant_texts(self) -> dict[str, list[int]]:
         """From normalised query to the numbers of its relevant texts, over all splits and equal queries."""
         judged, rows = JudgedTexts(self.collection), self.collection.doc_row
-        queries = {normalised(self.collection.query_texts[group.query_id]) for group in self.groups}
         return {
             query: self.text_of[[rows[doc_id] for doc_id in judged.relevant(query)]].tolist()
-            for query in queries
+            for query in set(self.asked.values())
         }
 
     def __call__(self, features: Sequence[dict[str, int]]) -> dict[str, Any]:
@@ -184,7 +185,7 @@ class GroupCollator(Bucketed):
         numbers = self.text_of[rows]
         relations = np.full((len(groups), len(rows)), Relation.IN_BATCH, dtype=np.int8)
         for anchor, group in enumerate(groups):
-            query = normalised(self.collection.query_texts[group.query_id])
+            query = self.asked[group.query_id]
             mined = [self.text_of[self.collection.doc_row[negative.doc_id]] for negative in group.negatives]
             relations[anchor, np.isin(numbers, mined)] = Relation.MINED
             # The judgments come after the mined ones: what is relevant is no negative, whoever mined it.
