@@ -176,8 +176,7 @@ def _refuse_early(request: Request) -> None:
     from textrip.training.train import refuse_what_is_for_one
 
     refuse_what_is_for_one(request.settings, rounds=request.rounds)
-    if Rounds.wanted(request.rounds, request.dense_share, request.mining) is not None and request.by_label:
-        raise InputError("--rounds mine with what was tuned, and --by-label mines nothing: leave one out")
+    Rounds.wanted(request.rounds, request.dense_share, request.mining, by_label=request.by_label)
 
 
 def _triples(request: Request) -> "Triples | None":

@@ -72,11 +72,14 @@ class Rounds:
             )
 
     @classmethod
-    def wanted(cls, count: int, dense_share: float, mining: MineSettings) -> "Rounds | None":
+    def wanted(
+        cls, count: int, dense_share: float, mining: MineSettings, *, by_label: bool = False
+    ) -> "Rounds | None":
         """The rounds that were asked for; None for a single one.
 
         Raises:
-            InputError: a share of dense negatives, and no later round that would have them.
+            InputError: a share of dense negatives, and no later round that would have them; or a training by
+                label, which has none.
         """
         if count == 1 and dense_share == DENSE_SHARE:
             return None
@@ -84,6 +87,10 @@ class Rounds:
             raise InputError(
                 f"dense_share is {dense_share:g} and rounds 1: only later rounds have dense negatives; at "
                 f"least 2 rounds were expected, or a share of {DENSE_SHARE:g}"
+            )
+        if by_label:
+            raise InputError(
+                "rounds mine with what was tuned, and by_label mines nothing: leave one of them out"
             )
         return cls(count=count, dense_share=dense_share, mining=mining)
 

@@ -89,9 +89,7 @@ def train(
     settings = settings or TrainSettings()
     refuse_what_is_for_one(settings, rounds=rounds)
     mining = mining or MineSettings(seed=settings.seed)
-    several = Rounds.wanted(rounds, dense_share, mining)
-    if several is not None and by_label:
-        raise InputError("rounds mine with what was tuned, and by_label mines nothing: leave one of them out")
+    several = Rounds.wanted(rounds, dense_share, mining, by_label=by_label)
     run = run or RunFolder.beside(output)
     collection = data if isinstance(data, Collection) else read(data)
     if not by_label:
