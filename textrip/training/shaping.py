@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
@@ -23,6 +23,19 @@ def as_trained(encoder: Encoder, settings: TrainSettings) -> Encoder:
     prompts = {"query": settings.query_prompt, "document": settings.document_prompt}
     encoder.model.prompts |= {kind: prompt for kind, prompt in prompts.items() if prompt is not None}
     return Encoder(encoder.model, encoder.name, max_length_tokens=settings.max_length_tokens)
+
+
+@contextmanager
+def shaped(model: nn.Module, settings: TrainSettings) -> Iterator[None]:
+    """Inside the block the model has the dropout, the compiler and the memory that a training asks for."""
+    with ExitStack() as stack:
+        if not settings.dropout:
+            stack.enter_context(without_dropout(model))
+        if settings.compile:
+            stack.enter_context(compiled(model))
+        if settings.gradient_checkpointing:
+            stack.enter_context(checkpointed_activations(model))
+        yield
 
 
 @contextmanager

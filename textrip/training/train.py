@@ -1,19 +1,16 @@
 """Training: SentenceTransformerTrainer over grouped triples, the best step on dev is what is saved."""
 
 import json
-import math
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from transformers import PrinterCallback
 
 from textrip import processes
 from textrip.data.collection import Collection
@@ -21,41 +18,27 @@ from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
 from textrip.files import refuse_existing, replacing, write_json
 from textrip.mining.triples import Triples
-from textrip.progress import advancing, say
+from textrip.progress import say
 from textrip.provenance import provenance
 from textrip.training import board, together
 from textrip.training.board import Board
 from textrip.training.card import model_card
 from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
-from textrip.training.diagnosis import Diagnosis
 from textrip.training.distance import largest_distance
 from textrip.training.log import Log
 from textrip.training.lora import add_adapters, fold_adapters
-from textrip.training.loss import GroupLoss, formula
-from textrip.training.margin import require_possible
+from textrip.training.loss import GroupLoss
 from textrip.training.material import GroupedTriples, LabelledTexts, Material
-from textrip.training.monitor import Cost, Monitor
-from textrip.training.names import MARGINLESS, OF_PROXIES
-from textrip.training.proxies import ProxyLoss, first_proxies, read_proxies
 from textrip.training.relations import Batch
+from textrip.training.requirements import gives_unit_vectors, require_fitting
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import (
     as_trained,
-    checkpointed_activations,
-    compiled,
-    require_compiler,
-    without_dropout,
 )
+from textrip.training.steps import DivergedError, Steps
 from textrip.training.survey import survey
-from textrip.training.trainer import (
-    Bar,
-    GroupTrainer,
-    Milestones,
-    arguments,
-)
-from textrip.training.watch import Watch
 
 KIND = "textrip-model"
 FORMAT = 1
@@ -151,14 +134,10 @@ def train(
     return manifest
 
 
-class _DivergedError(TextripError):
-    """The loss is no longer a number."""
-
-
 def _leave(run: RunFolder, stopped: BaseException) -> None:
     """Say what is left of a run that stops here; remove it where it is not worth going on with."""
     best = run.newest_best()
-    hopeless = isinstance(stopped, _DivergedError)  # every step from here on would be lost again
+    hopeless = isinstance(stopped, DivergedError)  # every step from here on would be lost again
     if best is None and (hopeless or not run.checkpoints()):
         run.remove()
         return
@@ -180,8 +159,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self._require_possible_margins()
-        self._require_fitting()
+        require_fitting(self.material, self.base, settings)
         self.encoder = as_trained(self.base, settings)
         # With the length and the prompts of the training, which whoever mined may have given it before.
         self.base_identity = {"name": self.base.name, "fingerprint": self.encoder.fingerprint}
@@ -189,42 +167,6 @@ class _Job:
         self.sampler = self.material.sampler(settings)
         self.board = Board(self.run.path / board.FOLDER) if self.tensorboard else None
         self.log = Log(self.run.path / "log.jsonl", self.board)
-
-    def _require_possible_margins(self) -> None:
-        settings = self.settings
-        for name, margin in (("margin", settings.margin), ("second_margin", settings.second_margin)):
-            if margin is not None and margin != "auto":
-                require_possible(
-                    margin, settings.distance, name=name, dimension=self.base.dimension,
-                    unit_vectors=self._unit_vectors, or_none=settings.loss in MARGINLESS,
-                )  # fmt: skip
-
-    @property
-    def _unit_vectors(self) -> bool:
-        return type(self.base.model[-1]).__name__ == "Normalize"
-
-    def _require_fitting(self) -> None:
-        """Refuse what this encoder, this machine and these triples cannot do."""
-        settings, dimension = self.settings, self.base.dimension
-        if self.material.labels and (settings.sampling != "query" or settings.weight_power):
-            raise InputError(
-                "sampling and weight_power are about queries with several positives, and by_label trains on "
-                "labels: leave them out"
-            )
-        if settings.strategy == "mined" and not self.material.has_mined:
-            raise InputError(
-                "strategy is mined, and no group has a mined negative; choose another --strategy, or mine "
-                "with other options"
-            )
-        if any(short >= dimension for short in settings.matryoshka):
-            raise InputError(
-                f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {self.base.name} has {dimension} "
-                "dimensions, fewer were expected"
-            )
-        if settings.compile:
-            require_compiler(self.base.device)
-        if settings.loss in OF_PROXIES and not self.material.labels:
-            raise InputError(f"loss is {settings.loss}, which compares labels: train with --by-label")
 
     def save(self, output: str | Path, manifest: dict[str, Any], *, force: bool) -> None:
         """Write the model with its card, its manifest and its log."""
@@ -253,7 +195,7 @@ class _Job:
         )  # fmt: skip
         found = survey(loss, self.collator, self.material.sampler(self.settings))
         largest = largest_distance(
-            self.settings.distance, dimension=self.base.dimension, unit_vectors=self._unit_vectors
+            self.settings.distance, dimension=self.base.dimension, unit_vectors=gives_unit_vectors(self.base)
         )
         choice = choose(self.settings, found, margin_factor=margin_factor, largest=largest)
         choice = together.agreed(choice)
@@ -279,7 +221,10 @@ class _Job:
             best()
         together.wait()
         self.log.resume(0 if checkpoint is None else memory["step"])
-        steps, stopped = self._steps(best, checkpoint, checkpoint_minutes)
+        steps = Steps(
+            self.material, self.encoder, self.settings, self.run, self.log, self.collator, self.sampler
+        )
+        taken, stopped = steps.take(best, checkpoint, checkpoint_minutes)
         fold_adapters(self.encoder.model)
         if best is not None:
             best.restore_best()
@@ -291,97 +236,13 @@ class _Job:
             "data": self.material.about(),
             "settings": json.loads(json.dumps(asdict(self.settings))),
             "device": self.encoder.device,
-            "steps": steps,
+            "steps": taken,
             "processes": processes.count(),
-            "kept_step": steps if best is None else together.agreed(best.best_step if best.history else 0),
+            "kept_step": taken if best is None else together.agreed(best.best_step if best.history else 0),
             "dev": [] if best is None else together.agreed(best.history),
             "losses": [{"step": entry["step"], "loss": entry["loss"]} for entry in self.log.entries],
             "stopped": None if stopped is None else str(stopped),
         }
-
-    def _steps(
-        self,
-        best: BestOnDev | None,
-        checkpoint: tuple[Path, dict[str, Any]] | None,
-        checkpoint_minutes: float,
-    ) -> tuple[int, Diagnosis | None]:
-        """Take the steps: how many were taken, and why no more."""
-        settings, per_epoch = self.settings, len(self.sampler)
-        assert settings.margin != "auto"
-        monitor = Monitor(Cost.of(settings))
-        monitor.restore([] if checkpoint is None else checkpoint[1]["window"])
-        watch = Watch(
-            monitor, self.log, settings.on_collapse, restore=None if best is None else best.restore_best
-        )
-        watch.rollbacks = 0 if checkpoint is None else checkpoint[1]["rollbacks"]
-        total = math.ceil(per_epoch * settings.epochs)
-        with ExitStack() as stack:
-            if not settings.dropout:
-                stack.enter_context(without_dropout(self.encoder.model))
-            if settings.compile:
-                stack.enter_context(compiled(self.encoder.model))
-            if settings.gradient_checkpointing:
-                stack.enter_context(checkpointed_activations(self.encoder.model))
-            advance = stack.enter_context(advancing("training", total))
-            milestones = Milestones(
-                settings, per_epoch, evaluated=best is not None, minutes=checkpoint_minutes
-            )
-            trainer = GroupTrainer(
-                model=self.encoder.model,
-                args=arguments(settings, self.encoder, str(self.run.path), total, evaluated=best is not None),
-                train_dataset=Dataset.from_dict({"group": list(range(self.material.size))}),
-                loss=self._loss(monitor, checkpoint),
-                evaluator=best,
-                data_collator=self.collator,
-                callbacks=[Bar(advance), watch, milestones],
-            )
-            trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for data
-            trainer.sampler, trainer.run = self.sampler, self.run
-            trainer.memory = lambda: {
-                "step": int(trainer.state.global_step),
-                "window": monitor.state(),
-                "rollbacks": watch.rollbacks,
-                "dev": [] if best is None else best.history,
-                "best_step": None if best is None else best.best_step,
-            }
-            # The library leaves the model wrapped in autocast: what is measured and saved is float32.
-            stack.callback(trainer.accelerator.unwrap_model, self.encoder.model, keep_fp32_wrapper=False)
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[0]))
-        if watch.stopped is not None and watch.stopped.name == "not a number":
-            raise _DivergedError(str(watch.stopped))
-        return int(trainer.state.global_step), watch.stopped
-
-    def _loss(self, monitor: Monitor, checkpoint: tuple[Path, dict[str, Any]] | None) -> GroupLoss:
-        """The loss; what it learned itself comes from the checkpoint where there is one."""
-        settings = self.settings
-        options: dict[str, Any] = {
-            "distance": settings.distance,
-            "of": _formula(settings),
-            "monitor": monitor,
-            "cache_tokens": settings.cache_tokens,
-            "matryoshka": settings.matryoshka,
-        }
-        if settings.loss not in OF_PROXIES:
-            return GroupLoss(self.encoder.model, **options)
-        assert isinstance(self.material, LabelledTexts)
-        if checkpoint is not None:
-            proxies = read_proxies(checkpoint[0])
-        else:
-            proxies = first_proxies(
-                self.material.collection, self.material.labels, self.encoder, seed=settings.seed
-            )
-        return ProxyLoss(self.encoder.model, proxies, **options)
-
-
-def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:
-    assert settings.loss != "auto"
-    assert settings.margin != "auto"
-    assert settings.strategy != "auto"
-    second = settings.margin / 2 if settings.second_margin is None else settings.second_margin
-    return formula(
-        settings.loss, strategy=settings.strategy, margin=settings.margin, temperature=settings.temperature,
-        second_margin=second, hardest_positive=settings.hardest_positive,
-    )  # fmt: skip
 
 
 def _nothing(batch: Batch) -> torch.Tensor:

@@ -1,0 +1,47 @@
+"""What encoder, machine and triples must be for a training's settings; asked before anything is changed."""
+
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
+from textrip.training.margin import require_possible
+from textrip.training.material import Material
+from textrip.training.names import MARGINLESS, OF_PROXIES
+from textrip.training.settings import TrainSettings
+from textrip.training.shaping import require_compiler
+
+
+def require_fitting(material: Material, base: Encoder, settings: TrainSettings) -> None:
+    """Raise InputError for what this encoder, this machine and these triples cannot do."""
+    _require_possible_margins(base, settings)
+    if material.labels and (settings.sampling != "query" or settings.weight_power):
+        raise InputError(
+            "sampling and weight_power are about queries with several positives, and by_label trains on "
+            "labels: leave them out"
+        )
+    if settings.strategy == "mined" and not material.has_mined:
+        raise InputError(
+            "strategy is mined, and no group has a mined negative; choose another --strategy, or mine "
+            "with other options"
+        )
+    if any(short >= base.dimension for short in settings.matryoshka):
+        raise InputError(
+            f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {base.name} has {base.dimension} "
+            "dimensions, fewer were expected"
+        )
+    if settings.compile:
+        require_compiler(base.device)
+    if settings.loss in OF_PROXIES and not material.labels:
+        raise InputError(f"loss is {settings.loss}, which compares labels: train with --by-label")
+
+
+def gives_unit_vectors(encoder: Encoder) -> bool:
+    """Whether the encoder's last module normalises, so that distances are bounded."""
+    return type(encoder.model[-1]).__name__ == "Normalize"
+
+
+def _require_possible_margins(base: Encoder, settings: TrainSettings) -> None:
+    for name, margin in (("margin", settings.margin), ("second_margin", settings.second_margin)):
+        if margin is not None and margin != "auto":
+            require_possible(
+                margin, settings.distance, name=name, dimension=base.dimension,
+                unit_vectors=gives_unit_vectors(base), or_none=settings.loss in MARGINLESS,
+            )  # fmt: skip

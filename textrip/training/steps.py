@@ -1,0 +1,141 @@
+"""The steps of a training, from the first or a checkpoint: the library's trainer and what is around it."""
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from sentence_transformers.base.sampler import DefaultBatchSampler
+from transformers import PrinterCallback
+
+from textrip.encoding.encoder import Encoder
+from textrip.errors import TextripError
+from textrip.progress import advancing
+from textrip.training.dev import BestOnDev
+from textrip.training.diagnosis import Diagnosis
+from textrip.training.log import Log
+from textrip.training.loss import GroupLoss, formula
+from textrip.training.material import Collator, LabelledTexts, Material
+from textrip.training.monitor import Cost, Monitor
+from textrip.training.names import OF_PROXIES
+from textrip.training.proxies import ProxyLoss, first_proxies, read_proxies
+from textrip.training.relations import Batch
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
+from textrip.training.shaping import shaped
+from textrip.training.trainer import Bar, GroupTrainer, Milestones, arguments
+from textrip.training.watch import Watch
+
+Checkpoint = tuple[Path, dict[str, Any]]  # its folder, and what this run remembered there
+
+
+class DivergedError(TextripError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the steps are taken on and with; no setting is auto any more."""
+
+    material: Material
+    encoder: Encoder
+    settings: TrainSettings
+    run: RunFolder
+    log: Log
+    collator: Collator
+    sampler: DefaultBatchSampler
+
+    def take(
+        self,
+        best: BestOnDev | None,
+        checkpoint: Checkpoint | None,
+        checkpoint_minutes: float,
+    ) -> tuple[int, Diagnosis | None]:
+        """Take the steps.
+
+        Args:
+            best: Measures dev and keeps the best weights, where there is a dev split.
+            checkpoint: What to go on from; None for the first step.
+            checkpoint_minutes: So often a checkpoint is saved, besides after every epoch.
+
+        Returns:
+            How many steps were taken in all, and the diagnosis that ended them early.
+
+        Raises:
+            DivergedError: the loss became NaN or infinite.
+        """
+        settings, per_epoch = self.settings, len(self.sampler)
+        assert settings.margin != "auto"
+        monitor = Monitor(Cost.of(settings))
+        monitor.restore([] if checkpoint is None else checkpoint[1]["window"])
+        watch = Watch(
+            monitor, self.log, settings.on_collapse, restore=None if best is None else best.restore_best
+        )
+        watch.rollbacks = 0 if checkpoint is None else checkpoint[1]["rollbacks"]
+        total = math.ceil(per_epoch * settings.epochs)
+        with ExitStack() as stack:
+            stack.enter_context(shaped(self.encoder.model, settings))
+            advance = stack.enter_context(advancing("training", total))
+            milestones = Milestones(
+                settings, per_epoch, evaluated=best is not None, minutes=checkpoint_minutes
+            )
+            trainer = GroupTrainer(
+                model=self.encoder.model,
+                args=arguments(settings, self.encoder, str(self.run.path), total, evaluated=best is not None),
+                train_dataset=Dataset.from_dict({"group": list(range(self.material.size))}),
+                loss=self._loss(monitor, checkpoint),
+                evaluator=best,
+                data_collator=self.collator,
+                callbacks=[Bar(advance), watch, milestones],
+            )
+            trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for data
+            trainer.sampler, trainer.run = self.sampler, self.run
+            trainer.memory = lambda: {
+                "step": int(trainer.state.global_step),
+                "window": monitor.state(),
+                "rollbacks": watch.rollbacks,
+                "dev": [] if best is None else best.history,
+                "best_step": None if best is None else best.best_step,
+            }
+            # The library leaves the model wrapped in autocast: what is measured and saved is float32.
+            stack.callback(trainer.accelerator.unwrap_model, self.encoder.model, keep_fp32_wrapper=False)
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[0]))
+        if watch.stopped is not None and watch.stopped.name == "not a number":
+            raise DivergedError(str(watch.stopped))
+        return int(trainer.state.global_step), watch.stopped
+
+    def _loss(self, monitor: Monitor, checkpoint: Checkpoint | None) -> GroupLoss:
+        """The loss; what it learned itself comes from the checkpoint where there is one."""
+        settings = self.settings
+        options: dict[str, Any] = {
+            "distance": settings.distance,
+            "of": _formula(settings),
+            "monitor": monitor,
+            "cache_tokens": settings.cache_tokens,
+            "matryoshka": settings.matryoshka,
+        }
+        if settings.loss not in OF_PROXIES:
+            return GroupLoss(self.encoder.model, **options)
+        assert isinstance(self.material, LabelledTexts)
+        if checkpoint is not None:
+            proxies = read_proxies(checkpoint[0])
+        else:
+            proxies = first_proxies(
+                self.material.collection, self.material.labels, self.encoder, seed=settings.seed
+            )
+        return ProxyLoss(self.encoder.model, proxies, **options)
+
+
+def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:
+    assert settings.loss != "auto"
+    assert settings.margin != "auto"
+    assert settings.strategy != "auto"
+    second = settings.margin / 2 if settings.second_margin is None else settings.second_margin
+    return formula(
+        settings.loss, strategy=settings.strategy, margin=settings.margin, temperature=settings.temperature,
+        second_margin=second, hardest_positive=settings.hardest_positive,
+    )  # fmt: skip
