@@ -70,7 +70,7 @@ def found(index: Index, where: str | Where, mode: Any = "dense") -> list[str]:
         ("key = 6", {}, "d"),
         ("key = 1", {}, ""),
         ('"q""t" = 1', {}, "fg"),
-        ('[a\\b] = 0 OR "tick``y" = 9', {}, "f"),
+        ('[a\\b] = 0 OR "tick`y" = 8', {}, "f"),
         ('`tick``y` = 9 AND `q"t` = 1', {}, "f"),
         ('"\\" > 1e20', {}, "g"),
         ('"say ""x""" = \'["l",1]\'', {}, "f"),
@@ -126,6 +126,8 @@ def test_what_does_more_than_read_a_document_is_refused(index: Index, attack: st
     ("expression", "parameters", "reason"),
     [
         ("yeer > 1", {}, "no such column: yeer"),
+        ('"yeer" > 1', {}, "no such column: yeer"),
+        ('lang = "en"', {}, "no such column: en .a text goes in single quotes: 'en'."),
         ("year >", {}, "syntax error"),
         ("year > (SELECT min(year) FROM documents)", {}, "misuse of aggregate"),
         ("", {}, "syntax error"),

@@ -47,7 +47,7 @@ class Where:
 
     def keys(self, database: sqlite3.Connection, columns: Sequence[str]) -> NDArray[np.int64]:
         """The keys of the documents for which it holds, ascending; `columns` names the metadata."""
-        _require_balanced(self.expression, columns)
+        _require_sound(self.expression, columns)
         self._require_finite(columns)
         own = self._named(columns)
         aliases = "".join(f", {_read(name)} AS {_quoted(name)}" for name in own)
@@ -118,10 +118,18 @@ _TOKEN = re.compile(
 )
 
 
-def _require_balanced(expression: str, columns: Sequence[str]) -> None:
-    """Raise InputError where a bracket closes what the expression did not open."""
+def _require_sound(expression: str, columns: Sequence[str]) -> None:
+    """Raise InputError where a bracket closes what was not opened, and for a column that there is not.
+
+    SQLite takes a name in double quotes that it does not know for a text, which equals nothing.
+    """
+    known = {name.lower() for name in (*_OWN, *columns)}
     depth = 0
     for match in _TOKEN.finditer(expression):
+        name = match[0][1:-1].replace('""', '"')
+        if match[0].startswith('"') and name.lower() not in known:
+            reason = f"no such column: {name} (a text goes in single quotes: {_literal(name)})"
+            raise _refused(expression, reason, columns)
         depth += {"(": 1, ")": -1}.get(match[0], 0)
         if depth < 0:
             break
