@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textrip.lexical import bm25, cuda, kernel
@@ -47,41 +47,92 @@ def require_equal(plain: tuple[np.ndarray, np.ndarray], compiled: tuple[np.ndarr
     np.testing.assert_array_equal(plain[1], compiled[1])
 
 
+@pytest.fixture(params=[kernel._EXACT_UP_TO, 0], ids=["float64", "float32 first"])
+def sums(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to sum, whatever the number of documents."""
+    monkeypatch.setattr(kernel, "_EXACT_UP_TO", request.param)
+
+
+@pytest.mark.usefixtures("sums")
 @given(
-    documents=st.integers(1, 80), seed=st.integers(0, 1000), queries=st.lists(TOKENS, min_size=1, max_size=5),
-    k=st.integers(1, 90), shuffled=st.booleans(),
+    documents=st.integers(1, 400), seed=st.integers(0, 1000), k=st.integers(1, 90), shuffled=st.booleans(),
+    queries=st.lists(TOKENS, min_size=1, max_size=5), longest=st.integers(2, 12),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_compiled_search_is_the_plain_one_bit_by_bit(
-    documents: int, seed: int, queries: list[list[str]], k: int, shuffled: bool
+    documents: int, seed: int, queries: list[list[str]], k: int, longest: int, shuffled: bool
 ) -> None:
-    index = BM25Okapi([*random_corpus(documents, seed), ["other"]])
+    index = BM25Okapi([*random_corpus(documents, seed, longest=longest), ["other"]])
     order = np.random.default_rng(seed).permutation(documents + 1) if shuffled else None
     require_equal(*both(index, queries, k, order))
 
 
+COMPILED = [name for name in vars(kernel) if hasattr(getattr(kernel, name), "py_func")]
+
+
+@pytest.mark.usefixtures("sums")
 @pytest.mark.parametrize("block", [64, 128, 1024])
 @pytest.mark.parametrize("longest", [2, 12])
 def test_blocks_do_not_show(block: int, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """More blocks than one, filled and nearly empty, with the source of the kernel run as plain Python."""
-    monkeypatch.setattr(kernel, "_BLOCK", block)
-    for name in ("_search", "_add", "_reaching", "_beyond", "_offer", "_sink", "_worse", "_swap"):
+    monkeypatch.setattr(kernel, "_BLOCK_BYTES", 8 * block)
+    monkeypatch.setattr(kernel, "_CHUNK", 64)
+    monkeypatch.setattr(kernel, "_LEEWAY", 4)
+    for name in COMPILED:
         monkeypatch.setattr(kernel, name, getattr(kernel, name).py_func)
     index = BM25Okapi(random_corpus(700, 3, longest=longest))
     queries = [["w1", "w2"], ["w7"], ["w3", "w3", "w9", "w30"], []]
     require_equal(*both(index, queries, 20))
 
 
-def test_a_corpus_of_several_blocks() -> None:
-    index = BM25Okapi(random_corpus(2 * kernel._BLOCK + 100, 5, longest=6))
+@pytest.mark.usefixtures("sums")
+@pytest.mark.parametrize("k", [1, 10, 100, 600])
+def test_equal_documents_however_many_stand_in_the_given_order(k: int) -> None:
+    """2,000 of 5,000 documents have the same score, and the same words in another order nearly so."""
+    common = [["w1", "w2", "w3"]] * 1000 + [["w3", "w2", "w1"]] * 1000
+    corpus = [*common, *([[word, "other"] for word in WORDS[4:]] * 90)][:5000]
+    rng = np.random.default_rng(0)
+    index = BM25Okapi([corpus[place] for place in rng.permutation(len(corpus))])
+    order = rng.permutation(len(corpus))
+    for query in (["w1"], ["w1", "w2", "w3"], ["w3", "w3", "w1"], ["w1", "w9"]):
+        require_equal(*both(index, [query], k, order))
+
+
+def test_what_float32_cannot_tell_apart_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores that differ by less than float32 sums err: the order is that of the exact ones."""
+    rng = np.random.default_rng(4)
+    n, tokens = 3000, 60
+    impacts = np.full((tokens, n), 0.3, dtype=np.float32)
+    impacts += rng.integers(0, 2, size=impacts.shape).astype(np.float32) * np.float32(2.0**-24)
+    postings = kernel.Postings(
+        np.arange(0, tokens * n + 1, n), np.tile(np.arange(n, dtype=np.int32), tokens), impacts.ravel(),
+        rng.permutation(n),
+    )  # fmt: skip
+    query = [np.arange(tokens)]
+    exact = impacts.astype(np.float64).cumsum(axis=0)[-1]
+    wanted = np.lexsort((postings.order, -exact))[:50]
+    monkeypatch.setattr(kernel, "_EXACT_UP_TO", 0)
+    for leeway in (kernel._LEEWAY, 2 * n):  # by all of them, and by candidates
+        monkeypatch.setattr(kernel, "_LEEWAY", leeway)
+        found = kernel.best_documents(postings, query, 50)
+        np.testing.assert_array_equal(found.places[0], wanted)
+        np.testing.assert_array_equal(found.scores[0], exact[wanted])
+
+
+@pytest.mark.usefixtures("sums")
+@pytest.mark.parametrize("k", [1, 50, 700])
+def test_a_corpus_of_several_blocks(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = 4096
+    monkeypatch.setattr(kernel, "_BLOCK_BYTES", block * (4 if kernel._EXACT_UP_TO == 0 else 8))
+    corpus = random_corpus(2 * block + 100, 5, longest=6)
+    index = BM25Okapi(corpus)
     rare = {"w0"}
-    corpus = random_corpus(2 * kernel._BLOCK + 100, 5, longest=6)
     for row, tokens in enumerate(corpus):  # one word in a few documents of the last block alone
-        if row < 2 * kernel._BLOCK:
+        if row < 2 * block:
             corpus[row] = [token for token in tokens if token not in rare]
     sparse = BM25Okapi(corpus)
     for built in (index, sparse):
-        require_equal(*both(built, [["w0"], ["w1", "w0", "w5"], ["w4"] * 3], 50))
+        require_equal(*both(built, [["w0"], ["w1", "w0", "w5"], ["w4"] * 3], k))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
