@@ -101,7 +101,10 @@ TRAINING = OptionGroup(
             ),
             "weight_power": (float, "A query counts 1 / its positives to this power; 0: all alike."),
             "texts_per_label": (int, "Texts that a label brings to a batch (--by-label)."),
-            "learning_rate": (float, "At its peak."),
+            "learning_rate": (
+                str,
+                "At its peak; auto is 4e-5 for an encoder 384 wide, 2e-5 for one of 768.",
+            ),
             "schedule": (str, f"Of the rate after its rise: {', '.join(SCHEDULES)}."),
             "warmup_share": (float, "Of all steps; the rate rises over them."),
             "max_length_tokens": (int | None, "Longer texts are cut; the model's own length if not given."),
@@ -125,7 +128,7 @@ TRAINING = OptionGroup(
             "gradient_checkpointing": (bool, "Less memory, more time: activations are computed twice."),
             "lora_rank": (
                 int | None,
-                "Train low-rank adapters of this rank, not the matrices; a rate of 1e-4 and more suits them.",
+                "Train low-rank adapters of this rank, not the matrices.",
             ),
             "compile": (bool, "Compile the transformer: slow first steps, faster ones after."),
             "cache_tokens": (
@@ -137,19 +140,25 @@ TRAINING = OptionGroup(
         },
     ),
     lambda own, others: TrainSettings(
-        **{**own, "margin": _margin(own["margin"]), "matryoshka": _dimensions(own["matryoshka"])},
+        **{
+            **own,
+            "margin": _number("margin", own["margin"]),
+            "learning_rate": _number("learning_rate", own["learning_rate"]),
+            "matryoshka": _dimensions(own["matryoshka"]),
+        },
         seed=others["seed"],
     ),
 )
 
 
-def _margin(given: str | float) -> Any:
+def _number(name: str, given: str | float) -> Any:
+    """A number, or auto."""
     if given == "auto":
         return given
     try:
         return float(given)
     except ValueError:
-        raise InputError(f"margin is {given!r}, a number or auto was expected") from None
+        raise InputError(f"{name} is {given!r}, a number or auto was expected") from None
 
 
 def _dimensions(given: str) -> tuple[int, ...]:

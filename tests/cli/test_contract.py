@@ -50,7 +50,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     (["mine", "{beir}", "-o", "{tmp}/t.parquet", "--negatives", "0"], "negatives is 0, at least 1 was expected"),
     (["mine", "{beir}", "-o", "{tmp}/t.parquet", "--split", "held-out"], "has no judgments for split 'held-out'"),
     (["train", "{beir}", "-o", "{tmp}/m", "--epochs", "many"], "unable to parse string as a number, found 'many'"),
-    (["train", "{beir}", "-o", "{tmp}/m", "--learning-rate=fast"], "as a number, found 'fast'"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--learning-rate=fast"], "learning_rate is 'fast', a number or auto was"),
     (["train", "{beir}", "-o", "{tmp}/m", "--margin", "5"], "margin is 5; for cosine distance"),
     (["train", "{beir}", "-o", "{tmp}/m", "--strategy", "easy"], "strategy is 'easy', one of auto, mined"),
     (["train", "{beir}", "-o", "{tmp}/m", "--distance", "far"], "distance is 'far', one of cosine"),

@@ -51,7 +51,8 @@ class TrainSettings:
         weight_power: A query with so many positives counts 1 / positives ** weight_power in the mean of a
             batch; 0: all alike. With sampling positive and 1, all queries count the same over an epoch.
         texts_per_label: How many texts a label brings to a batch, where labelled texts are trained on.
-        learning_rate: At its peak; it rises over the first tenth of the steps.
+        learning_rate: At its peak; it rises over the first tenth of the steps. auto is 4e-5 for an encoder
+            that is 384 wide, 2e-5 for one of 768, and so on (see rate.py); ten times that with lora_rank.
         schedule: After that the rate is constant, or falls linearly to 0. The best epoch on dev is saved, so
             that a constant one needs no end that is known beforehand.
         max_length_tokens: Longer texts are cut, here and by the trained encoder; the base's own where None.
@@ -83,7 +84,7 @@ class TrainSettings:
         precision: bf16 is autocast over float32 weights; auto takes it on CUDA where the hardware has it.
         gradient_checkpointing: Compute activations twice in place of keeping them.
         lora_rank: Train adapters of this rank in place of the matrices (lora.py); what is saved is an
-            ordinary encoder. They want a rate of 1e-4 and more.
+            ordinary encoder.
         compile: Compile the transformer; the first steps take long.
         cache_tokens: Gradient caching: a batch is encoded in chunks of at most so many padded tokens, twice,
             so that its memory is a chunk's, whatever the number of queries; off where None.
@@ -98,7 +99,7 @@ class TrainSettings:
     sampling: Sampling = "query"
     weight_power: float = 0.0
     texts_per_label: int = 4
-    learning_rate: float = 2e-5
+    learning_rate: float | Literal["auto"] = "auto"
     schedule: Schedule = "constant"
     max_length_tokens: int | None = None
     loss: Loss | Literal["auto"] = "auto"
@@ -139,10 +140,10 @@ class TrainSettings:
         problems += [
             f"{name} is {value:g}, a number between 0 and 1 was expected ({usual:g})"
             for name, value, usual in (
-                ("learning_rate", self.learning_rate, 2e-5),
+                ("learning_rate", self.learning_rate, 4e-5),
                 ("proxy_learning_rate", self.proxy_learning_rate, 2e-3),
             )
-            if not 0 < value < 1
+            if value != "auto" and not 0 < value < 1
         ]
         if self.texts_per_label < 2:
             problems.append(f"texts_per_label is {self.texts_per_label}, at least 2 were expected")

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from textrip.training.log import Log
 from textrip.training.lora import add_adapters, fold_adapters
 from textrip.training.loss import GroupLoss
 from textrip.training.material import GroupedTriples, LabelledTexts, Material
+from textrip.training.rate import usual_rate
 from textrip.training.relations import Batch
 from textrip.training.requirements import gives_unit_vectors, require_fitting
 from textrip.training.run_folder import RunFolder
@@ -115,6 +116,7 @@ def train(
     else:
         job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
     with _memory_errors(settings):
+        job.choose_rate()
         chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
     if not resume:
         job.run.begin({**asked, "request": request}, force=force, triples=triples)
@@ -187,8 +189,15 @@ class _Job:
             "settings": json.loads(json.dumps(asdict(self.settings))),  # as it is read again
         }
 
+    def choose_rate(self) -> None:
+        """Put a number in place of an auto rate."""
+        if self.settings.learning_rate == "auto":
+            rate = usual_rate(self.base, adapters=self.settings.lora_rank is not None)
+            self.settings = replace(self.settings, learning_rate=rate)
+            say(f"learning rate {rate:g}, by the encoder's width")
+
     def choose(self, margin_factor: float) -> Choice:
-        """Put a name and a number in place of every auto."""
+        """Put a name and a number in place of an auto strategy and margin."""
         loss = GroupLoss(
             self.encoder.model, distance=self.settings.distance, of=_nothing,
             cache_tokens=self.settings.cache_tokens,

@@ -160,6 +160,7 @@ def arguments(
     settings: TrainSettings, encoder: Encoder, folder: str, total_steps: int, *, evaluated: bool
 ) -> SentenceTransformerTrainingArguments:
     """The library's settings for ours."""
+    assert settings.learning_rate != "auto"
     device = encoder.model.device.type
     of_proxies = settings.loss in OF_PROXIES
     return SentenceTransformerTrainingArguments(

@@ -28,6 +28,7 @@ from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.material import GroupedTriples
 from textrip.training.names import OF_PROXIES, WITHOUT_MARGIN, Loss, Strategy
+from textrip.training.rate import usual_rate
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
@@ -36,7 +37,7 @@ from textrip.training.trainer import measured_steps
 AS_GIVEN = "as given"
 _STUDY = "textrip-tune"
 _ERROR = "error"
-_RATES = (5e-6, 1e-4)
+_RATES = (0.25, 5.0)  # times the usual one for the base
 # Times the margin that auto would choose: its unit and size depend on distance and data.
 _MARGIN_FACTORS = (0.35, 2.8)
 # By name: a loss, and which negatives it sees.
@@ -147,6 +148,11 @@ class _Search:
     minutes: float | None
 
     def __post_init__(self) -> None:
+        usual = usual_rate(self.load_encoder(), adapters=self.settings.lora_rank is not None)
+        rate = usual if self.settings.learning_rate == "auto" else self.settings.learning_rate
+        self.settings = replace(self.settings, learning_rate=rate)
+        # What was given is within what is searched, wherever it lies.
+        self.rates = min(_RATES[0] * usual, rate), max(_RATES[1] * usual, rate)
         self.until = None if self.minutes is None else time.monotonic() + 60 * self.minutes
         loss = self.settings.loss
         assert loss != "auto"
@@ -211,9 +217,7 @@ class _Search:
         return score
 
     def _train(self, trial: optuna.Trial) -> float:
-        given = self.settings.learning_rate  # is within what is searched, wherever it lies
-        rates = min(_RATES[0], given), max(_RATES[1], given)
-        learning_rate = trial.suggest_float("learning_rate", *rates, log=True)
+        learning_rate = trial.suggest_float("learning_rate", *self.rates, log=True)
         loss, strategy = self.ways[trial.suggest_categorical("strategy", tuple(self.ways))]
         factor = 1.0
         if self._searches_margin(loss):
