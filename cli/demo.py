@@ -51,21 +51,14 @@ def demo(
     started = time.perf_counter()
     if out is not None:
         refuse_existing(out, force=force)
-    settings = TrainSettings(
-        strategy="semi-hard",
-        margin=0.2,
-        learning_rate=4e-5,
-        schedule="linear",
-        max_length_tokens=64,
-        seed=seed,
-    )
+    settings = TrainSettings(max_length_tokens=64, seed=seed)  # the first words say what a function does
     with tempfile.TemporaryDirectory(prefix="textrip-demo-") as scratch:
         folder = out or Path(scratch) / "demo"
         done = fit(
             "stdlib",
             folder,
             settings=settings,
-            mining=MineSettings(seed=seed, denoise="none"),  # the figures of the README are without
+            mining=MineSettings(seed=seed),
             device=device,
             force=force,
             stage=lambda name: say(f"· {name}"),

@@ -87,14 +87,9 @@ def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
 def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> str:
     out, settings = kept or Path("out"), done.manifest["settings"]
     length = f"--max-length-tokens {settings['max_length_tokens']}"
-    trained = (
-        f"--loss {settings['loss']} --strategy {settings['strategy']} --margin {settings['margin']} "
-        f"--learning-rate {settings['learning_rate']:g} --schedule {settings['schedule']} "
-        f"{length} --seed {settings['seed']}"
-    )
     return f"""The same, step by step:
-  textrip mine stdlib -o {out}/triples.parquet --seed {settings["seed"]}
-  textrip train {out}/triples.parquet --data stdlib -o {out}/model {trained}
+  textrip check stdlib
+  textrip train stdlib -o {out}/model {length} --seed {settings["seed"]}
   textrip eval stdlib --split test --bm25 --model all-MiniLM-L6-v2 --model {out}/model {length}
   textrip index stdlib --model {out}/model -o {out}/index
   textrip search {out}/index "{question}" -k 3
