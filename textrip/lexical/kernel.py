@@ -102,7 +102,8 @@ def best_documents(
 
     def search(first: int) -> None:
         sums = np.zeros(_BLOCK_BYTES // dtype().itemsize, dtype=dtype)
-        most = 2 * k + _LEEWAY + _CHUNK  # with room for a chunk beyond what is cut down at
+        # With room for what may be taken at once, beyond what is cut down at.
+        most = 2 * k + _LEEWAY + max(_CHUNK, len(sums) // _SPARSE)
         candidates = np.empty(most, dtype=np.int64), np.empty(most, dtype=dtype)
         _search(postings, (terms, offsets), (first, count), found, (sums, candidates))
 
@@ -124,7 +125,6 @@ def _search(
     terms, offsets = queries
     first, step = share
     k = found.places.shape[1]
-    exact_sums = np.zeros(0, dtype=np.float64)
     for query in range(first, offsets.shape[0] - 1, step):
         tokens = terms[offsets[query] : offsets[query + 1]]
         heap = found.scores[query], found.places[query]
@@ -133,9 +133,7 @@ def _search(
             chosen = candidates[0][:count], candidates[1][:count]
             size = _offer_exactly(postings, tokens, chosen, heap)
         else:
-            if not exact_sums.shape[0]:
-                exact_sums = np.zeros(sums.shape[0], dtype=np.float64)
-            size = _offer_all(postings, tokens, exact_sums, heap)
+            size = _offer_all(postings, tokens, sums.shape[0], heap)
         found.counts[query] = size
         for left in range(size - 1, 0, -1):  # the worst goes to the end, until all are in order
             _swap(heap, 0, left)
@@ -146,8 +144,8 @@ def _search(
 def _candidates(postings: Postings, tokens: Any, k: int, sums: Any, candidates: tuple[Any, Any]) -> int:
     """Find all documents that may be among the k best; their number, or _TOO_MANY."""
     indptr, doc_indices, impacts, order = postings
-    documents, scores = candidates
-    n, block, most = order.shape[0], sums.shape[0], documents.shape[0] - _CHUNK
+    n, block = order.shape[0], sums.shape[0]
+    most = candidates[0].shape[0] - max(_CHUNK, block // _SPARSE)
     slack = _ROUNDING * (tokens.shape[0] + 1) if sums.itemsize == 4 else 0.0
     least, size = sums.dtype.type(_TINY), 0
     begin = indptr[tokens]  # of this block's postings
@@ -158,38 +156,58 @@ def _candidates(postings: Postings, tokens: Any, k: int, sums: Any, candidates: 
         total, following = _next_block(doc_indices, (begin, end, last), base + block, n)
         for i in range(tokens.shape[0]):
             _add(doc_indices[begin[i] : end[i]], impacts[begin[i] : end[i]], sums, base)
-        if total * _SPARSE > block:
-            if size == 0 and sums.itemsize == 4 and k <= block // _CHUNK:
-                least = max(least, sums.dtype.type(_least_of_the_best(sums, k) * (1.0 - slack)))
-            for chunk in range(0, min(block, n - base), _CHUNK):
-                part = sums[chunk : chunk + _CHUNK]
-                if _reached(part, least):
-                    for place in range(_CHUNK):
-                        if part[place] >= least:
-                            documents[size], scores[size] = base + chunk + place, part[place]
-                            size += 1
-                    if size > most:
-                        size, least = _cut_down(candidates, size, k, slack)
-                        if 2 * size > most + k:
-                            sums[:] = 0.0
-                            return _TOO_MANY
-                part[:] = 0.0  # while it is in the cache
-        else:
-            for i in range(tokens.shape[0]):
-                for place in range(begin[i], end[i]):
-                    row = doc_indices[place] - base
-                    if sums[row] >= least:
-                        documents[size], scores[size] = base + row, sums[row]
-                        size += 1
-                        if size > most:
-                            size, least = _cut_down(candidates, size, k, slack)
-                            if 2 * size > most + k:
-                                sums[:] = 0.0
-                                return _TOO_MANY
-                    sums[row] = 0.0
+        dense = total * _SPARSE > block
+        if dense and size == 0 and sums.itemsize == 4 and k <= block // _CHUNK:
+            least = max(least, sums.dtype.type(_least_of_the_best(sums, k) * (1.0 - slack)))
+        for chunk in range(0, min(block, n - base) if dense else 1, _CHUNK):
+            if dense:
+                part = sums[chunk : chunk + _CHUNK], base + chunk
+                size = _take_chunk(part, least, candidates, size)
+            else:
+                for i in range(tokens.shape[0]):
+                    listed = doc_indices[begin[i] : end[i]]
+                    size = _take_listed(listed, (sums, base), least, candidates, size)
+            if size > most:
+                size, least = _cut_down(candidates, size, k, slack)
+                if 2 * size > most + k:
+                    sums[:] = 0.0
+                    return _TOO_MANY
         base = max(base + block, following // block * block)
     if size > k:
         size, least = _cut_down(candidates, size, k, slack)
+    return size
+
+
+# A part of the sums is (sums, base): the first is that of the document base. What is taken is set to 0.
+
+
+@_compiled
+def _take_chunk(part: tuple[Any, int], least: Any, candidates: tuple[Any, Any], size: int) -> int:
+    """Take a chunk's documents that reach the least: how many candidates there are then."""
+    sums, base = part
+    documents, scores = candidates
+    if _reached(sums, least):
+        for place in range(_CHUNK):
+            if sums[place] >= least:
+                documents[size], scores[size] = base + place, sums[place]
+                size += 1
+    sums[:] = 0.0  # while it is in the cache
+    return size
+
+
+@_compiled
+def _take_listed(
+    listed: Any, part: tuple[Any, int], least: Any, candidates: tuple[Any, Any], size: int
+) -> int:
+    """The same of the documents that are listed, one by one."""
+    sums, base = part
+    documents, scores = candidates
+    for document in listed:
+        row = document - base
+        if sums[row] >= least:
+            documents[size], scores[size] = document, sums[row]
+            size += 1
+        sums[row] = 0.0
     return size
 
 
@@ -280,18 +298,19 @@ def _sum(postings: Postings, tokens: Any, documents: Any, sums: Any) -> None:
 
 
 @_compiled
-def _offer_all(postings: Postings, tokens: Any, sums: Any, heap: tuple[Any, Any]) -> int:
+def _offer_all(postings: Postings, tokens: Any, block: int, heap: tuple[Any, Any]) -> int:
     """The k best of all documents by exact sums, for where too many are equal: how many there are."""
     indptr, doc_indices, impacts, order = postings
     n, size = order.shape[0], 0
+    sums = np.zeros(block, dtype=np.float64)
     begin = indptr[tokens]
     end = begin.copy()
     last = indptr[tokens + 1]
-    for base in range(0, n, sums.shape[0]):
-        _next_block(doc_indices, (begin, end, last), base + sums.shape[0], n)
+    for base in range(0, n, block):
+        _next_block(doc_indices, (begin, end, last), base + block, n)
         for i in range(tokens.shape[0]):
             _add(doc_indices[begin[i] : end[i]], impacts[begin[i] : end[i]], sums, base)
-        for row in range(min(sums.shape[0], n - base)):
+        for row in range(min(block, n - base)):
             if sums[row] > 0.0:
                 size = _offer(heap, size, order, sums[row], base + row)
         sums[:] = 0.0
