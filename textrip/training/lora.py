@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from textrip.errors import MissingDependencyError
+from textrip.training.shaping import transformers_of
 
 if TYPE_CHECKING:
     from peft.tuners.lora import LoraLayer
@@ -42,7 +42,7 @@ def add_adapters(model: nn.Module, rank: int, *, seed: int) -> None:
         parameter.requires_grad = False
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for module in [module for module in model.modules() if isinstance(module, PreTrainedModel)]:
+        for module in transformers_of(model):
             inject_adapter_in_model(config, module)
 
 

@@ -1,9 +1,9 @@
 """The learning rate that auto stands for: by how wide the encoder is."""
 
 from torch import nn
-from transformers import PreTrainedModel
 
 from textrip.encoding.encoder import Encoder
+from textrip.training.shaping import transformers_of
 
 # Held-out queries of SciFact, NFCorpus and stdlib, all-MiniLM-L6-v2 (docs/training.md): twice this rate gives
 # no more, half of it is behind.
@@ -28,6 +28,5 @@ def usual_rate(encoder: Encoder, *, adapters: bool = False) -> float:
 
 def _width(model: nn.Module, dimension: int) -> int:
     """Of the transformer's layers; a model without one is as wide as its vectors."""
-    transformers = (module for module in model.modules() if isinstance(module, PreTrainedModel))
-    found = next(transformers, None)
-    return dimension if found is None else int(getattr(found.config, "hidden_size", dimension))
+    found = transformers_of(model)
+    return int(getattr(found[0].config, "hidden_size", dimension)) if found else dimension

@@ -54,7 +54,7 @@ def without_dropout(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def checkpointed_activations(model: nn.Module) -> Iterator[None]:
     """Inside the block activations are computed again for the gradient, and not kept."""
-    inner = _transformers(model)
+    inner = transformers_of(model)
     with warnings.catch_warnings():
         # transformers renamed these methods to activation_checkpointing_*; the older name works in all of 5.
         warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
@@ -83,7 +83,7 @@ def compiled(model: nn.Module) -> Iterator[None]:
     The transformer alone: what sentence-transformers does around it is Python and would break the graph. It
     calls `forward` by its name, so that Module.compile(), which replaces the call, would not be seen.
     """
-    inner = _transformers(model)
+    inner = transformers_of(model)
     for module in inner:
         module.forward = torch.compile(module.forward, dynamic=True)
     try:
@@ -93,5 +93,6 @@ def compiled(model: nn.Module) -> Iterator[None]:
             del module.forward  # the class's own shows again
 
 
-def _transformers(model: nn.Module) -> list[PreTrainedModel]:
+def transformers_of(model: nn.Module) -> list[PreTrainedModel]:
+    """The transformers in a model, outer ones first."""
     return [module for module in model.modules() if isinstance(module, PreTrainedModel)]

@@ -231,8 +231,9 @@ class _Job:
         together.wait()
         self.log.resume(0 if checkpoint is None else memory["step"])
         steps = Steps(
-            self.material, self.encoder, self.settings, self.run, self.log, self.collator, self.sampler
-        )
+            material=self.material, encoder=self.encoder, settings=self.settings, run=self.run, log=self.log,
+            collator=self.collator, sampler=self.sampler,
+        )  # fmt: skip
         taken, stopped = steps.take(best, checkpoint, checkpoint_minutes)
         fold_adapters(self.encoder.model)
         if best is not None:

@@ -148,7 +148,9 @@ class _Search:
     minutes: float | None
 
     def __post_init__(self) -> None:
-        usual = usual_rate(self.load_encoder(), adapters=self.settings.lora_rank is not None)
+        base = self.load_encoder()
+        self.base_fingerprint = base.fingerprint
+        usual = usual_rate(base, adapters=self.settings.lora_rank is not None)
         rate = usual if self.settings.learning_rate == "auto" else self.settings.learning_rate
         self.settings = replace(self.settings, learning_rate=rate)
         # What was given is within what is searched, wherever it lies.
@@ -181,7 +183,7 @@ class _Search:
         return {
             "collection_sha256": self.collection.fingerprint,
             "triples_sha256": self.triples.fingerprint,
-            "base": self.load_encoder().fingerprint,
+            "base": self.base_fingerprint,
             "settings": repr(self.settings),
         }
 
