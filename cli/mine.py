@@ -78,7 +78,7 @@ def mine(
     from textrip.mining.mine import mine as mine_triples
     from textrip.mining.scoring import load_scorer
     from textrip.mining.verdicts import Verdicts
-    from textrip.pipeline.prepare import prepare
+    from textrip.pipeline.prepare import prepare_to_mine
 
     lines = None if report is None else report.with_suffix(".jsonl")
     _refuse_one_file_for_two(
@@ -99,7 +99,7 @@ def mine(
         for path in (output, jsonl, report, lines):
             if path is not None:
                 refuse_existing(path, force=force)
-    collection = prepare(read(data, columns=columns))
+    collection = prepare_to_mine(read(data, columns=columns), split)
     if dry_run:
         judged = collection.judged(split)
         groups = sum(min(len(grades), settings.positives) for grades in judged.values())

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from textrip.pipeline.cluster import cluster
 from textrip.pipeline.fit import _verdict, fit
 from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import train
+from textrip.pipeline.tune import tune
 from textrip.records import Document
 from textrip.retrieval.index import Index
 from textrip.training.settings import TrainSettings
@@ -108,6 +110,18 @@ def untitled(collection: Collection) -> Collection:
         for row in collection.corpus
     ]
     return Collection.of("untitled", documents)
+
+
+@pytest.mark.parametrize("errand", [fit, train, tune])
+def test_judgments_of_test_alone_are_refused_before_an_encoder_is_loaded(
+    errand: Any, tiny_collection: Collection, tmp_path: Path
+) -> None:
+    asked = replace(tiny_collection, qrels={"test": tiny_collection.qrels["test"]})
+    with pytest.raises(
+        InputError, match=r"no judgments for split 'train' to mine from .found: test 8 queries\).* call one"
+    ):
+        errand(asked, tmp_path / "out", model="no/such/model")
+    assert not list(tmp_path.iterdir())
 
 
 def test_triples_of_questions_that_were_made(

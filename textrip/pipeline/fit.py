@@ -22,7 +22,7 @@ from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
 from textrip.pipeline.check import check
 from textrip.pipeline.mined import mined
-from textrip.pipeline.prepare import prepare
+from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
 from textrip.retrieval.index import Index
@@ -102,7 +102,7 @@ def fit(
         stage("reading")
         given = data if isinstance(data, Collection) else read(data)
         require_sound(check(given, near=False), force=force)
-        collection = prepare(given)
+        collection = prepare_to_mine(given, mining.split)
         started = time.perf_counter()
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         searcher_seconds = time.perf_counter() - started

@@ -31,6 +31,22 @@ def prepare(collection: Collection) -> Collection:
     return without_held_out(collection)
 
 
+def prepare_to_mine(collection: Collection, split: str = "train") -> Collection:
+    """`prepare`, for what is to be mined: refused at once where `split` has no judgments.
+
+    Raises:
+        InputError: as `prepare`, or there are judgments of other splits alone.
+    """
+    collection = prepare(collection)
+    if not collection.qrels.get(split):
+        found = ", ".join(f"{name} {len(qrels):,}" for name, qrels in collection.qrels.items() if qrels)
+        raise InputError(
+            f"{collection.name}: has no judgments for split {split!r} to mine from (found: {found} queries); "
+            f"call one of them {split}; dev and test are cut from train where they are missing"
+        )
+    return collection
+
+
 def without_held_out(collection: Collection) -> Collection:
     """The collection without the queries of train whose text dev or test asks; said where there are some."""
     found = leaking(collection)

@@ -18,7 +18,7 @@ from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.pipeline.check import check
 from textrip.pipeline.mined import mined, without_dev
-from textrip.pipeline.prepare import prepare, prepare_labels
+from textrip.pipeline.prepare import prepare, prepare_labels, prepare_to_mine
 from textrip.progress import say
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
 from textrip.training.run_folder import RunFolder
@@ -91,22 +91,24 @@ def train(
     mining = mining or MineSettings(seed=settings.seed)
     several = Rounds.wanted(rounds, dense_share, mining, by_label=by_label)
     run = run or RunFolder.beside(output)
+    if by_label and triples is not None:
+        raise InputError("by_label trains on labels, and triples were given: one of them was expected")
     collection = data if isinstance(data, Collection) else read(data)
-    if not by_label:
+    mines = not by_label and triples is None and not (resume and run.has_triples)
+    if by_label:
+        collection = prepare_labels(collection)
+    else:
         require_sound(check(collection, triples=triples, near=False), force=force)
-    collection = prepare_labels(collection) if by_label else prepare(collection)
+        collection = prepare_to_mine(collection, mining.split) if mines else prepare(collection)
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
     searcher = None
-    if by_label:
-        if triples is not None:
-            raise InputError("by_label trains on labels, and triples were given: one of them was expected")
-    elif triples is None and resume and run.has_triples:
-        triples = run.triples()
-    elif triples is None:
+    if mines:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         triples = mined(collection, mining, searcher, as_trained(encoder, settings), device=device)
-    else:
+    elif triples is not None:
         triples = without_dev(triples, collection)
+    elif not by_label:
+        triples = run.triples()
     if by_label:
         evaluate_dev, searched = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
     else:

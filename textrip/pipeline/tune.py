@@ -11,7 +11,7 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
 from textrip.pipeline.mined import mined
-from textrip.pipeline.prepare import prepare
+from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
@@ -52,9 +52,9 @@ def tune(
         InputError: data or settings that cannot be used, or a folder that holds something else.
     """
     settings = settings or TrainSettings()
-    collection = prepare(data if isinstance(data, Collection) else read(data))
-    searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
+    collection = prepare_to_mine(data if isinstance(data, Collection) else read(data), mining.split)
+    searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
     evaluate_dev, _ = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
     encoder = Encoder.load(
         model,
