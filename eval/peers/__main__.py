@@ -1,7 +1,8 @@
 """`python -m textrip.eval.peers NAME`: run one comparison and print its table."""
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -68,6 +69,21 @@ def training(
         write_rows(json, rows)
 
 
+def _rate(given: str) -> float | Literal["auto"]:
+    """A learning rate from the command line."""
+    if given == "auto":
+        return "auto"
+    try:
+        rate = float(given)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < 1:
+        raise typer.BadParameter(
+            f"{given!r} is neither auto nor a number between 0 and 1", param_hint="--learning-rate"
+        )
+    return rate
+
+
 @app.command()
 def strategies(
     *,
@@ -92,7 +108,9 @@ def strategies(
         int, typer.Option("--max-length-tokens", help="Longer texts are cut.")
     ] = 128,
     batch_queries: Annotated[int, typer.Option("--batch-queries", help="Queries a batch.")] = 16,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its peak.")] = 2e-5,
+    learning_rate: Annotated[
+        str, typer.Option("--learning-rate", help="At its peak, for every system; auto: by the width.")
+    ] = "auto",
     held_out: Annotated[
         float | None,
         typer.Option(
@@ -106,16 +124,16 @@ def strategies(
 
     Without --system all are compared but the variants of the default.
     """
-    from textrip.eval.peers.strategies import SYSTEMS, VARIANTS, Case, compare, table
+    from textrip.eval.peers.strategies import compare, table
+    from textrip.eval.peers.systems import SYSTEMS, VARIANTS, Case
 
+    rate = _rate(learning_rate)
     unknown = [name for name in system or () if name not in SYSTEMS]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
     rows = []
     for source in data or ["stdlib"]:
-        case = Case(
-            source, model, epochs, queries, max_length_tokens, batch_queries, learning_rate, device, held_out
-        )
+        case = Case(source, model, epochs, queries, max_length_tokens, batch_queries, rate, device, held_out)
         usual = [name for name in SYSTEMS if name not in VARIANTS]
         rows += compare(case, systems=system or usual, seeds=seeds or [0, 1, 2], folder=folder)
     typer.echo(table(rows))

@@ -9,22 +9,9 @@ import pytest
 
 from textrip import progress
 from textrip.data.collection import Collection
-from textrip.eval.peers.strategies import (
-    AS_IT_COMES,
-    LIBRARY,
-    OURS,
-    RANKING,
-    SYSTEMS,
-    UNTUNED,
-    Case,
-    compare,
-    epochs_of,
-    measure,
-    read_results,
-    rows,
-    subject_of,
-    table,
-)
+from textrip.eval.peers.contenders import epochs_of, measure, subject_of
+from textrip.eval.peers.strategies import compare, read_results, rows, table
+from textrip.eval.peers.systems import AS_IT_COMES, LIBRARY, OURS, RANKING, SYSTEMS, UNTUNED, Case
 from textrip.training.names import LOSSES, OF_PROXIES, STRATEGIES
 
 
@@ -79,6 +66,12 @@ def test_as_it_comes_looks_at_dev_and_the_others_do_not(case: Case) -> None:
         assert not any("dev nDCG@10" in remark for remark in said)
         measure(AS_IT_COMES, 0, case)
     assert any("dev nDCG@10" in remark for remark in said)
+
+
+def test_the_rate_auto_is_the_one_that_training_takes(case: Case) -> None:
+    """Of this encoder, 32 wide: 4e-5 * 384 / 32."""
+    found = [measure(RANKING, 0, replace(case, learning_rate=rate)) for rate in ("auto", 4.8e-4, 1e-5)]
+    assert found[0]["nDCG@10"] == found[1]["nDCG@10"] != found[2]["nDCG@10"]
 
 
 def test_a_budget_of_encodings_gives_more_steps_to_who_encodes_less() -> None:
