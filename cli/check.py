@@ -44,7 +44,7 @@ def check(
     Example: textrip check my-corpus/ --model all-MiniLM-L6-v2
     """
     from textrip.cli.output import emit, emit_json
-    from textrip.data.check import summary
+    from textrip.data.finding import summary
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.mining.triples import Triples

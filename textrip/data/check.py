@@ -4,52 +4,16 @@ An error makes training or its figures wrong, and stops `train` and `fit`; a war
 is a figure that was asked for, with nothing wrong about it.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
-
-import numpy as np
+from collections import defaultdict
+from collections.abc import Iterator
 
 from textrip.data.collection import Collection
+from textrip.data.finding import Finding, gravest_first, many, short, some
 from textrip.data.near_duplicates import near_duplicates
 from textrip.data.split import near_duplicate_key, normalised
-from textrip.errors import InputError
 
-Level = Literal["error", "warning", "note"]
-_EXAMPLES = 3
-_SHOWN = 80
 # Of the corpus: where more of it is relevant for some query, there is hardly anything to tell apart.
 _POSITIVES_ONLY = 0.95
-# Of the texts: where fewer are cut, nobody loses anything.
-_MANY_CUT = 0.05
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found.
-
-    Attributes:
-        level: error, warning or note.
-        kind: Its name, for a program.
-        count: How many of it.
-        message: What it means and what to do, for a person.
-        examples: The first few.
-    """
-
-    level: Level
-    kind: str
-    count: int
-    message: str
-    examples: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "examples": list(self.examples)}
-
-    def __str__(self) -> str:
-        examples = "".join(f"\n    {example}" for example in self.examples)
-        return f"{self.level}: {self.message}{examples}"
 
 
 def check(collection: Collection, *, near: bool = True) -> list[Finding]:
@@ -69,20 +33,6 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         *(_duplicates(collection) if near else ()),
     ]
     return gravest_first(found)
-
-
-def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Errors, warnings, notes; of a level in the order that they had."""
-    return sorted(findings, key=lambda finding: get_args(Level).index(finding.level))
-
-
-def require_sound(findings: Iterable[Finding], *, force: bool) -> None:
-    """Raise InputError where there is an error among the findings, and force does not allow it."""
-    errors = [finding for finding in findings if finding.level == "error"]
-    if errors and not force:
-        examples = "; ".join(errors[0].examples[:1])
-        more = f" (and {len(errors) - 1} more, see textrip check)" if len(errors) > 1 else ""
-        raise InputError(f"{errors[0].message}{more}: {examples}; --force goes on all the same")
 
 
 def held_out_keys(collection: Collection) -> dict[str, dict[str, str]]:
@@ -120,9 +70,9 @@ def _held_out_in_train(collection: Collection) -> Iterator[Finding]:
             "warning",
             f"{split}-queries-in-train",
             distinct,
-            f"{_many(distinct, f'query text of {split}', f'query texts of {split}')} also in train; those of "
+            f"{many(distinct, f'query text of {split}', f'query texts of {split}')} also in train; those of "
             "train are left out of training",
-            _some(f"{theirs} is {mine}: {_short(texts[mine])}" for mine, theirs in pairs),
+            some(f"{theirs} is {mine}: {short(texts[mine])}" for mine, theirs in pairs),
         )
 
 
@@ -159,9 +109,9 @@ def _conflicts(collection: Collection) -> Iterator[Finding]:
             "error",
             "conflicting-judgments",
             len(conflicts),
-            f"{_many(len(conflicts), 'pair of texts', 'pairs of texts')} judged relevant and not relevant: "
+            f"{many(len(conflicts), 'pair of texts', 'pairs of texts')} judged relevant and not relevant: "
             "decide which",
-            _some(f"{both[True]}, and {both[False]}" for both in conflicts),
+            some(f"{both[True]}, and {both[False]}" for both in conflicts),
         )
 
 
@@ -179,8 +129,8 @@ def _unknown(collection: Collection) -> Iterator[Finding]:
             "warning",
             "judgments-of-unknown-documents",
             len(documents),
-            f"{_many(len(documents), 'judgment names', 'judgments name')} a document that the corpus lacks",
-            _some(documents),
+            f"{many(len(documents), 'judgment names', 'judgments name')} a document that the corpus lacks",
+            some(documents),
         )
     queries = [
         f"{split}: {query_id}"
@@ -193,9 +143,9 @@ def _unknown(collection: Collection) -> Iterator[Finding]:
             "error",
             "judgments-of-unknown-queries",
             len(queries),
-            f"{_many(len(queries), 'judged query has', 'judged queries have')} no text: add it, or remove "
+            f"{many(len(queries), 'judged query has', 'judged queries have')} no text: add it, or remove "
             "the judgments",
-            _some(queries),
+            some(queries),
         )
 
 
@@ -213,9 +163,9 @@ def _without_positive(collection: Collection) -> Iterator[Finding]:
                 "error" if all_of_it else "warning",
                 "queries-without-positive",
                 len(without),
-                f"{_many(len(without), 'query', 'queries')} of {split} without a relevant document in the "
+                f"{many(len(without), 'query', 'queries')} of {split} without a relevant document in the "
                 f"corpus{': nothing can be learned or measured' if all_of_it else ''}",
-                _some(without),
+                some(without),
             )
 
 
@@ -245,8 +195,8 @@ def _empty(collection: Collection) -> Iterator[Finding]:
     if empty:
         count = len(empty)
         yield Finding(
-            "warning", "empty-documents", count, f"{_many(count, 'document has', 'documents have')} no text",
-            _some(empty),
+            "warning", "empty-documents", count, f"{many(count, 'document has', 'documents have')} no text",
+            some(empty),
         )  # fmt: skip
     asked = {query_id for qrels in collection.qrels.values() for query_id in qrels}
     silent = [
@@ -258,7 +208,7 @@ def _empty(collection: Collection) -> Iterator[Finding]:
         count = len(silent)
         yield Finding(
             "warning", "empty-queries", count,
-            f"{_many(count, 'judged query has', 'judged queries have')} an empty text", _some(silent),
+            f"{many(count, 'judged query has', 'judged queries have')} an empty text", some(silent),
         )  # fmt: skip
 
 
@@ -276,13 +226,13 @@ def _duplicates(collection: Collection) -> Iterator[Finding]:
     if same:
         yield Finding(
             "warning", "duplicate-documents", len(same),
-            f"{_many(len(same), 'document is', 'documents are')} a copy of another: they take the places of "
-            "others in a result", _some(same),
+            f"{many(len(same), 'document is', 'documents are')} a copy of another: they take the places of "
+            "others in a result", some(same),
         )  # fmt: skip
     if near:
         yield Finding(
             "warning", "near-duplicate-documents", len(near),
-            f"{_many(len(near), 'pair', 'pairs')} of documents with nearly the same text", _some(near),
+            f"{many(len(near), 'pair', 'pairs')} of documents with nearly the same text", some(near),
         )  # fmt: skip
     yield from _near_queries(collection)
 
@@ -303,7 +253,7 @@ def _near_queries(collection: Collection) -> Iterator[Finding]:
     distinct = [*dict.fromkeys([*trained, *held])]
     pairs = [
         f"train {trained[one][1]} and {' '.join(held[other])} ({pair.resemblance:.2f}): "
-        f"{_short(texts[trained[one][1]])}"
+        f"{short(texts[trained[one][1]])}"
         for pair in near_duplicates(distinct)
         for one, other in _either_way(distinct[pair.first], distinct[pair.second])
         if one in trained and other in held
@@ -311,72 +261,10 @@ def _near_queries(collection: Collection) -> Iterator[Finding]:
     if pairs:
         yield Finding(
             "warning", "near-duplicate-queries", len(pairs),
-            f"{_many(len(pairs), 'pair', 'pairs')} of queries with nearly the same text in train and in what "
-            "is held out", _some(pairs),
+            f"{many(len(pairs), 'pair', 'pairs')} of queries with nearly the same text in train and in what "
+            "is held out", some(pairs),
         )  # fmt: skip
 
 
 def _either_way(one: str, other: str) -> tuple[tuple[str, str], tuple[str, str]]:
     return (one, other), (other, one)
-
-
-def truncation(
-    collection: Collection, count_tokens: Callable[[Sequence[str]], Sequence[int]], limit: int
-) -> list[Finding]:
-    """Which share of the texts is longer than an encoder reads: documents, and queries by split.
-
-    A warning where it is more than a twentieth, else a note.
-
-    Args:
-        collection: Its texts.
-        count_tokens: How many tokens each text has, before it is cut.
-        limit: How many are read.
-    """
-    found = []
-    queries = collection.query_texts
-    parts: dict[str, Iterable[str]] = {"documents": collection.texts}
-    for split, qrels in collection.qrels.items():
-        parts[f"queries of {split}"] = [queries[query_id] for query_id in qrels if query_id in queries]
-    for name, texts in parts.items():
-        lengths = np.fromiter(_lengths(texts, count_tokens), dtype=np.int64)
-        cut = int((lengths > limit).sum())
-        if lengths.size:
-            share = cut / lengths.size
-            many = share > _MANY_CUT
-            found.append(
-                Finding(
-                    "warning" if many else "note", "texts-cut", cut,
-                    f"{share:.{0 if many else 1}%} of the {name} are longer than the encoder reads ({limit} "
-                    f"tokens; the median is {int(np.median(lengths))}, the longest {int(lengths.max())})",
-                )
-            )  # fmt: skip
-    return found
-
-
-def _lengths(texts: Iterable[str], count: Callable[[Sequence[str]], Sequence[int]]) -> Iterator[int]:
-    window: list[str] = []
-    for text in texts:
-        window.append(text)
-        if len(window) == 1024:
-            yield from count(window)
-            window = []
-    if window:
-        yield from count(window)
-
-
-def _many(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
-
-
-def _some(examples: Iterable[str]) -> tuple[str, ...]:
-    return tuple(example for example, _ in zip(examples, range(_EXAMPLES), strict=False))
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
-
-def summary(findings: Iterable[Finding]) -> Counter[str]:
-    """How many findings there are of each level."""
-    return Counter(finding.level for finding in findings)

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from textrip.data.check import Finding, gravest_first, leaking
+from textrip.data.check import leaking
 from textrip.data.collection import Collection
+from textrip.data.finding import Finding, gravest_first, some
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.split import normalised
 from textrip.mining.triples import Triples
-
-_EXAMPLES = 3
 
 
 def check_triples(triples: Triples, collection: Collection) -> list[Finding]:
@@ -55,7 +54,7 @@ def _contradictions(triples: Triples, collection: Collection) -> Iterator[Findin
         if found:
             yield Finding(
                 "error", kind, len(found), f"in {len(found):,} of {triples.count:,} triples {what}",
-                tuple(found[:_EXAMPLES]),
+                some(found),
             )  # fmt: skip
 
 
@@ -77,5 +76,5 @@ def _held_out(triples: Triples, collection: Collection) -> Iterator[Finding]:
         yield Finding(
             "warning", "held-out-queries-in-triples", len(found),
             f"{len(found):,} queries of the triples are held out in dev or test, or have the text of one "
-            "that is; train leaves them out", tuple(found[:_EXAMPLES]),
+            "that is; train leaves them out", some(found),
         )  # fmt: skip

@@ -1,9 +1,10 @@
 """What is wrong with a collection, and with triples of it, before it costs a training run."""
 
-from textrip.data.check import Finding, gravest_first, truncation
 from textrip.data.check import check as check_collection
 from textrip.data.collection import Collection
+from textrip.data.finding import Finding, gravest_first
 from textrip.data.pairs import with_queries
+from textrip.data.truncation import truncation
 from textrip.encoding.encoder import Encoder
 from textrip.mining.check import check_triples
 from textrip.mining.triples import Triples

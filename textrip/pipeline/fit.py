@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.data.check import require_sound
 from textrip.data.collection import Collection
+from textrip.data.finding import require_sound
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER

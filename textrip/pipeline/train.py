@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from textrip.data.check import require_sound
 from textrip.data.collection import Collection
+from textrip.data.finding import require_sound
 from textrip.data.formats import read
 from textrip.data.labels import thinned
 from textrip.encoding.encoder import Encoder
