@@ -32,18 +32,23 @@ def measure(system: str, seed: int, case: Case) -> dict[str, Any]:
     """Train one system with one seed: nDCG@10 on test, by query too, and how many texts were encoded."""
     from textrip.encoding.encoder import Encoder
     from textrip.eval.evaluate import Evaluator
+    from textrip.lexical.searcher import LexicalSearcher
     from textrip.mining.mine import mine
     from textrip.mining.scoring import EncoderScorer
     from textrip.mining.settings import MineSettings
+    from textrip.mining.trust import trust
     from textrip.training.rate import usual_rate
 
     collection = subject_of(case)
     encoder = Encoder.load(case.model, device=case.device, max_length_tokens=case.max_length_tokens)
     # The queries and negatives are the same with every seed: what a seed changes is the training.
-    scorer = EncoderScorer(encoder) if system in FILTERED else None
     mining, _ = VARIANTS.get(system, ({}, {}))
     settings = MineSettings(queries=case.queries, seed=0, **mining)
-    triples = mine(collection, settings=settings, scorer=scorer)
+    searcher = LexicalSearcher.build(collection.texts, order=collection.doc_order)
+    scorer = EncoderScorer(encoder) if system in FILTERED else None
+    if scorer is not None and system.startswith(AS_IT_COMES):  # as `textrip train` has it
+        scorer = scorer if trust(scorer, collection, searcher, settings) else None
+    triples = mine(collection, settings=settings, searcher=searcher, scorer=scorer)
     if case.learning_rate == "auto":  # the same for all: what is compared is not the rate
         case = replace(case, learning_rate=usual_rate(encoder))
     counted = _Counted(encoder.model)
@@ -70,13 +75,14 @@ Subject = tuple[Any, Any, Any, str]
 def subject_of(case: Case) -> "Collection":
     """The collection with the split that is measured as test."""
     from textrip.data.formats import read
+    from textrip.data.leaks import without_held_out
     from textrip.data.split import with_splits
 
     collection = read(case.data)
     if case.held_out is None:
-        return with_splits(collection)
+        return without_held_out(with_splits(collection))
     known = {**collection.qrels.get("train", {}), **collection.qrels.get("dev", {})}
-    return with_splits(replace(collection, qrels={"train": known}), test=case.held_out)
+    return without_held_out(with_splits(replace(collection, qrels={"train": known}), test=case.held_out))
 
 
 class _Counted:

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.mining.test_mine import FILLER, collection_of
-from textrip.data.check import check, leaking
+from textrip.data.check import check
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, require_sound
 from textrip.data.formats import read
+from textrip.data.leaks import leaking
 from textrip.data.truncation import truncation
 from textrip.errors import InputError, MismatchError
 from textrip.mining.check import check_triples

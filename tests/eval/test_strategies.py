@@ -9,6 +9,7 @@ import pytest
 
 from textrip import progress
 from textrip.data.collection import Collection
+from textrip.data.formats import read
 from textrip.eval.peers.contenders import epochs_of, measure, subject_of
 from textrip.eval.peers.strategies import compare, read_results, rows, table
 from textrip.eval.peers.systems import AS_IT_COMES, LIBRARY, OURS, RANKING, SYSTEMS, UNTUNED, Case
@@ -57,6 +58,18 @@ def test_held_out_queries_are_of_train_and_dev_and_test_is_left_alone(case: Case
     assert found["queries"].keys() == measured
     made = list(rows(held_out, {(UNTUNED, 0): found}, systems=[UNTUNED], seeds=[0]))
     assert table(made).startswith("| held out nDCG@10 | tiny |")
+
+
+def test_what_test_asks_is_not_trained_on(case: Case) -> None:
+    folder = Path(case.data)
+    with (folder / "queries.jsonl").open("a") as lines:
+        words = read(folder).query_texts["q39"].split()
+        lines.write(json.dumps({"_id": "copy", "text": " ".join(reversed(words)).upper()}) + "\n")
+    with (folder / "qrels" / "train.tsv").open("a") as lines:
+        lines.write("copy\td39\t1\n")
+    collection = subject_of(case)
+    assert "q39" in collection.qrels["test"]
+    assert "copy" not in collection.qrels["train"]
 
 
 def test_as_it_comes_looks_at_dev_and_the_others_do_not(case: Case) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, gravest_first, many, short, some
+from textrip.data.leaks import leaking
 from textrip.data.near_duplicates import near_duplicates
-from textrip.data.split import near_duplicate_key, normalised
+from textrip.data.split import normalised
 
 # Of the corpus: where more of it is relevant for some query, there is hardly anything to tell apart.
 _POSITIVES_ONLY = 0.95
@@ -33,31 +34,6 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         *(_duplicates(collection) if near else ()),
     ]
     return gravest_first(found)
-
-
-def held_out_keys(collection: Collection) -> dict[str, dict[str, str]]:
-    """From the key of a query text of dev or test to each split that asks it and the first query_id."""
-    texts = collection.query_texts
-    keys: dict[str, dict[str, str]] = defaultdict(dict)
-    for split, qrels in collection.qrels.items():
-        for query_id in qrels if split != "train" else ():
-            if query_id in texts:
-                keys[near_duplicate_key(texts[query_id])].setdefault(split, query_id)
-    return dict(keys)
-
-
-def leaking(collection: Collection) -> dict[str, dict[str, str]]:
-    """From a query_id of train whose text dev or test asks to each of these splits and a query_id there.
-
-    Texts count as the same where case, punctuation, order and repetition of words alone differ. A query_id
-    of train that is itself judged in dev or test is one of them.
-    """
-    held, texts = held_out_keys(collection), collection.query_texts
-    return {
-        query_id: held[key]
-        for query_id in collection.qrels.get("train", {})
-        if query_id in texts and (key := near_duplicate_key(texts[query_id])) in held
-    }
 
 
 def _held_out_in_train(collection: Collection) -> Iterator[Finding]:

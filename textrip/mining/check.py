@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from textrip.data.check import leaking
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, gravest_first, some
 from textrip.data.judged_texts import JudgedTexts
+from textrip.data.leaks import leaking
 from textrip.data.split import normalised
 from textrip.mining.triples import Triples
 

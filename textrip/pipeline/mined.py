@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.data.check import leaking
 from textrip.data.collection import Collection
+from textrip.data.leaks import leaking
 from textrip.encoding.encoder import Encoder
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import DENOISED

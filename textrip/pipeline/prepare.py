@@ -1,10 +1,8 @@
 """A collection that can be trained on: with queries where it has none, and with the splits that it lacks."""
 
-from dataclasses import replace
-
-from textrip.data.check import leaking
 from textrip.data.collection import Collection
 from textrip.data.labels import by_label as by_label_of
+from textrip.data.leaks import without_held_out
 from textrip.data.pairs import with_queries
 from textrip.data.split import with_splits
 from textrip.errors import InputError
@@ -45,18 +43,6 @@ def prepare_to_mine(collection: Collection, split: str = "train") -> Collection:
             f"call one of them {split}; dev and test are cut from train where they are missing"
         )
     return collection
-
-
-def without_held_out(collection: Collection) -> Collection:
-    """The collection without the queries of train whose text dev or test asks; said where there are some."""
-    found = leaking(collection)
-    if not found:
-        return collection
-    say(f"left out of train: {len(found):,} queries whose text is asked in dev or test")
-    train = {query: judged for query, judged in collection.qrels["train"].items() if query not in found}
-    if not train:
-        raise InputError(f"{collection.name}: every query of train is asked in dev or test, too")
-    return replace(collection, qrels={**collection.qrels, "train": train})
 
 
 def prepare_labels(collection: Collection) -> Collection:

@@ -1,0 +1,46 @@
+"""Queries of train whose text dev or test asks: nothing is trained on what measures it."""
+
+from collections import defaultdict
+from dataclasses import replace
+
+from textrip.data.collection import Collection
+from textrip.data.split import near_duplicate_key
+from textrip.errors import InputError
+from textrip.progress import say
+
+
+def held_out_keys(collection: Collection) -> dict[str, dict[str, str]]:
+    """From the key of a query text of dev or test to each split that asks it and the first query_id."""
+    texts = collection.query_texts
+    keys: dict[str, dict[str, str]] = defaultdict(dict)
+    for split, qrels in collection.qrels.items():
+        for query_id in qrels if split != "train" else ():
+            if query_id in texts:
+                keys[near_duplicate_key(texts[query_id])].setdefault(split, query_id)
+    return dict(keys)
+
+
+def leaking(collection: Collection) -> dict[str, dict[str, str]]:
+    """From a query_id of train whose text dev or test asks to each of these splits and a query_id there.
+
+    Texts count as the same where case, punctuation, order and repetition of words alone differ. A query_id
+    of train that is itself judged in dev or test is one of them.
+    """
+    held, texts = held_out_keys(collection), collection.query_texts
+    return {
+        query_id: held[key]
+        for query_id in collection.qrels.get("train", {})
+        if query_id in texts and (key := near_duplicate_key(texts[query_id])) in held
+    }
+
+
+def without_held_out(collection: Collection) -> Collection:
+    """The collection without the queries of train whose text dev or test asks; said where there are some."""
+    found = leaking(collection)
+    if not found:
+        return collection
+    say(f"left out of train: {len(found):,} queries whose text is asked in dev or test")
+    train = {query: judged for query, judged in collection.qrels["train"].items() if query not in found}
+    if not train:
+        raise InputError(f"{collection.name}: every query of train is asked in dev or test, too")
+    return replace(collection, qrels={**collection.qrels, "train": train})
