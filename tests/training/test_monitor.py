@@ -213,6 +213,54 @@ def test_collapsed_stops_and_keeps_the_start(
     assert len([words for words in said if words.startswith("collapsed")]) == 1
 
 
+def test_vectors_that_lie_close_from_the_start_have_not_collapsed(
+    tiny_encoder: Encoder, provoke: Provoke
+) -> None:
+    """As those of a plain language model do: what counts is how far they fell."""
+    with torch.no_grad():
+        biases = [p for name, p in tiny_encoder.model.named_parameters() if name.endswith("LayerNorm.bias")]
+        biases[-1].add_(8.0)
+    said, manifest = provoke(epochs=10, learning_rate=3e-3)
+    log = manifest["log"]
+    assert log[0]["spread_before"] < 0.002
+    assert manifest["stopped"] is None
+    assert not [words for words in said if words.startswith("collapsed")]
+    assert log[-1]["spread"] > 2 * log[0]["spread_before"]
+
+
+def record(step: int, **values: Any) -> dict[str, Any]:
+    """A record of the monitor, with what a diagnosis asks for."""
+    monitor = Monitor(Cost(0.4))
+    watched(monitor)
+    return {"step": step, "grad_norm": 1.0, **monitor.summary(), **values}
+
+
+def test_a_collapse_within_the_first_steps_is_seen() -> None:
+    first = record(10, spread_before=0.9, spread=0.005)
+    (diagnosis,) = diagnose([first], Cost(0.4))
+    assert str(diagnosis).startswith(
+        "collapsed: the mean distance between two documents fell from 0.9 to 0.005"
+    )
+    assert diagnose([record(10, spread_before=0.9, spread=0.1)], Cost(0.4)) == []
+
+
+def test_a_last_batch_of_one_query_is_no_collapse_and_no_class(
+    tiny_collection: Collection, provoke: Provoke
+) -> None:
+    """21 groups, two a batch: 11 steps, the last record has one query and its document alone."""
+    groups = mine(tiny_collection).groups[:21]
+    kept = {group.query_id for group in groups}
+    assert len(kept) == 21
+    said, manifest = provoke(
+        triples=Triples(groups), epochs=1, batch_queries=2, strategy="in-batch", learning_rate=1e-3
+    )
+    assert [entry["batches"] for entry in manifest["log"]] == [10, 1]
+    assert manifest["log"][-1]["spread"] is None
+    assert manifest["stopped"] is None
+    assert not [words for words in said if words.startswith(("collapsed", "one class"))]
+    assert any("step 11" in words and "spread -" in words for words in said)
+
+
 def test_collapsed_goes_on_where_it_shall_only_warn(tiny_encoder: Encoder, provoke: Provoke) -> None:
     collapse(tiny_encoder)
     said, manifest = provoke(epochs=10, learning_rate=1e-8, on_collapse="warn")
@@ -233,6 +281,27 @@ def test_collapsed_rolls_back_at_half_the_rate_and_stops_in_the_end(
     assert manifest["stopped"].startswith("collapsed")
     rates = [entry["learning_rate"] for entry in manifest["log"]]
     assert rates[1] < 0.6 * rates[0]
+
+
+def test_a_rollback_gives_the_best_weights_back(tiny_encoder: Encoder, provoke: Provoke) -> None:
+    """What was sound is broken behind the training's back, and dev says that the start was better."""
+    before = {name: weights.clone() for name, weights in tiny_encoder.model.state_dict().items()}
+    scores = iter([0.9, 0.1])
+
+    def break_it(encoder: Encoder) -> float:
+        score = next(scores, 0.2)
+        if score == 0.1:
+            collapse(encoder)
+        return score
+
+    said, manifest = provoke(epochs=10, learning_rate=1e-9, on_collapse="rollback", evaluate_dev=break_it)
+    assert any(words.startswith("rolled back") for words in said), said
+    assert manifest["kept_step"] == 0
+    # Broken after step 3, seen and rolled back at 20.
+    spreads = [entry["spread"] for entry in manifest["log"]]
+    assert spreads[1] < 1e-3 < manifest["log"][0]["spread_before"] == pytest.approx(spreads[2], rel=0.5)
+    for name, weights in tiny_encoder.model.state_dict().items():
+        assert torch.equal(weights, before[name]), name
 
 
 def test_a_margin_that_cannot_be_met(tiny_encoder: Encoder, provoke: Provoke) -> None:

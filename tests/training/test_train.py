@@ -12,7 +12,7 @@ import torch
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
-from textrip.eval.evaluate import evaluate
+from textrip.eval.evaluate import dev_evaluation, evaluate
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
@@ -175,6 +175,33 @@ def test_a_loss_that_is_not_a_number_is_said_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="the untuned encoder gives vectors that are NaN or infinite"):
         train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=FAST)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_a_number_is_said_before_dev_is_measured(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    """The first look at the loss would be after 10 steps, and an epoch has 3."""
+    dev, _ = dev_evaluation(tiny_collection, max_documents=0)
+    settings = replace(FAST, margin=0.2, loss="smooth", temperature=1e-40)
+    with pytest.raises(
+        TextripError, match="not a number: by step 3 the vectors are finite and the loss is not"
+    ):
+        train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings, evaluate_dev=dev)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.unfinished"]  # the best on dev, of the start
+
+
+def test_weights_that_are_not_numbers_are_said_before_they_are_measured(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    dev, _ = dev_evaluation(tiny_collection, max_documents=0)
+    with torch.no_grad():
+        next(tiny_encoder.model.parameters())[:] = float("nan")
+    with pytest.raises(TextripError, match=r"not a number: before the first step, .* is not finite"):
+        train(
+            tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=replace(FAST, margin=0.2),
+            evaluate_dev=dev,
+        )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
 

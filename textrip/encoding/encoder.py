@@ -185,6 +185,11 @@ class Encoder(TextEncoder):
         with self._autocast():
             embeddings = self.model(features)["sentence_embedding"].float()
         unit: NDArray[np.float32] = torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy()
+        if not np.isfinite(unit).all():
+            raise InputError(
+                f"{self.name}: gives vectors that are not finite ({self.precision}); its weights are "
+                "damaged, or too large for this precision: try float32"
+            )
         return unit
 
     def _autocast(self) -> AbstractContextManager[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from textrip import processes
@@ -11,6 +12,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import load_model
 from textrip.progress import say
 from textrip.training.board import Board
+from textrip.training.diagnosis import DivergedError
 from textrip.training.lora import load_plain
 from textrip.training.run_folder import RunFolder
 from textrip.training.together import same_weights
@@ -43,6 +45,7 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
         self, model: Any = None, output_path: str | None = None, epoch: float = 0, steps: int = 0
     ) -> dict[str, float]:
         """Measure now; the trainer calls this after every epoch, in the first process alone."""
+        self._require_finite(steps)
         score = self.evaluate(self.encoder)
         say(f"epoch {epoch:.3g}: dev {DEV_MEASURE} {score:.4f}")
         self.history.append({"epoch": epoch, "step": steps, DEV_MEASURE: score})
@@ -51,6 +54,14 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
         if self.best_step == steps:
             self.run.keep_best(self.encoder, steps)
         return {DEV_MEASURE: score}
+
+    def _require_finite(self, steps: int) -> None:
+        """A loss may still be a number where the step that it led to left none of the weights one."""
+        for name, weights in self.encoder.model.named_parameters():
+            if not torch.isfinite(weights).all():
+                when = f"after step {steps} " if steps else "before the first step, "
+                remedy = "lower --learning-rate" if steps else "the base itself is damaged"
+                raise DivergedError(f"not a number: {when}{name} is not finite; {remedy}")
 
     def restore_best(self) -> None:
         """Give the encoder the weights that were best; in every process, by way of the first."""

@@ -5,9 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from textrip.errors import TextripError
 from textrip.training.monitor import Cost
 
 Entry = dict[str, Any]
+
+
+class DivergedError(TextripError):
+    """The loss, or a weight, is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,10 @@ class Diagnosis:
         return f"{self.name}: {self.seen}; {self.remedy}"
 
 
-# A spread below this share of the run's first is a collapse, and so is one below the absolute floor.
-_COLLAPSED_SHARE, _COLLAPSED_SPREAD = 0.1, 0.01
+# A spread below this share of the untuned encoder's is a collapse, and so is what float32 cannot tell from
+# 0. A share alone: the vectors of a plain language model may lie within a thousandth of one another, and
+# spread as they are trained.
+_COLLAPSED_SHARE, _NO_SPREAD = 0.1, 1e-6
 _EXPLODING = 20.0
 _EASY = 0.02
 _INVERTED = 0.75
@@ -47,12 +54,14 @@ def not_a_number(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
 
 def collapsed(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """All vectors are alike: the loss is the margin, its gradient is nothing."""
-    first, now = entries[0], entries[-1]
-    if now["spread"] > max(_COLLAPSED_SPREAD, _COLLAPSED_SHARE * first["spread"]):
+    now, spread = entries[-1], entries[-1]["spread"]
+    # The first batch is encoded before the first step.
+    before = next((entry["spread_before"] for entry in entries if entry["spread_before"] is not None), 0.0)
+    if spread is None or spread > max(_NO_SPREAD, _COLLAPSED_SHARE * before):
         return None
     return Diagnosis(
         "collapsed",
-        f"the mean distance between two documents fell from {first['spread']:.2g} to {now['spread']:.2g}, "
+        f"the mean distance between two documents fell from {before:.2g} to {spread:.2g}, "
         f"the loss is {now['loss']:.3g} at margin {cost.margin:g}",
         "begin with --strategy semi-hard or mined, a lower --learning-rate and a longer --warmup-share",
     )
@@ -88,7 +97,8 @@ def all_easy(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
 def one_class(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """The anchors of a batch have no negatives: everything in it is relevant for everyone."""
     share = entries[-1]["anchors_without_negatives"]
-    if not share or share < 1 - 1e-9:
+    rest = entries[-1]["batches"] == 1 and len(entries) > 1  # an epoch's last batch may be a query alone
+    if not share or share < 1 - 1e-9 or rest:
         return None
     return Diagnosis(
         "one class per batch",

@@ -37,7 +37,7 @@ class Step:
     anchors: int
     anchors_with_negatives: int
     largest_distance: float
-    spread: float
+    spread: float | None  # None of a single document
     texts: int
     truncated: int
     tokens: int
@@ -135,6 +135,11 @@ class Monitor:
         )
         self._documents = documents.detach()
 
+    @property
+    def finite(self) -> bool:
+        """Whether every loss since the last record was a number."""
+        return all(math.isfinite(step.loss) for step in self.steps)
+
     def idle(self, seconds: float) -> None:
         """So much of the time since the last record was for dev and checkpoints: no step's."""
         self._idle += seconds
@@ -151,12 +156,14 @@ class Monitor:
 
         Distances are in units of the loss's distance; quantiles are 10 %, 50 % and 90 %. d_an is of the
         mined negatives, or where there are none, of the nearest in-batch one of every anchor. The spread
-        is the mean cosine distance between two documents of a batch; the effective rank that of the last.
+        is the mean cosine distance between two documents of a batch, None where no batch had two, and
+        spread_before that of the first batch; the effective rank is that of the last.
         """
         steps, now = self._with_rank(), time.perf_counter()
         seconds = max(now - self._since - self._idle, 1e-6)
         self.steps, self._since, self._idle = [], now, 0.0
         mined = sum(len(step.d_mined) for step in steps)
+        spreads = [step.spread for step in steps if step.spread is not None]
         broken = next((step for step in steps if not math.isfinite(step.loss)), None)
         return {
             "loss": _mean([step.loss for step in steps]),
@@ -170,7 +177,9 @@ class Monitor:
                 [value for step in steps for value in (step.d_mined if mined else step.d_nearest)]
             ),
             "largest_distance": max(step.largest_distance for step in steps),
-            "spread": _mean([step.spread for step in steps]),
+            "batches": len(steps),
+            "spread": _mean(spreads) if spreads else None,
+            "spread_before": spreads[0] if spreads else None,
             "effective_rank": steps[-1].effective_rank,
             "anchors_without_negatives": _share(
                 sum(step.anchors - step.anchors_with_negatives for step in steps),
@@ -193,11 +202,11 @@ class Monitor:
         self.steps = [Step(**step) for step in state]
 
 
-def spread(vectors: Tensor) -> float:
-    """The mean cosine distance between two different rows of (n, d); 0 where all are equal."""
+def spread(vectors: Tensor) -> float | None:
+    """The mean cosine distance between two different rows of (n, d); 0 where all are equal, None of one."""
     n = vectors.shape[0]
     if n < 2:
-        return 0.0
+        return None
     unit = functional.normalize(vectors.float(), dim=-1)
     # The mean over pairs out of the sum of all rows: |sum|² = n + 2 x the sum over pairs of cosines.
     return 1 - (float(unit.sum(dim=0).square().sum()) - n) / (n * (n - 1))
@@ -224,16 +233,15 @@ def line(entry: dict[str, Any]) -> str:
     return (
         f"step {entry['step']}  loss {entry['loss']:.4f}  active: mined {_percent(entry['active_mined'])}, "
         f"in-batch {_percent(entry['active_in_batch'])}  d_ap {d_ap}  d_an {d_an}  "
-        f"spread {entry['spread']:.2f}  rank {entry['effective_rank']:.0f}  "
-        f"gradient {_gradient(entry)}  {entry['tokens_per_second']:,.0f} tokens/s  "
+        f"spread {_number(entry['spread'], '.2f')}  rank {entry['effective_rank']:.0f}  "
+        f"gradient {_number(entry.get('grad_norm'), '.2g')}  {entry['tokens_per_second']:,.0f} tokens/s  "
         f"{entry['triples_per_second']:,.0f} triples/s  cut {_percent(entry['truncated'])}"
     )
 
 
-def _gradient(entry: dict[str, Any]) -> str:
-    """The last record of a run that ended early has none: the trainer tells it only where it logs."""
-    norm = entry.get("grad_norm")
-    return "-" if norm is None else f"{norm:.2g}"
+def _number(value: float | None, how: str) -> str:
+    """The last record of a run that ended early has no gradient: the trainer tells it only where it logs."""
+    return "-" if value is None else format(value, how)
 
 
 def _words(quantiles: list[float] | None) -> str:

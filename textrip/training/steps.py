@@ -13,10 +13,9 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from transformers import PrinterCallback
 
 from textrip.encoding.encoder import Encoder
-from textrip.errors import TextripError
 from textrip.progress import advancing
 from textrip.training.dev import BestOnDev
-from textrip.training.diagnosis import Diagnosis
+from textrip.training.diagnosis import Diagnosis, DivergedError
 from textrip.training.log import Log
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.material import Collator, LabelledTexts, Material
@@ -31,10 +30,6 @@ from textrip.training.trainer import Bar, GroupTrainer, Milestones, arguments
 from textrip.training.watch import Watch
 
 Checkpoint = tuple[Path, dict[str, Any]]  # its folder, and what this run remembered there
-
-
-class DivergedError(TextripError):
-    """The loss is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ class Steps:
                 loss=self._loss(monitor, checkpoint),
                 evaluator=best,
                 data_collator=self.collator,
-                callbacks=[Bar(advance), watch, milestones],
+                callbacks=[Bar(advance), milestones, watch],  # the watch may call a measurement off
             )
             trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for data
             trainer.sampler, trainer.run = self.sampler, self.run

@@ -25,6 +25,7 @@ from textrip.training.board import Board
 from textrip.training.card import model_card
 from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
+from textrip.training.diagnosis import DivergedError
 from textrip.training.distance import largest_distance
 from textrip.training.log import Log
 from textrip.training.lora import add_adapters, fold_adapters
@@ -38,7 +39,7 @@ from textrip.training.settings import TrainSettings
 from textrip.training.shaping import (
     as_trained,
 )
-from textrip.training.steps import DivergedError, Steps
+from textrip.training.steps import Steps
 from textrip.training.survey import survey
 
 KIND = "textrip-model"

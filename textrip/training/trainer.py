@@ -127,7 +127,8 @@ class Milestones(TrainerCallback):  # type: ignore[misc]
         place = state.global_step % self.steps_per_epoch
         if place in self.inside:
             control.should_evaluate = control.should_save = True
-        elif place != 0 and time.monotonic() - self.last >= self.minutes * 60:
+        # The first process's clock counts: two that differ would wait for one another in different places.
+        elif place != 0 and agreed(time.monotonic() - self.last >= self.minutes * 60):
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:

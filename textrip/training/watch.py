@@ -45,6 +45,17 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._mark = time.perf_counter()
         if state.global_step >= state.max_steps:
             control.should_log = True
+        self._call_off(control)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **things: Any) -> None:
+        """Dev is about to be measured."""
+        self._call_off(control)
+
+    def _call_off(self, control: Any) -> None:
+        """A loss that is no number is recorded, and ends the run: nothing is measured or saved of it."""
+        if control.should_evaluate and not self.monitor.finite:
+            control.should_log = True
+            control.should_evaluate = control.should_save = False
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **things: Any) -> None:
         """Dev was measured: that time is no step's."""
