@@ -7,7 +7,10 @@ import typer
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-Seed = Annotated[int, typer.Option("--seed", help="For every draw: the same seed, the same result.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, max=2**32 - 1, help="For every draw: the same seed, the same result."),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Backend = Annotated[
     str,

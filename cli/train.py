@@ -131,13 +131,15 @@ def train(
         if resume is None:
             run.refuse_unfinished(force=force)
     # A run that goes on has its triples, whatever became of their file.
-    triples = None if resume is not None and run.has_triples else _triples(request)
+    goes_on = resume is not None and run.has_triples
+    triples = None if goes_on else _triples(request)
     _refuse_early(request)
     collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
         from textrip.pipeline.prepare import prepare, prepare_labels
 
-        plan = _plan((prepare_labels if request.by_label else prepare)(collection), request)
+        collection = (prepare_labels if request.by_label else prepare)(collection)
+        plan = _plan(collection, request, run.triples() if goes_on else triples)
         emit_json(plan) if json else emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
     manifest = fine_tune(
@@ -213,7 +215,7 @@ def _report(manifest: dict[str, Any], output: str) -> str:
     return "\n".join(lines)
 
 
-def _plan(collection: Any, request: Request) -> dict[str, Any]:
+def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[str, Any]:
     settings, mining = request.settings, request.mining
     if request.by_label:
         texts, labels = len(collection.corpus), len(set(collection.labels))
@@ -225,19 +227,36 @@ def _plan(collection: Any, request: Request) -> dict[str, Any]:
             "texts encoded": round(texts * settings.epochs),
             "writes": request.output,
         }
-    train = collection.judged("train")
-    queries = len(train)
-    if settings.sampling == "positive":
-        relevant = [sum(grade > 0 for grade in judged.values()) for judged in train.values()]
-        queries = sum(min(positives, mining.positives) for positives in relevant)
-    texts = round(queries * (2 + mining.negatives) * settings.epochs)
-    tokens = queries * (20 + (1 + mining.negatives) * (settings.max_length_tokens or 256)) * settings.epochs
+    queries, mined = _asked(collection, request, triples)
+    later = max(2.0, mining.negatives)  # what a later round mines at least
+    each_round = [mined, *[later] * (request.rounds - 1)]
+    length = settings.max_length_tokens or 256
+    encoded = math.fsum(queries * (2 + negatives) * settings.epochs for negatives in each_round)
+    tokens = math.fsum(
+        queries * (20 + (1 + negatives) * length) * settings.epochs for negatives in each_round
+    )
     return {
         "documents": len(collection.corpus),
         "queries": queries,
-        "steps": math.ceil(-(-queries // settings.batch_queries) * settings.epochs),
-        "texts encoded": texts,
+        "steps": math.ceil(-(-queries // settings.batch_queries) * settings.epochs) * request.rounds,
+        "texts encoded": round(encoded),
         # Measured on 2 CPU cores with MiniLM-L6: 2,000 tokens a second forward and backward.
         "seconds about (2 CPU cores, MiniLM-L6)": round(tokens / 2000),
         "writes": request.output,
     }
+
+
+def _asked(collection: Any, request: Request, triples: "Triples | None") -> tuple[int, float]:
+    """How many queries (or groups) an epoch asks, and how many mined negatives one has."""
+    by_group = request.settings.sampling == "positive"
+    if triples is not None:
+        from textrip.pipeline.mined import without_dev
+
+        groups = without_dev(triples, collection).groups
+        asked = len(groups) if by_group else len({group.query_id for group in groups})
+        return asked, sum(len(group.negatives) for group in groups) / len(groups)
+    train = collection.judged("train")
+    if not by_group:
+        return len(train), request.mining.negatives
+    relevant = [sum(grade > 0 for grade in judged.values()) for judged in train.values()]
+    return sum(min(positives, request.mining.positives) for positives in relevant), request.mining.negatives

@@ -210,6 +210,34 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_plan_of_a_training_knows_its_triples_and_its_rounds(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    mined = tmp_path / "t.parquet"
+    assert textrip("mine", beir_folder, "-o", mined, "--negatives", 4).code == 0
+    common = ["--model", tiny_encoder_folder, "-o", tmp_path / "m", "--batch-queries", 4, "--json"]
+    plans = []
+    for given in ([beir_folder], [mined, "--data", beir_folder], [beir_folder, "--rounds", 3]):
+        (plan,) = textrip("train", *given, *common, "--dry-run").json_lines()
+        plans.append((plan["steps"], plan["texts encoded"]))
+    # 24 queries: one negative each; four; and three rounds, the later ones with two.
+    assert plans == [(6, 24 * 3), (6, 24 * 6), (18, 24 * (3 + 4 + 4))]
+    (trained,) = textrip("train", mined, "--data", beir_folder, *common).json_lines()
+    assert trained["steps"] == 6
+
+
+def test_triples_of_held_out_queries_alone_are_refused(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    mined = tmp_path / "t.parquet"
+    assert textrip("mine", beir_folder, "-o", mined, "--split", "dev").code == 0
+    common = ["--model", tiny_encoder_folder, "-o", tmp_path / "m"]
+    result = textrip("train", mined, "--data", beir_folder, *common)
+    assert result.code == 2
+    assert "all 8 groups of the triples ask what is held out in dev or test; mine triples" in result.err
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_person_gets_the_terms_marked_on_a_terminal_only(textrip: Run, index_folder: Path) -> None:
     result = textrip("search", index_folder, "rose", "--mode", "bm25", "-k", 1)
     assert result.code == 0

@@ -254,6 +254,39 @@ def test_proxies_learn_at_a_rate_of_their_own(
     assert 20 < moved[1] / moved[0] < 200
 
 
+def test_a_rollback_takes_the_proxies_along(
+    labelled: Collection, tiny_encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would go on from where the collapsed encoder had led them."""
+    start = first_proxies(labelled, sorted(set(labelled.labels)), tiny_encoder, seed=0)
+    away: list[float] = []
+    original = ProxyLoss.batch
+
+    def batch(self: ProxyLoss, *given: Any) -> Batch:
+        away.append(float((self.proxies.detach() - start).abs().mean()))
+        return original(self, *given)
+
+    monkeypatch.setattr(ProxyLoss, "batch", batch)
+    scores = iter([0.9, 0.1])
+
+    def break_it(encoder: Encoder) -> float:
+        score = next(scores, 0.2)
+        if score == 0.1:
+            with torch.no_grad():
+                for name, weights in encoder.model.named_parameters():
+                    if "LayerNorm" in name:
+                        weights.fill_(0.0 if name.endswith("weight") else 1.0)
+        return score
+
+    settings = replace(
+        FAST, loss="proxy-anchor", learning_rate=1e-9, proxy_learning_rate=1e-2, on_collapse="rollback"
+    )
+    manifest = train(labelled, None, tiny_encoder, tmp_path / "m", settings=settings, evaluate_dev=break_it)
+    assert manifest["kept_step"] == 0
+    assert max(away[:15]) > 0.02
+    assert min(away[15:]) < 1e-6
+
+
 # --- training
 
 FAST = TrainSettings(epochs=12, batch_queries=4, texts_per_label=4, learning_rate=3e-3)

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import T5Config, T5EncoderModel
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.training.lora import add_adapters, load_plain, without_adapters
 from textrip.training.loss import GroupLoss, formula, shortened
 from textrip.training.relations import Batch, Relation
 from textrip.training.settings import TrainSettings
+from textrip.training.shaping import without_dropout
 from textrip.training.train import train
 from textrip.training.trainer import GroupTrainer
 
@@ -37,6 +40,65 @@ def losses(
     manifest = train(collection, triples, encoder, output, settings=settings)
     assert {parameter.dtype for parameter in encoder.model.parameters()} == {torch.float32}
     return [entry["loss"] for entry in manifest["losses"]]
+
+
+@pytest.mark.parametrize(("common", "option"), [
+    ({"sampling": "positive"}, {"weight_power": 1.0}),
+    ({}, {"sampling": "positive"}),
+    ({}, {"hardest_positive": True}),
+    ({"loss": "quadruplet"}, {"second_margin": 1e-6}),
+    ({}, {"margin": 1e-6}),
+    ({"loss": "smooth"}, {"temperature": 0.5}),
+    ({}, {"max_gradient_norm": 1e-4}),
+    ({}, {"weight_decay": 10.0}),
+    ({}, {"warmup_share": 0.9}),
+    ({}, {"schedule": "linear"}),
+    ({}, {"dropout": True}),
+    ({}, {"distance": "manhattan"}),
+    ({}, {"seed": 1}),
+])  # fmt: skip
+def test_an_option_moves_the_weights_or_the_loss(
+    common: dict[str, Any], option: dict[str, Any], tiny_collection: Collection, tiny_encoder_folder: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Two documents are relevant for a query, and for every second one four."""
+    documents = [f"d{number:02d}" for number in range(60)]
+    judged = {
+        query_id: dict.fromkeys(documents[place : place + (4 if place % 2 else 2)], 1)
+        for place, query_id in enumerate(tiny_collection.qrels["train"])
+    }
+    collection = replace(tiny_collection, qrels={**tiny_collection.qrels, "train": judged})
+    several = mine(collection, settings=MineSettings(positives=4))
+    both = []
+    for options in (common, common | option):
+        encoder = Encoder.load(tiny_encoder_folder, device="cpu")
+        given = {"margin": 0.2, "strategy": "batch-hard", "epochs": 1, "batch_queries": 8, **options}
+        if given.get("loss") == "smooth":
+            given.pop("strategy")
+        manifest = train(
+            collection, several, encoder, tmp_path / "m", force=True,
+            settings=TrainSettings(learning_rate=1e-2, **given),
+        )  # fmt: skip
+        weights = torch.cat([weights.flatten() for weights in encoder.model.parameters()])
+        # An open hinge moves the weights by the same whatever its margin; its loss differs.
+        both.append((weights.tolist(), manifest["losses"]))
+    assert both[0] != both[1]
+
+
+def test_dropout_that_is_no_module_is_switched_off_too() -> None:
+    """T5's attention hands its share to a function."""
+    model = T5EncoderModel(T5Config(
+        vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, dropout_rate=0.5,
+    )).train()  # fmt: skip
+    asked = torch.arange(20).reshape(2, 10)
+
+    def passes() -> tuple[torch.Tensor, torch.Tensor]:
+        return model(asked).last_hidden_state, model(asked).last_hidden_state
+
+    with without_dropout(model):
+        torch.testing.assert_close(*passes(), rtol=0, atol=0)
+    one, other = passes()
+    assert (one - other).abs().max() > 0.01  # and as it was
 
 
 def test_matryoshka_is_the_mean_over_dimensions() -> None:

@@ -20,7 +20,7 @@ from textrip.training import plots
 from textrip.training.names import STRATEGIES
 from textrip.training.settings import TrainSettings
 from textrip.training.trainer import measured_steps
-from textrip.training.tune import AS_GIVEN, Tuning, _down, tune
+from textrip.training.tune import AS_GIVEN, Tuning, _down, _Search, tune
 
 SETTINGS = TrainSettings(epochs=2, batch_queries=8, seed=3)
 
@@ -141,6 +141,18 @@ def test_the_best_epoch_takes_no_step_more(per_epoch: int) -> None:
 def test_a_margin_that_was_given_stays(search: Callable[..., Tuning]) -> None:
     found = search(settings=replace(SETTINGS, margin=0.2), trials=2)
     assert {trial.parameters["margin"] for trial in found.trials} == {0.2}
+
+
+@pytest.mark.parametrize(("given", "ways"), [
+    (TrainSettings(margin=0.0), {AS_GIVEN, "smooth", "smooth, in-batch"}),  # a hinge wants a margin above 0
+    (TrainSettings(strategy="mined", batch_queries=1), {AS_GIVEN}),  # the others compare within a batch
+    (SETTINGS, {AS_GIVEN, "smooth", "smooth, in-batch", "batch-hard", "semi-hard", "in-batch", "mixed"}),
+])  # fmt: skip
+def test_only_ways_that_what_was_given_allows_are_proposed(
+    given: TrainSettings, ways: set[str], tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder
+) -> None:
+    found = _Search(tiny_collection, triples, lambda: tiny_encoder, lambda _: 0.5, given, None)
+    assert found.ways.keys() == ways
 
 
 def test_a_trial_that_fails_ends_no_search(search: Callable[..., Tuning]) -> None:

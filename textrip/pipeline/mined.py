@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from textrip.data.collection import Collection
 from textrip.data.leaks import leaking
 from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import DENOISED
 from textrip.mining.mine import describe, mine
@@ -57,4 +58,9 @@ def without_dev(triples: Triples, collection: Collection) -> Triples:
     kept = [group for group in triples.groups if group.query_id not in held_out]
     if len(kept) < len(triples):
         say(f"left out {len(triples) - len(kept):,} groups whose queries are held out in dev or test")
+    if not kept:
+        raise InputError(
+            f"{collection.name}: all {len(triples):,} groups of the triples ask what is held out in dev or "
+            "test; mine triples for the queries of train"
+        )
     return replace(triples, groups=kept)

@@ -12,6 +12,8 @@ from textrip.training.shaping import require_compiler
 def require_fitting(material: Material, base: Encoder, settings: TrainSettings) -> None:
     """Raise InputError for what this encoder, this machine and these triples cannot do."""
     _require_possible_margins(base, settings)
+    if not material.size:
+        raise InputError("there is no group to train on; mine triples for the queries of train")
     if material.labels and (settings.sampling != "query" or settings.weight_power):
         raise InputError(
             "sampling and weight_power are about queries with several positives, and by_label trains on "

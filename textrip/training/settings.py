@@ -172,13 +172,15 @@ class TrainSettings:
         problems += [
             f"{name} is {value:g}, a number above 0 was expected"
             for name, value in (("temperature", self.temperature), ("second_margin", self.second_margin))
-            if value is not None and not value > 0
+            if value is not None and not 0 < value < math.inf
         ]
-        if self.margin != "auto" and not (self.margin > 0 or (self.margin == 0 and self.loss in MARGINLESS)):
+        least = 0 if self.loss in MARGINLESS else math.ulp(0)
+        if self.margin != "auto" and not least <= self.margin < math.inf:
             problems.append(f"margin is {self.margin}, a number above 0 or auto was expected")
         problems += [
-            f"{name} is {value:g}, {wanted} was expected"
+            f"{name} is {value:.10g}, {wanted} was expected"
             for name, value, holds, wanted in (
+                ("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295"),
                 ("weight_power", self.weight_power, 0 <= self.weight_power <= 1, "between 0 and 1"),
                 ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more (0.01)"),
                 ("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0 (1)"),

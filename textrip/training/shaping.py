@@ -41,14 +41,20 @@ def shaped(model: nn.Module, settings: TrainSettings) -> Iterator[None]:
 @contextmanager
 def without_dropout(model: nn.Module) -> Iterator[None]:
     """Every dropout of the model off inside the block, and as it was after it."""
-    before = [(module, module.p) for module in model.modules() if isinstance(module, nn.Dropout)]
+    before = [
+        (module, name, value)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        # Some attentions (T5's, ModernBERT's) have no module for it: they hand a share to a function.
+        if isinstance(value, float) and (name == "p" if isinstance(module, nn.Dropout) else "drop" in name)
+    ]
     try:
-        for module, _ in before:
-            module.p = 0.0
+        for module, name, _ in before:
+            setattr(module, name, 0.0)
         yield
     finally:
-        for module, p in before:
-            module.p = p
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 @contextmanager

@@ -67,9 +67,16 @@ class Steps:
         assert settings.margin != "auto"
         monitor = Monitor(Cost.of(settings))
         monitor.restore([] if checkpoint is None else checkpoint[1]["window"])
-        watch = Watch(
-            monitor, self.log, settings.on_collapse, restore=None if best is None else best.restore_best
-        )
+        loss = self._loss(monitor, checkpoint)
+
+        def restore() -> None:
+            assert best is not None
+            best.restore_best()
+            if isinstance(loss, ProxyLoss):  # they begin where the texts of that encoder are
+                with torch.no_grad():
+                    loss.proxies.copy_(self._first_proxies())
+
+        watch = Watch(monitor, self.log, settings.on_collapse, restore=None if best is None else restore)
         watch.rollbacks = 0 if checkpoint is None else checkpoint[1]["rollbacks"]
         total = math.ceil(per_epoch * settings.epochs)
         with ExitStack() as stack:
@@ -82,7 +89,7 @@ class Steps:
                 model=self.encoder.model,
                 args=arguments(settings, self.encoder, str(self.run.path), total, evaluated=best is not None),
                 train_dataset=Dataset.from_dict({"group": list(range(self.material.size))}),
-                loss=self._loss(monitor, checkpoint),
+                loss=loss,
                 evaluator=best,
                 data_collator=self.collator,
                 callbacks=[Bar(advance), milestones, watch],  # the watch may call a measurement off
@@ -115,14 +122,14 @@ class Steps:
         }
         if settings.loss not in OF_PROXIES:
             return GroupLoss(self.encoder.model, **options)
-        assert isinstance(self.material, LabelledTexts)
-        if checkpoint is not None:
-            proxies = read_proxies(checkpoint[0])
-        else:
-            proxies = first_proxies(
-                self.material.collection, self.material.labels, self.encoder, seed=settings.seed
-            )
+        proxies = self._first_proxies() if checkpoint is None else read_proxies(checkpoint[0])
         return ProxyLoss(self.encoder.model, proxies, **options)
+
+    def _first_proxies(self) -> torch.Tensor:
+        assert isinstance(self.material, LabelledTexts)
+        return first_proxies(
+            self.material.collection, self.material.labels, self.encoder, seed=self.settings.seed
+        )
 
 
 def _formula(settings: TrainSettings) -> Callable[[Batch], torch.Tensor]:

@@ -29,6 +29,7 @@ from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.material import GroupedTriples
 from textrip.training.names import OF_PROXIES, WITHOUT_MARGIN, Loss, Strategy
 from textrip.training.rate import usual_rate
+from textrip.training.requirements import require_fitting
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
@@ -170,13 +171,22 @@ class _Search:
         given = (loss, self.settings.strategy)
         self.ways: dict[str, tuple[Loss, Strategy | Literal["auto"]]] = {
             AS_GIVEN: given,
-            **{name: way for name, way in others.items() if way != given},
+            **{name: way for name, way in others.items() if way != given and self._possible(base, *way)},
         }
         self.most_negatives = max((len(group.negatives) for group in self.triples.groups), default=0)
         if not self.most_negatives:
             raise InputError(
                 "the triples have no negatives: there is nothing to search for (with --denoise none they may)"
             )
+
+    def _possible(self, base: Encoder, loss: Loss, strategy: Strategy) -> bool:
+        """Whether what was given goes with a way: no hinge has a margin of 0, say."""
+        try:
+            settings = replace(self.settings, loss=loss, strategy=strategy)
+            require_fitting(GroupedTriples(self.collection, self.triples), base, settings)
+        except InputError:
+            return False
+        return True
 
     def identity(self) -> dict[str, Any]:
         """What a study that goes on must have in common with the one that was begun."""
