@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from textrip.data.split import normalised
 from textrip.data.stdlib_docs import read_stdlib
+from textrip.data.words import normalised
 from textrip.errors import InputError
 
 SOURCE = '''

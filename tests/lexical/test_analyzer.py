@@ -21,6 +21,30 @@ def test_composed_and_decomposed_are_one_term() -> None:
     assert Analyzer()("café") == Analyzer()("cafe\u0301") == Analyzer()("ｃａｆｅ")
 
 
+def test_vowel_signs_are_no_accents() -> None:
+    """Hindi for day, gift and poor: without their vowel signs they were one and the same."""
+    for analyzer in (Analyzer.for_language("hindi"), Analyzer.for_language("none")):
+        found = [tuple(analyzer(word)) for word in ("दिन", "दान", "दीन")]
+        assert len(set(found)) == 3
+        assert all(len(terms) == 1 for terms in found)
+    assert len(Analyzer.for_language("none")("กำลังมา")) == 1
+    assert Analyzer.for_language("none")("が") != Analyzer.for_language("none")("か")
+
+
+def test_points_and_accents_may_be_left_out() -> None:
+    plain = Analyzer.for_language("none")
+    assert plain("שָׁלוֹם") == plain("שלום")
+    assert plain("مُحَمَّد") == plain("محمد")
+    assert plain("Ἀθῆναι") == plain("αθηναι")
+
+
+def test_a_stemmer_sees_the_letters_of_its_language() -> None:
+    russian = Analyzer.for_language("russian")
+    assert russian("красивый") == russian("красивая") == ["красив"]
+    french = Analyzer.for_language("french")
+    assert french("Élevés") == french("e\u0301leve\u0301s") == ["elev"]
+
+
 def test_other_languages() -> None:
     assert Analyzer.for_language("german")("Die Katzen liefen") == ["die", "katz", "lief"]
     assert Analyzer.for_language("none")("The cats") == ["cats"]

@@ -11,7 +11,7 @@ from textrip.data.collection import Collection
 from textrip.data.finding import Finding, gravest_first, many, short, some
 from textrip.data.leaks import leaking
 from textrip.data.near_duplicates import near_duplicates
-from textrip.data.split import normalised
+from textrip.data.words import normalised
 
 # Of the corpus: where more of it is relevant for some query, there is hardly anything to tell apart.
 _POSITIVES_ONLY = 0.95

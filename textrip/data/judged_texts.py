@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from textrip.data.collection import Collection
-from textrip.data.split import normalised
+from textrip.data.words import normalised
 
 
 class JudgedTexts:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from textrip.data.collection import Collection, dataset_of
-from textrip.data.split import normalised
 from textrip.data.tables import corpus_of
+from textrip.data.words import normalised
 from textrip.errors import InputError
 
 TITLE, HEADING, SENTENCE = "title to body", "heading to section", "first sentence to the rest"

@@ -1,26 +1,19 @@
 """Cutting judged queries into train, dev and test so that nothing stands on both sides."""
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
 from textrip.data.collection import Collection
+from textrip.data.words import folded, normalised, words
 from textrip.errors import InputError
 from textrip.records import Qrels
-
-_WORD = re.compile(r"\w+")
-
-
-def normalised(text: str) -> str:
-    """A text as it counts for being the same: case and blanks do not matter."""
-    return " ".join(text.lower().split())
 
 
 def near_duplicate_key(text: str) -> str:
     """Equal for queries that differ in case, punctuation, order and repetition of words alone."""
-    return " ".join(sorted(set(_WORD.findall(text.lower())))) or normalised(text)
+    return " ".join(sorted(set(words(folded(text))))) or normalised(text)
 
 
 def assign_groups(

@@ -1,14 +1,13 @@
 """From a text to the terms that BM25 counts; one analyzer for corpus and queries, saved with the index."""
 
-import re
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import Stemmer
 
+from textrip.data.words import without_accents, words
 from textrip.errors import InputError
 
 # The 33 words that Lucene's StandardAnalyzer leaves out.
@@ -16,7 +15,6 @@ ENGLISH_STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then "  # noqa: SIM905
     "there these they this to was will with".split()
 )
-_WORD = re.compile(r"\w+", re.UNICODE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +23,8 @@ class Analyzer:
 
     Attributes:
         lowercase: Case does not matter.
-        fold: NFKD without combining marks: "Café" and "cafe" are one term, and so are full-width forms.
+        fold: NFKC without accents: "Café" and "cafe" are one term, and so are full-width forms. A stemmer
+            of another language than English knows its accents, and sees them.
         stop_words: Leave out the commonest English words.
         stemmer: A language of Snowball ("english", "german", ...), or None for no stemming.
     """
@@ -64,13 +63,20 @@ class Analyzer:
     def normalise(self, text: str) -> str:
         """Case and Unicode folding, before a text is cut into words."""
         if self.fold and not text.isascii():
-            decomposed = unicodedata.normalize("NFKD", text)
-            text = "".join(character for character in decomposed if not unicodedata.combining(character))
+            text = unicodedata.normalize("NFKC", text) if self._stems_first else without_accents(text)
         return text.lower() if self.lowercase else text
+
+    @property
+    def _stems_first(self) -> bool:
+        return self.stemmer not in {None, "english"}
 
     def __call__(self, text: str) -> list[str]:
         """The terms of a text, in order, with repetitions."""
-        words: Iterable[str] = _WORD.findall(self.normalise(text))
+        terms = words(self.normalise(text))
         if self.stop_words:
-            words = [word for word in words if word not in ENGLISH_STOP_WORDS]
-        return self._stem.stemWords(words) if self._stem is not None else list(words)
+            terms = [term for term in terms if term not in ENGLISH_STOP_WORDS]
+        if self._stem is not None:
+            terms = self._stem.stemWords(terms)
+        if self.fold and self._stems_first and not text.isascii():
+            terms = [without_accents(term) for term in terms]
+        return terms

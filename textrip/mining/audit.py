@@ -14,7 +14,7 @@ from typing import Any
 from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.near_duplicates import THRESHOLD
-from textrip.data.split import normalised
+from textrip.data.words import normalised
 from textrip.files import replacing
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import Texts

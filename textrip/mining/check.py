@@ -6,7 +6,7 @@ from textrip.data.collection import Collection
 from textrip.data.finding import Finding, gravest_first, some
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.leaks import leaking
-from textrip.data.split import normalised
+from textrip.data.words import normalised
 from textrip.mining.triples import Triples
 
 

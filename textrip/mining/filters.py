@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from textrip.data.near_duplicates import alike, shingles
-from textrip.data.split import normalised
+from textrip.data.words import normalised
 from textrip.mining.scoring import Scorer
 
 JUDGED = "judged relevant"

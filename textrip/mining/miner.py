@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
-from textrip.data.split import normalised
+from textrip.data.words import normalised
 from textrip.mining.filters import (
     DENOISED,
     JUDGED,

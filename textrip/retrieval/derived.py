@@ -36,7 +36,7 @@ from textrip.stamps import digested, require_digests
 from textrip.string_table import StringTable
 
 KIND = "textrip-derived"
-FORMAT = 1
+FORMAT = 2  # 1 cut the words of Hindi and other scripts at their vowel signs
 FOLDER = "derived"
 _NAME = re.compile(r"([0-9]{8,})-[0-9a-f]{8}")
 # While it is made, and while it is removed.
@@ -85,6 +85,8 @@ class Derived:
         about = read_json(folder / "derived.json", kind=KIND, version=FORMAT, sealed=True)
         if about["index_id"] != index_id:
             raise InputError(f"{folder}: belongs to another index")
+        if about["format"] < FORMAT:
+            raise InputError(f"{folder}: is of an older format")
         require_digests(folder, about["sha256"], fully=fully)
         try:
             return cls(folder, about)

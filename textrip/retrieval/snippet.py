@@ -1,12 +1,10 @@
 """The part of a document that answers: a window of words with the query's terms marked."""
 
-import re
 from dataclasses import dataclass
 
+from textrip.data.words import word_pattern
 from textrip.lexical.analyzer import Analyzer
 
-# A decomposed letter keeps its combining marks.
-_WORD = re.compile(r"(?:\w[\u0300-\u036f]*)+")
 # Looking for the best window of a very long document is not worth a wait.
 _MAX_CHARACTERS = 200_000
 # No window is wider than so many characters.
@@ -29,7 +27,7 @@ def snippet(text: str, query: str, analyzer: Analyzer, *, words: int = 36) -> Sn
     cut = len(text) > _MAX_CHARACTERS
     text = " ".join(text[:_MAX_CHARACTERS].split())
     wanted = set(analyzer(query))
-    spans = [match.span() for match in _WORD.finditer(text)]
+    spans = [match.span() for match in word_pattern(text).finditer(text)]
     if not spans:
         return Snippet(text[:200], ())
     terms = [wanted.intersection(analyzer(text[start:end])) for start, end in spans]

@@ -12,7 +12,7 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
-from textrip.data.split import normalised
+from textrip.data.words import normalised
 from textrip.encoding.encoder import Encoder
 from textrip.mining.triples import Group, Triples
 from textrip.training.names import Sampling

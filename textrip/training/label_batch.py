@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from textrip.data.collection import Collection
-from textrip.data.split import normalised
+from textrip.data.words import normalised
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.training.batch import Bucketed, numbered

@@ -1,0 +1,60 @@
+"""Words of a text in any script, and the form in which texts count as the same."""
+
+import re
+import unicodedata
+from functools import cache
+
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)
+# Marks (vowel signs, accents, tones) lie below this; those above it select an emoji's form.
+_MARKS_UP_TO = 0x1F000
+
+
+@cache
+def _any_word() -> re.Pattern[str]:
+    r"""Words with their marks: `\w` alone would cut Devanagari, Thai or decomposed letters at every sign."""
+    marks = [
+        code for code in range(0x300, _MARKS_UP_TO) if unicodedata.category(chr(code)) in {"Mn", "Mc", "Me"}
+    ]
+    ranges, first = [], marks[0]
+    for code, following in zip(marks, [*marks[1:], -1], strict=True):
+        if following != code + 1:
+            ranges.append(f"{chr(first)}-{chr(code)}")
+            first = following
+    return re.compile(rf"\w[\w{''.join(ranges)}]*")
+
+
+def word_pattern(text: str) -> re.Pattern[str]:
+    """What a word of this text is: letters, digits and underscores, with their marks."""
+    return _ASCII_WORD if text.isascii() else _any_word()
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in order."""
+    return word_pattern(text).findall(text)
+
+
+def folded(text: str) -> str:
+    """A text in one case and one Unicode form (NFKC): full-width, decomposed and usual letters are one."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+
+
+def without_accents(text: str) -> str:
+    """A text without the marks that a searcher may leave out: accents, Hebrew points, Arabic vowels.
+
+    The marks of other scripts stay: without its vowel signs a word of Hindi is another word.
+    """
+    if text.isascii():
+        return text
+    kept = (sign for sign in unicodedata.normalize("NFKD", text) if not _is_accent(sign))
+    return unicodedata.normalize("NFKC", "".join(kept))
+
+
+def _is_accent(sign: str) -> bool:
+    """By its combining class: 10 to 35 are points of Hebrew, Arabic and Syriac, from 200 accents."""
+    place = unicodedata.combining(sign)
+    return place >= 200 or 10 <= place <= 35
+
+
+def normalised(text: str) -> str:
+    """A text as it counts for being the same: case, blanks and Unicode's forms do not matter."""
+    return " ".join(folded(text).split())
