@@ -26,6 +26,10 @@ class InputError(TextripError):
         return cls(f"{where}: {' '.join(reason.split())}")  # what was found may hold line ends
 
 
+class DamagedError(InputError):
+    """What was written is not what is read."""
+
+
 class MismatchError(InputError):
     """Two things that are each in order and do not belong together."""
 

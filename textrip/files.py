@@ -28,6 +28,8 @@ COMPRESSIONS = (".gz", ".zst")
 MAX_LINE_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
 _SEAL = "seal_sha256"
+# What stands aside while its successor takes its place has a name that nobody else would give.
+_ASIDE = ".textrip-old"
 _RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -160,16 +162,16 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
         raise InputError(f"{target}: {parent} is not writable")
 
 
-def restore_replaced(target: Path) -> None:
+def restore_replaced(target: Path, *, tidy: bool = False) -> None:
     """Bring back what stood at `target` where a process died between taking it away and its successor.
 
-    Where it died after that, what stood aside is removed.
+    Where it died after that, what stood aside is removed by the next one that writes (`tidy`).
     """
     with contextlib.suppress(OSError):  # a folder that cannot be read or written to stays as it is
-        asides = sorted(target.parent.glob(f".{glob.escape(target.name)}.????????.old"), key=_changed)
+        asides = sorted(target.parent.glob(f".{glob.escape(target.name)}.????????{_ASIDE}"), key=_changed)
         if asides and not target.exists():
             asides.pop().rename(target)
-        for aside in asides:
+        for aside in asides if tidy else ():
             _remove(aside)
 
 
@@ -180,7 +182,7 @@ def _changed(path: Path) -> int:
 def _rename(temporary: Path, target: Path) -> None:
     if temporary.is_dir() and target.exists():
         # A folder cannot replace a folder in one step: the old one steps aside first.
-        aside = target.parent / f".{target.name}.{secrets.token_hex(4)}.old"
+        aside = target.parent / f".{target.name}.{secrets.token_hex(4)}{_ASIDE}"
         target.rename(aside)
         try:
             temporary.rename(target)

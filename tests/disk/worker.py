@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.retrieval.stub import StubEncoder, text_of
+from textrip.alone import LOCK
 from textrip.data.collection import Collection
 from textrip.errors import TextripError
 from textrip.records import Document
@@ -106,7 +107,9 @@ def require(folder: Path, allowed: list[Held]) -> None:
 def require_tidy(place: Path) -> None:
     """Nothing is left but the index."""
     left = [
-        path for path in place.rglob("*") if path.name.startswith(".") or path.name.endswith((".tmp", ".old"))
+        path
+        for path in place.rglob("*")
+        if (path.name.startswith(".") and path.name != LOCK) or path.name.endswith((".tmp", ".textrip-old"))
     ]
     assert not left, f"left: {left}"
     assert [path.name for path in place.iterdir()] == ["index"], list(place.iterdir())

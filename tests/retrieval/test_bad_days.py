@@ -1,9 +1,12 @@
 """What went wrong once in a review of the index, each as it was made to happen."""
 
 import contextlib
+import os
 import resource
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,7 @@ from textrip.alone import alone
 from textrip.data.collection import Collection
 from textrip.errors import InputError, StorageError
 from textrip.files import write_sealed_json
+from textrip.pipeline.cluster import cluster
 from textrip.records import Document
 from textrip.retrieval import build as build_module
 from textrip.retrieval import encoded as encoded_module
@@ -93,8 +97,65 @@ def test_a_second_builder_is_refused_and_takes_nothing_away(
     with Index.build(collection(range(9)), StubEncoder(), tmp_path / "index") as index:
         assert len(index) == 9
     assert len(refused) == 2
-    with alone(tmp_path / "x", "test") as first, alone(tmp_path / "x", "test") as second:
-        assert (first, second) == (True, False)
+
+
+def test_a_damaged_document_is_mended_by_adding_it_again(index: Index, remarks: list[str]) -> None:
+    index.close()
+    with contextlib.closing(sqlite3.connect(index.store.path)) as database, database:
+        database.execute("UPDATE documents SET text = 'other' WHERE doc_id = 'd007'")
+    with Index.open(index.folder, encoder=StubEncoder()) as opened:
+        change = opened.add([Document("new", "", "zeppelin")])
+        assert change.added == 1  # it is made, whatever else is damaged
+        assert any("d007" in said and "the change is made" in said for said in remarks), remarks
+        assert opened.search("zeppelin", mode="bm25")[0].doc_id == "new"
+        assert opened.add([Document("d007", "", text_of(7))]).replaced == 1
+        assert opened.check() == []
+        assert opened.store.by_id(["d007"])["d007"].document.text == text_of(7)
+
+
+def test_what_stands_beside_an_index_is_nobody_elses_to_remove(index: Index) -> None:
+    backup = index.folder.with_name(f".{index.folder.name}.20251126.old")
+    backup.mkdir()
+    index.close()
+    Index.open(index.folder, encoder=StubEncoder()).close()
+    Index.build(collection(range(9)), StubEncoder(), index.folder, force=True).close()
+    assert backup.is_dir()
+
+
+def test_clusters_are_of_one_state_whoever_writes(index: Index) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        with Index.open(index.folder, encoder=StubEncoder()) as writer:
+            while not stop.is_set():
+                writer.add([Document(f"new{number}", "", text_of(number)) for number in range(5)])
+                writer.delete([f"new{number}" for number in range(5)])
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(40):
+            assert sum(found.size for found in cluster(index, k=3)) in {30, 35}
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_folder_is_locked_by_whatever_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, link = tmp_path / "real" / "index", tmp_path / "link"
+    folder.mkdir(parents=True)
+    link.symlink_to(tmp_path / "real")
+    with alone(folder) as first, alone(link / "index") as second, alone(link / ".." / "real/index") as third:
+        assert (first, second, third) == (True, False, False)
+        other = "import sys; from pathlib import Path; from textrip.alone import alone\n"
+        other += "with alone(Path(sys.argv[1])) as mine: print(mine)"
+        elsewhere = {**os.environ, "TMPDIR": str(tmp_path)}
+        said = subprocess.run(
+            [sys.executable, "-c", other, str(link / "index")], env=elsewhere, capture_output=True, check=True
+        )
+        assert said.stdout.strip() == b"False"
+    with alone(link / "index") as again:
+        assert again
 
 
 @pytest.mark.parametrize("damage", ["row", "file"])
@@ -148,7 +209,7 @@ def test_force_takes_away_nothing_but_an_index(tmp_path: Path) -> None:
 def test_an_index_between_two_renames_is_brought_back(index: Index) -> None:
     expected = index.search("rose")
     index.close()
-    index.folder.rename(index.folder.with_name(".index.0123abcd.old"))
+    index.folder.rename(index.folder.with_name(".index.0123abcd.textrip-old"))
     with Index.open(index.folder, encoder=StubEncoder()) as opened:
         assert opened.search("rose") == expected
 

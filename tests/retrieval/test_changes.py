@@ -1,5 +1,6 @@
 """Documents come and go: the index is the set of those that are there, and answers as one built anew."""
 
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -16,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.retrieval.stub import StubEncoder, text_of
 from textrip import progress
-from textrip.alone import alone
+from textrip.alone import LOCK, alone
 from textrip.data.collection import Collection
+from textrip.data.formats import read
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.records import Document, Hit
 from textrip.retrieval import connection as connection_module
@@ -233,7 +235,7 @@ def test_one_answer_is_of_one_state(index: Index) -> None:
 
 
 def test_two_rebuilds_at_once_are_one(index: Index) -> None:
-    with alone(index.folder, "rebuild") as mine:
+    with alone(index.folder) as mine:
         assert mine
         assert not index.rebuild()
         assert index.add(collection({"new": "rose"})).added == 1  # the change itself needs no rebuild
@@ -242,18 +244,19 @@ def test_two_rebuilds_at_once_are_one(index: Index) -> None:
 
 
 def test_a_change_is_made_though_what_is_derived_cannot_be(
-    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rebuild's lock lies among the temporary files; without a place for them none is done."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    """Where the lock cannot be had nothing is rebuilt."""
+    (index.folder / LOCK).unlink()
+    (index.folder / LOCK).mkdir()
     said: list[str] = []
     with progress.reporting(bars=False, say=said.append):
         assert index.add(collection({"new": "rose tulip"})).added == 1
     (remark,) = said
-    assert remark.startswith(f"{tmp_path}/nowhere/textrip-")
+    assert remark.startswith(f"{index.folder / LOCK}: is a directory; ")
     assert remark.endswith("the change is made, what is derived from it could not be worked out anew")
     assert "new" in index.doc_ids
-    with pytest.raises(StorageError, match=r"nowhere/textrip-\w+\.lock: unable to open database file"):
+    with pytest.raises(StorageError, match=r"\.lock: is a directory"):
         index.rebuild()
     monkeypatch.setattr(upkeep, "_SMALL", 0)
     monkeypatch.setattr(upkeep, "_SHARE_PENDING", 10.0)
@@ -352,3 +355,19 @@ def test_the_store_reads_back_what_was_put(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.spans, stored.spans)
     assert store.check() == []
     store.close()
+
+
+@pytest.mark.parametrize("rows", [
+    [{"text": "alpha rose"}, {"text": "beta boat"}],
+    [{"query": "alpha", "positive": "a rose"}, {"query": "beta", "positive": "a boat"}],
+])  # fmt: skip
+def test_what_has_no_ids_is_not_added(rows: list[dict[str, str]], index: Index, tmp_path: Path) -> None:
+    """Counted from 1 they would take the place of what another file had counted."""
+    path = tmp_path / "new.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r"new.*its documents have no ids.*--id-column"):
+        index.add(read(path))
+    assert len(index) == 30
+    path.write_text("".join(json.dumps({"id": f"n{n}", **row}) + "\n" for n, row in enumerate(rows)))
+    if "text" in rows[0]:
+        assert index.add(read(path)).added == 2

@@ -46,8 +46,8 @@ FILES = [
     "onnx/onnx.json",
     "onnx/tokenizer.json",
 ]
-# Notes and logs that a reader may leave.
-PASSING = {"stamps.json", "documents.sqlite-wal", "documents.sqlite-shm"}
+# Notes, logs and the lock, which come and stay as the index is used.
+PASSING = {".lock", "stamps.json", "documents.sqlite-wal", "documents.sqlite-shm"}
 
 
 @contextmanager

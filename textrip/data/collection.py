@@ -71,6 +71,7 @@ class Collection:
         queries: Columns query_id, text.
         qrels: By split (train, dev, test): query_id to doc_id to relevance; 0 is judged not relevant.
         groups: By query_id, what must not be torn apart by a split (the module of a docstring, say).
+        numbered: The data had no ids: documents are counted, and in other data others have the same numbers.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Collection:
     queries: Dataset
     qrels: Mapping[str, Qrels] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
+    numbered: bool = False
 
     @classmethod
     def of(

@@ -169,7 +169,8 @@ def _from_documents(
     corpus = corpus_of(records(), source)
     if pc.all(pc.equal(corpus.data.column("metadata"), "{}")).as_py():
         corpus = corpus.remove_columns("metadata")
-    return Collection(name=name, corpus=corpus, queries=dataset_of({"query_id": [], "text": []}))
+    queries = dataset_of({"query_id": [], "text": []})
+    return Collection(name=name, corpus=corpus, queries=queries, numbered="id" not in roles)
 
 
 def _from_triples(
@@ -195,6 +196,7 @@ def _from_triples(
         ),
         queries=dataset_of({"query_id": list(query_ids.values()), "text": list(query_ids)}),
         qrels={"train": judgments},
+        numbered=True,
     )
 
 

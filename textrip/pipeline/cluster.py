@@ -8,6 +8,7 @@ from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.retrieval.index import Index
+from textrip.retrieval.snapshot import Snapshot
 
 
 def cluster(
@@ -30,8 +31,14 @@ def cluster(
     if isinstance(source, str | Path) and (Path(source) / "index.json").is_file():
         source = Index.open(source)
     if isinstance(source, Index):
-        texts = (stored.document.full_text for stored in source.store)
-        return cluster_vectors(source.doc_ids, texts, source.vectors, k=k, seed=seed)
+        index = source
+
+        def found(snapshot: Snapshot) -> list[Cluster]:
+            texts = (stored.document.full_text for stored in index.store)
+            doc_ids = [snapshot.doc_id(int(row)) for row in snapshot.rows]
+            return cluster_vectors(doc_ids, texts, snapshot.vectors(), k=k, seed=seed)
+
+        return index.states.read(found)  # one state, whoever writes meanwhile
     collection = source if isinstance(source, Collection) else read(source)
     vectors = Encoder.load(model, device=device).encode(collection.texts, progress="encoding documents")
     return cluster_vectors(collection.doc_ids, collection.texts, vectors, k=k, seed=seed)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.alone import alone
+from textrip.alone import LOCK, alone
 from textrip.data.collection import Collection
 from textrip.encoding.approximate import Kind, chosen
 from textrip.encoding.encoder import Encoder
@@ -86,7 +86,7 @@ def build_index(
     """
     _require_fitting(collection, encoder, vectors, cutting)
     chosen(nearest, 0)
-    restore_replaced(folder)
+    restore_replaced(folder, tidy=True)
     refuse_existing(folder, force=force)
     _require_replaceable(folder)
     staging = folder.parent / f".{folder.name}.building"
@@ -162,16 +162,17 @@ def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
 
     What is left of a build that died is kept where it is of the same encoder and cutting.
     """
-    with alone(staging, "build") as mine:
+    refuse_link(staging)
+    staging.mkdir(parents=True, exist_ok=True)
+    refuse_link(staging / LOCK)
+    with alone(staging) as mine:
         if not mine:
             raise StorageError(f"{staging}: another process is building this index")
-        refuse_link(staging)
         (staging / JOURNAL).unlink(missing_ok=True)  # of a store without a document, or from elsewhere
         require_inside(staging)
         spare = [staging / STORE] if _reusable(staging, identity) else []
         if not spare:
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir(parents=True)
+            _clear(staging)
         for left in staging.iterdir():
             if left.is_dir():  # derived, encoder and onnx are made at the end
                 shutil.rmtree(left)
@@ -186,6 +187,15 @@ def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
             else:
                 shutil.rmtree(staging, ignore_errors=True)
             raise
+
+
+def _clear(staging: Path) -> None:
+    """Remove all but the lock, which is held."""
+    for left in staging.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        elif left.name != LOCK:
+            left.unlink()
 
 
 def _reusable(folder: Path, identity: dict[str, Any]) -> list[Path]:

@@ -1,12 +1,13 @@
 """Documents come and go: encoded first, then written in transactions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from textrip.data.collection import Collection
 from textrip.encoding.text_encoder import TextEncoder
-from textrip.errors import InputError
+from textrip.errors import DamagedError, InputError
 from textrip.progress import advancing
 from textrip.records import Document
 from textrip.retrieval.encoded import documents_of, encoded
@@ -28,6 +29,11 @@ def add_documents(
     cutting: Cutting,
 ) -> Change:
     """Put documents into the store; see `Index.add`."""
+    if isinstance(documents, Collection) and documents.numbered:
+        raise InputError(
+            f"{documents.name}: its documents have no ids, and would take the place of others that were "
+            "counted from 1, too; give them ids (--id-column NAME)"
+        )
     added = replaced = unchanged = 0
     seen: set[str] = set()
     total = len(documents.corpus) if isinstance(documents, Collection) else None
@@ -38,9 +44,9 @@ def add_documents(
                 if document.doc_id in seen:
                     raise InputError(f"doc_id {document.doc_id!r} occurs twice; every document needs its own")
                 seen.add(document.doc_id)
-            there = store.by_id([document.doc_id for document, _ in chunk])
+            there = _there(store, [document.doc_id for document, _ in chunk])
             news = [pair for pair in chunk if not _same(there.get(pair[0].doc_id), pair)]
-            stored, _ = encoded(news, encoder, cutting, known_vectors=store.by_digest)
+            stored, _ = encoded(news, encoder, cutting, known_vectors=partial(_known, store))
             if stored:
                 with writer.transaction() as transaction:
                     transaction.put(stored)
@@ -60,6 +66,28 @@ def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
         if not isinstance(document, Document):
             raise InputError(f"{type(document).__name__} given, a Document was expected")
         yield document, dict(metadata)
+
+
+def _there(store: DocumentStore, doc_ids: list[str]) -> Mapping[str, Any]:
+    """What is stored of these ids; None of a damaged one, whose place is taken by what is given."""
+    try:
+        return store.by_id(doc_ids)
+    except DamagedError:
+        found: dict[str, Any] = {}
+        for doc_id in doc_ids:
+            try:
+                found |= store.by_id([doc_id])
+            except DamagedError:
+                found[doc_id] = None
+        return found
+
+
+def _known(store: DocumentStore, digests: Sequence[bytes]) -> dict[bytes, Any]:
+    """What has these texts, and their vectors with them; where one of them is damaged, all are encoded."""
+    try:
+        return store.by_digest(digests)
+    except DamagedError:
+        return {}
 
 
 def _same(stored: Any, pair: Pair) -> bool:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
-from textrip.errors import InputError, MismatchError, StorageError
+from textrip.errors import DamagedError, InputError, MismatchError, StorageError
 from textrip.files import read_json, replacing, restore_replaced, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
@@ -424,7 +424,7 @@ class Index:
             documents: A collection, or records (`Document`, or pairs of one and its metadata).
 
         Raises:
-            InputError: an id twice.
+            InputError: an id twice, or a collection whose data had none.
             StorageError: another process has been writing for half a minute, or the disk refused.
         """
         from textrip.retrieval.change import add_documents
@@ -462,7 +462,7 @@ class Index:
                 self._rebuild(extend=True)
             else:
                 upkeep.tidy(self.folder)
-        except StorageError as error:
+        except (StorageError, DamagedError) as error:
             say(f"{error}; the change is made, what is derived from it could not be worked out anew")
 
     def rebuild(self) -> bool:

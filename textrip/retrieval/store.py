@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.errors import InputError
+from textrip.errors import DamagedError, InputError
 from textrip.records import Document
 from textrip.retrieval.connection import (
     Connection,
@@ -271,7 +271,7 @@ class DocumentStore:
     def _sealed(self, values: tuple[Any, ...]) -> tuple[Stored, bytes]:
         key, doc_id, title, text, metadata, generation, spans, vectors, seal = values
         if seal_of(key, doc_id, title, text, metadata, generation, spans, vectors) != seal:
-            raise InputError(f"{self.path}: document {doc_id!r} does not match its seal; {DAMAGED}")
+            raise DamagedError(f"{self.path}: document {doc_id!r} does not match its seal; {DAMAGED}")
         matrix = np.frombuffer(vectors, dtype="<f4").reshape(-1, self.dimension)
         places = np.frombuffer(spans, dtype="<i4").reshape(-1, 2)
         held = Stored(Document(doc_id, title, text), json.loads(metadata), places, matrix, key, generation)

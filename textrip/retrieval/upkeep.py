@@ -36,7 +36,7 @@ def rebuild(
 
     With `extend` a graph is extended by what is new, where little has changed.
     """
-    with alone(folder, "rebuild") as mine:
+    with alone(folder) as mine:
         if not mine:
             return False
         kept, generation = publish(
@@ -52,6 +52,6 @@ def tidy(folder: Path) -> None:
     """Remove what a process left that died while it rebuilt; not what one is making now."""
     if not half_made(folder):
         return
-    with alone(folder, "rebuild") as mine:
+    with alone(folder) as mine:
         if mine:
             remove_half_made(folder)
