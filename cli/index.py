@@ -112,10 +112,19 @@ def index(
             "fingerprint": encoder.fingerprint,
         }
         if dry_run:
-            sample = collection.texts[: min(64, documents)]
+            cutting.require_fit(encoder)
+            count = min(64, documents)
+            sample = [collection.texts[place * documents // count] for place in range(count)]
+            pieces = [
+                text[begin:end]
+                for text, spans in zip(sample, cutting.spans(encoder, sample), strict=True)
+                for begin, end in spans.tolist()
+            ]
+            vectors = documents * len(pieces) / count
             report |= {
-                "megabytes of vectors": round(documents * encoder.dimension * 4 / 1e6, 1),
-                "seconds about": round(_seconds(encoder, sample) * documents / len(sample)),
+                "vectors about": round(vectors),
+                "megabytes of vectors": round(vectors * encoder.dimension * 4 / 1e6, 1),
+                "seconds about": round(_seconds(encoder, pieces) * documents / count),
                 "writes": str(output),
             }
         else:
@@ -144,8 +153,12 @@ def _mend(folder: Path, *, rebuild: bool, json: bool) -> None:
     """--rebuild and --check."""
     from textrip.cli.output import emit, emit_json
     from textrip.errors import InputError, StorageError
+    from textrip.progress import say
+    from textrip.retrieval.about import restore_about
     from textrip.retrieval.index import Index
 
+    if rebuild and folder.is_dir() and restore_about(folder):
+        say(f"{folder}: index.json is restored from the documents' copy")
     with Index.open(folder) as opened:
         if rebuild and not opened.rebuild():
             raise StorageError(f"{folder}: another process is rebuilding this index")

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from textrip.errors import InputError, StorageError, TextripError
+from textrip.errors import DamagedError, InputError, StorageError, TextripError
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".zst")
@@ -254,14 +254,15 @@ def read_json(path: Path, *, kind: str, version: int, sealed: bool = False) -> d
         sealed: `write_sealed_json` wrote it.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, or of a newer version.
+        DamagedError: the file is missing or damaged.
+        InputError: it is of another kind, or of a newer version.
     """
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: {_reason(error)}") from None
+        raise DamagedError(f"{path}: {_reason(error)}") from None
     except (ValueError, RecursionError):
-        raise InputError(f"{path}: is not JSON; the file is damaged") from None
+        raise DamagedError(f"{path}: is not JSON; the file is damaged") from None
     if not isinstance(found, dict) or found.get("kind") != kind:
         raise InputError(f"{path}: is not a {kind} of textrip")
     if not isinstance(found.get("format"), int) or not 1 <= found["format"] <= version:
@@ -270,7 +271,7 @@ def read_json(path: Path, *, kind: str, version: int, sealed: bool = False) -> d
             "open it with the textrip that wrote it, or a newer one"
         )
     if sealed and found.get(_SEAL) != _seal(found):
-        raise InputError(f"{path}: does not match its own digest; the file is damaged, build it again")
+        raise DamagedError(f"{path}: does not match its own digest; the file is damaged")
     return found
 
 

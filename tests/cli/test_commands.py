@@ -13,6 +13,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.vectors import read_vectors
 from textrip.eval.significance import Difference
 from textrip.mining.triples import Triples
+from textrip.retrieval.index import Index
 
 ROW = ["system", "nDCG@10", "RR@10", "AP", "R@100", "seconds"]
 
@@ -208,6 +209,23 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert plan["writes"] == str(output)
     assert any(name.startswith("seconds") for name in plan)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plan_of_an_index_knows_its_passages(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    common = ["index", beir_folder, "-o", tmp_path / "i", "--model", tiny_encoder_folder, "--json"]
+    (whole,) = textrip(*common, "--dry-run").json_lines()
+    (cut,) = textrip(*common, "--dry-run", "--passages", 8, "--overlap", 0).json_lines()
+    assert whole["vectors about"] == 60
+    assert textrip(*common, "--passages", 8, "--overlap", 0).code == 0
+    with Index.open(tmp_path / "i") as index:
+        made = sum(len(stored.vectors) for stored in index.store)
+    assert cut["vectors about"] == pytest.approx(made, rel=0.1)
+    assert made > 100
+    refused = textrip(*common, "--dry-run", "--passages", 5000)
+    assert refused.code == 2
+    assert "passages of 5000 tokens" in refused.err
 
 
 def test_the_plan_of_a_training_knows_its_triples_and_its_rounds(

@@ -51,7 +51,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     (["mine", "{beir}", "-o", "{tmp}/t.parquet", "--split", "held-out"], "has no judgments for split 'held-out'"),
     (["train", "{beir}", "-o", "{tmp}/m", "--epochs", "many"], "unable to parse string as a number, found 'many'"),
     (["train", "{beir}", "-o", "{tmp}/m", "--learning-rate=fast"], "learning_rate is 'fast', a number or auto was"),
-    (["train", "{beir}", "-o", "{tmp}/m", "--seed", "-1"], "-1 is not in the range 0<=x<=4294967295"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--seed", "-1"], "greater than or equal to 0, found .-1."),
     (["train", "{beir}", "-o", "{tmp}/m", "--margin", "inf"], "margin is inf, a number above 0"),
     (["train", "{beir}", "-o", "{tmp}/m", "--margin", "5"], "margin is 5; for cosine distance"),
     (["train", "{beir}", "-o", "{tmp}/m", "--strategy", "easy"], "strategy is 'easy', one of auto, mined"),

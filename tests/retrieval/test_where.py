@@ -32,7 +32,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ("b", {"year": 2015, "lang": "de", "odd name": "x", "quote'd": 1}),
     ("c", {"year": 2020.5, "lang": "en", "open": False}),
     ("d", {"lang": None, "a.b": 1, "2020": 2, "$price": 3, "[x]": 4, "1st": 5, "key": 6, "Case": 7}),
-    ("e", {"case": 8}),
+    ("e", {"case": 8, "lowercase": 1}),
     ("f", {**{name: place for place, name in enumerate(ESCAPED)}, 'say "x"': ["l", 1]}),
     ("g", {'q"t': True, "tab\there": None, "\\": 10**30, "a\\b": "text", "a\bb": 99}),
 ]
@@ -67,6 +67,8 @@ def found(index: Index, where: str | Where, mode: Any = "dense") -> list[str]:
         ("1 -- a comment", {}, "abcdefgz"),
         ("coalesce(year, 0) = 0", {}, "defgz"),
         ('"a.b" = 1 AND "2020" = 2 AND "$price" = 3 AND "[x]" = 4 AND "1st" = 5', {}, "d"),
+        ("lang = 'case'", {}, ""),  # of the pair Case and case there is no word outside of a text
+        ("lowercase = 1 OR year = 2010", {}, "ae"),
         ("key = 6", {}, "d"),
         ("key = 1", {}, ""),
         ('"q""t" = 1', {}, "fg"),

@@ -25,6 +25,7 @@ from textrip.stamps import require_digests
 KIND = "textrip-onnx"
 FORMAT = 1
 FILES = ("model.onnx", "tokenizer.json")
+_REMEDY = "the index is damaged, textrip index INDEX --rebuild exports its query encoder again"
 
 Precision = Literal["float32", "int8"]
 
@@ -56,7 +57,8 @@ class OnnxEncoder(TextEncoder):
         """
         folder = Path(folder)
         about = read_json(folder / "onnx.json", kind=KIND, version=FORMAT, sealed=True)
-        require_digests(folder, {name: about["sha256"][name] for name in FILES}, fully=fully)
+        digests = {name: about["sha256"][name] for name in FILES}
+        require_digests(folder, digests, fully=fully, remedy=_REMEDY)
         return cls(folder, about)
 
     @property

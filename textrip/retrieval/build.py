@@ -36,6 +36,7 @@ from textrip.files import (
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
+from textrip.retrieval.about import keep_about
 from textrip.retrieval.connection import connect_reading, index_id_of
 from textrip.retrieval.derived import publish
 from textrip.retrieval.encoded import Sources, documents_of, encoded
@@ -134,6 +135,8 @@ def build_index(
                 **provenance(),
             },
         )
+        with contextlib.closing(StoreWriter.open(staging / STORE)) as writer, writer.locked():
+            keep_about(staging, writer)
         (staging / _BUILDING).unlink()
         with _nobody_writing(folder):
             move_into_place(staging, folder)

@@ -87,7 +87,7 @@ class Derived:
             raise InputError(f"{folder}: belongs to another index")
         if about["format"] < FORMAT:
             raise InputError(f"{folder}: is of an older format")
-        require_digests(folder, about["sha256"], fully=fully)
+        require_digests(folder, about["sha256"], fully=fully, remedy="it is damaged")
         try:
             return cls(folder, about)
         except (OSError, ValueError) as error:
@@ -217,18 +217,13 @@ def open_newest(index: Path, *, index_id: str, since: int, until: int) -> Derive
             except InputError as error:
                 gone = gone or not folder.is_dir()
                 if folder.is_dir():
-                    say(f"{error}; working it out again from the documents")
+                    say(f"{error}; working it out from the documents, until textrip index --rebuild does so")
                 continue
             if since <= derived.generation <= until:
                 return derived
         if not gone:  # else a writer put another in its place: look again
             return None
     return None
-
-
-def newest_generation(index: Path) -> int:
-    """The newest that something was derived from; 0 where nothing is there."""
-    return max(map(_generation, derived_folders(index)), default=0)
 
 
 def has_newer(index: Path, generation: int) -> bool:

@@ -25,13 +25,15 @@ from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError, MismatchError, StorageError
-from textrip.files import read_json, replacing, restore_replaced, write_sealed_json
+from textrip.files import replacing, restore_replaced, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.records import Hit
 from textrip.retrieval import upkeep
+from textrip.retrieval.about import keep_about, read_about
 from textrip.retrieval.fusion import DEPTH, Fusion
-from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
+from textrip.retrieval.layout import FORMAT, STORE, require_inside
+from textrip.retrieval.mend import mend_onnx
 from textrip.retrieval.passages import Cutting, with_most_terms
 from textrip.retrieval.snapshot import NO_PASSAGE, Ranked, Snapshot
 from textrip.retrieval.states import States
@@ -157,7 +159,7 @@ class Index:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such index; build one with textrip index")
         require_inside(folder)
-        about = read_json(folder / "index.json", kind=KIND, version=FORMAT, sealed=True)
+        about = read_about(folder)
         if about["format"] < FORMAT:
             raise InputError(
                 f"{folder}: has format {about['format']}, of a textrip before its first release; "
@@ -458,7 +460,7 @@ class Index:
     def _maintain(self) -> None:
         """After a change: what is derived is kept up. The change itself is made, and searches find it."""
         try:
-            if upkeep.is_due(self.folder, self.store):
+            if upkeep.is_due(self.folder, self.store, index_id=self.about["index_id"]):
                 self._rebuild(extend=True)
             else:
                 upkeep.tidy(self.folder)
@@ -466,7 +468,11 @@ class Index:
             say(f"{error}; the change is made, what is derived from it could not be worked out anew")
 
     def rebuild(self) -> bool:
-        """Work out anew everything that is derived; False where another process is doing so."""
+        """Work out anew everything that is derived; False where another process is doing so.
+
+        A query encoder that is damaged is exported again from the model that the index carries.
+        """
+        mend_onnx(self.folder, self.about, self.store)
         return self._rebuild(extend=False)
 
     def _rebuild(self, *, extend: bool) -> bool:
@@ -499,12 +505,13 @@ class Index:
         path = self.folder / "index.json"
         with contextlib.closing(self._writer()) as writer, writer.locked():
             # What another process noted meanwhile stays.
-            about = {**read_json(path, kind=KIND, version=FORMAT, sealed=True), **values}
+            about = {**read_about(self.folder), **values}
             about.pop("seal_sha256", None)
             for left in self.folder.glob(".index.json.*.tmp"):  # of a process that died
                 left.unlink(missing_ok=True)
             with replacing(path, force=True) as temporary:
                 write_sealed_json(temporary, json.loads(json.dumps(about)))
+            keep_about(self.folder, writer)
         self.about = about
 
     def tune_fusion(self, collection: "Collection", *, split: str = "dev") -> Fusion:

@@ -7,6 +7,7 @@ import numpy as np
 
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.errors import InputError
+from textrip.retrieval.about import require_kept
 from textrip.retrieval.derived import FOLDER, Derived, derived_folders
 from textrip.retrieval.store import DocumentStore
 from textrip.stamps import require_digests
@@ -15,7 +16,7 @@ from textrip.stamps import require_digests
 def problems(folder: Path, about: dict[str, Any], store: DocumentStore) -> list[str]:
     """What is wrong, in words; no stamp is trusted."""
     found = [f"{store.path}: {problem}" for problem in store.check()]
-    for check in (_encoder, _onnx):
+    for check in (require_kept, _encoder, _onnx):
         try:
             check(folder, about)
         except InputError as error:
@@ -28,7 +29,7 @@ def problems(folder: Path, about: dict[str, Any], store: DocumentStore) -> list[
         try:
             derived = Derived.open(path, index_id=about["index_id"], fully=True)
         except InputError as error:
-            found.append(str(error).replace("build it again", "textrip index --rebuild makes it again"))
+            found.append(f"{error}; textrip index --rebuild makes it again")
             continue
         if derived.generation > generation:
             found.append(f"{path}: is of generation {derived.generation}, the documents are of {generation}")

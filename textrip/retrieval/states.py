@@ -100,7 +100,10 @@ class States:
             return found
         if has_newer(self._folder, generation):
             raise _SupersededError
-        say(f"{self._folder}: has nothing derived that is whole; working it out from the documents")
+        say(
+            f"{self._folder}: has nothing derived that is whole; working it out from the documents, as every "
+            f"search will until textrip index {self._folder} --rebuild"
+        )
         if self._temporary is not None:
             self._temporary.cleanup()
         self._temporary = tempfile.TemporaryDirectory(prefix="textrip-")

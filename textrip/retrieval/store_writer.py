@@ -107,14 +107,25 @@ class StoreWriter:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else writes inside."""
+        """Nobody else writes inside; what is remembered there is, where nothing fails."""
         with self._errors():
             self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
-        finally:
+        except BaseException:
             with suppress(sqlite3.Error):
                 self._database.execute("ROLLBACK")
+            raise
+        with self._errors():
+            self._database.execute("COMMIT")
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a text with the documents, inside `locked()`: no change of theirs."""
+        with self._errors():
+            self._database.execute(
+                "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                [name, value],
+            )
 
     def _require_in_place(self) -> None:
         """Raise InputError where this file is no longer the index's: what is written to it would be lost."""

@@ -8,7 +8,7 @@ from textrip.encoding.approximate import Kind
 from textrip.lexical.analyzer import Analyzer
 from textrip.retrieval.derived import (
     half_made,
-    newest_generation,
+    open_newest,
     publish,
     remove_half_made,
     remove_others,
@@ -22,10 +22,11 @@ _SMALL = 20_000
 _SHARE_PENDING = 0.01
 
 
-def is_due(folder: Path, store: DocumentStore) -> bool:
-    """Whether enough has changed since the last derivation that searches would feel it."""
+def is_due(folder: Path, store: DocumentStore, *, index_id: str) -> bool:
+    """Whether enough has changed since the last derivation that is whole for searches to feel it."""
     with store.snapshot():
-        pending, rows = store.changes_since(newest_generation(folder)), len(store)
+        newest = open_newest(folder, index_id=index_id, since=0, until=store.generation)
+        pending, rows = store.changes_since(0 if newest is None else newest.generation), len(store)
     return bool(pending) and (rows <= _SMALL or pending > _SHARE_PENDING * rows)
 
 

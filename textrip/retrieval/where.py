@@ -85,13 +85,16 @@ class Where:
         own = [
             name for name in columns if name.lower() in said and name.lower() not in _OWN and "\0" not in name
         ]
-        by_lower: dict[str, str] = {}
+        by_lower: dict[str, list[str]] = {}
         for name in own:
-            other = by_lower.setdefault(name.lower(), name)
-            if other != name:
-                reason = f"{other!r} and {name!r} are one name to SQL; rename one of them in the data"
+            by_lower.setdefault(name.lower(), []).append(name)
+        outside_of_texts = re.sub("'(?:[^']|'')*'", " ", said)
+        for lower, names in by_lower.items():
+            # One that is but a part of other words is not meant.
+            if len(names) > 1 and re.search(rf"(?<!\w){re.escape(lower)}(?!\w)", outside_of_texts):
+                reason = f"{names[0]!r} and {names[1]!r} are one name to SQL; rename one of them in the data"
                 raise _refused(self.expression, reason, columns)
-        return own
+        return [names[0] for names in by_lower.values() if len(names) == 1]
 
     def _require_finite(self, columns: Sequence[str]) -> None:
         """Raise InputError for NaN, which is NULL to SQL and matches nothing, and infinity."""
