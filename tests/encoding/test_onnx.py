@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import build_tiny_encoder
+from tests.conftest import TOPICS, build_tiny_encoder
 from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding import export as export_module
@@ -190,6 +190,15 @@ def test_every_backend_indexes_and_searches(
         assert [hit.doc_id for hit in found] == [hit.doc_id for hit in expected]
         assert index.check() == []
         assert isinstance(index.torch_encoder(), Encoder)
+
+
+def test_a_question_has_its_vector_in_any_company(encoder: Encoder, tmp_path: Path) -> None:
+    """With int8 weights the activations of a batch share their scale."""
+    small = export_onnx(encoder, tmp_path / "int8", precision="int8")
+    questions = [" ".join(words[:length]) for words in TOPICS.values() for length in (2, 5, 9)]
+    together = small.encode(questions, kind="query")
+    single = np.concatenate([small.encode([question], kind="query") for question in questions])
+    np.testing.assert_array_equal(together, single)
 
 
 def test_int8_weights_run_on_the_cpu_and_another_device_is_told_so(

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.retrieval.whole import (
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import export_onnx
+from textrip.encoding.onnx import OnnxEncoder
 from textrip.errors import InputError, MismatchError, StorageError, TextripError
 from textrip.files import write_sealed_json
 from textrip.lexical.analyzer import Analyzer
@@ -227,6 +229,26 @@ def test_another_encoder_is_refused(
     for mode in ("dense", "hybrid"):
         with pytest.raises(MismatchError), opened(copy) as index:
             index.search("rose", mode=mode)
+
+
+def test_what_is_added_by_onnx_is_what_a_build_by_torch_has(
+    shuffled: Collection, encoder: Encoder, built: Path, tmp_path: Path
+) -> None:
+    """A real encoder in two runtimes and other batches: the same up to its rounding."""
+    first = replace(shuffled, corpus=shuffled.corpus.select(range(40)))
+    rest = replace(shuffled, corpus=shuffled.corpus.select(range(40, 60)))
+    Index.build(first, encoder, tmp_path / "index").close()
+    with opened(tmp_path / "index") as index, opened(built) as whole:
+        assert isinstance(index.encoder, OnnxEncoder)
+        assert index.add(rest).added == 20
+        assert index.doc_ids == whole.doc_ids
+        np.testing.assert_allclose(index.vectors, whole.vectors, atol=2e-6)
+        for one, other in zip(
+            index.search_many(QUERIES, k=60), whole.search_many(QUERIES, k=60), strict=True
+        ):
+            assert {hit.doc_id: hit.score for hit in one} == pytest.approx(
+                {hit.doc_id: hit.score for hit in other}, abs=5e-6
+            )
 
 
 def test_the_files_of_an_index_and_no_pickle_among_them(built: Path) -> None:

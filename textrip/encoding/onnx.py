@@ -129,7 +129,9 @@ class OnnxEncoder(TextEncoder):
         tokenized = self._tokenize([self.prompt(kind) + text for text in self._beginnings(texts)])
         lengths = [len(encoded.ids) for encoded in tokenized]
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for rows in batches(lengths, tokens=_TOKENS_A_BATCH, texts=_MAX_TEXTS_A_BATCH):
+        # With int8 weights a vector moves with its company, and a question is to find the same in any.
+        company = 1 if kind == "query" and self.precision == "int8" else _MAX_TEXTS_A_BATCH
+        for rows in batches(lengths, tokens=_TOKENS_A_BATCH, texts=company):
             width = max(1, lengths[rows[0]])
             ids = np.full((len(rows), width), self.about["pad_token_id"], dtype=np.int64)
             mask = np.zeros((len(rows), width), dtype=np.int64)
