@@ -15,6 +15,8 @@ from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
 
 _REPORTED = 200
+# What the names of a collection's files begin with, in BEIR's layout and in that of labelled texts.
+_OF_DATA = {"corpus", "queries", "qrels", "train", "dev", "test", "valid", "validation"}
 
 
 def register(app: typer.Typer) -> None:
@@ -95,9 +97,15 @@ def mine(
     decided = None if verdicts is None else Verdicts.read(verdicts)
     settings = replace(mining, split=split, queries=queries)
     analyzer = Analyzer.for_language(stemmer)
+    if output.suffix != ".parquet":
+        raise InputError(
+            f"--output is {output}: triples are written as Parquet; name it {output.stem}.parquet "
+            "(--jsonl FILE writes them as JSON lines besides)"
+        )
     if not dry_run:
         for path in (output, jsonl, report, lines):
             if path is not None:
+                _refuse_to_overwrite(path, Path(data))
                 refuse_existing(path, force=force)
     collection = prepare_to_mine(read(data, columns=columns), split)
     if dry_run:
@@ -115,6 +123,8 @@ def mine(
         scorer = (
             None if settings.denoise in {"auto", "none"} else load_scorer(settings.denoise, device=device)
         )
+        # Before anything is written: a model that is not there is told now.
+        reporter = None if report_model is None else load_scorer(report_model, device=device)
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         with keeping(output):  # what an encoder or a cross-encoder said of a document
             triples = mine_triples(
@@ -129,12 +139,10 @@ def mine(
         if jsonl is not None:
             triples.write_jsonl(jsonl, collection, force=force)
         if report is not None and lines is not None:
-            if report_model is not None:
-                scorer = load_scorer(report_model, device=device)
             audited = audit(
                 triples,
                 collection,
-                scorer=scorer,
+                scorer=reporter or scorer,
                 searcher=searcher,
                 queries=report_queries or _REPORTED,
             )
@@ -156,6 +164,17 @@ def _refuse_unread(context: typer.Context, mining: MineSettings, report: Path | 
         refuse_idle(context, "--denoise auto filters only where an encoder is trained", ["denoise_margin"])
     if report is None:
         refuse_idle(context, "without --report there is no page", ["report_queries", "report_model"])
+
+
+def _refuse_to_overwrite(path: Path, data: Path) -> None:
+    """Raise InputError where --force would take away a folder, or a file of the data."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, a file was expected")
+    if not path.exists() or not data.is_dir() or not path.resolve().is_relative_to(data.resolve()):
+        return
+    first = path.resolve().relative_to(data.resolve()).parts[0].partition(".")[0]
+    if first in _OF_DATA or path.suffix in {".txt", ".md"}:
+        raise InputError(f"{path}: is of the data that is mined; name another place")
 
 
 def _refuse_one_file_for_two(named: dict[str, Path | None], lines: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
 from tests.running import textrip  # noqa: F401  # a fixture, for every folder below
+from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.records import Document
@@ -168,3 +170,11 @@ def write_beir() -> object:
         return folder
 
     return write
+
+
+@pytest.fixture
+def remarks() -> Iterator[list[str]]:
+    """What is said."""
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append):
+        yield said

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -209,6 +210,29 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert plan["writes"] == str(output)
     assert any(name.startswith("seconds") for name in plan)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_mining_takes_nothing_away(
+    textrip: Run, tmp_path: Path, tiny_collection: Collection, write_beir: Callable[[Collection, Path], Path]
+) -> None:
+    data = write_beir(tiny_collection, tmp_path / "data")
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    (tmp_path / "folder.parquet").mkdir()
+    out = tmp_path / "t.parquet"
+    for arguments, told in (
+        (["-o", out, "--report", data / "queries.html"], "queries.jsonl: is of the data that is mined"),
+        (["-o", out, "--jsonl", data / "corpus.jsonl"], "corpus.jsonl: is of the data that is mined"),
+        (["-o", out, "--jsonl", data / "qrels" / "train.tsv"], "train.tsv: is of the data that is mined"),
+        (["-o", tmp_path / "folder.parquet"], "is a folder, a file was expected"),
+        (["-o", out, "--report", tmp_path / "folder.parquet"], "is a folder, a file was expected"),
+        (["-o", tmp_path / "t.jsonl"], "triples are written as Parquet; name it t.parquet"),
+        (["-o", out, "--report", tmp_path / "r.html", "--report-model", "no/such/model"], "no such folder"),
+    ):
+        done = textrip("mine", data, *arguments, "--force")
+        assert (done.code, done.out) == (2, ""), arguments
+        assert told in done.err
+        assert not out.exists()
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
 
 
 def test_the_plan_of_an_index_knows_its_passages(

@@ -308,3 +308,31 @@ def test_the_last_verdict_counts(tmp_path: Path) -> None:
     rows = [{"query_id": "q", "doc_id": "d", "verdict": verdict} for verdict in ("accept", "reject")]
     path.write_text("\n".join(map(json.dumps, rows)))
     assert Verdicts.read(path) == Verdicts(frozenset({("q", "d")}), frozenset())
+
+
+def test_a_verdict_holds_for_copies_and_for_whoever_asks_the_same() -> None:
+    """As a judgment does."""
+    documents = {
+        "p": "rose",
+        "n1": "rose garden wall",
+        "copy": "Rose  garden wall",
+        "n2": "rose bush",
+    } | FILLER
+    collection = collection_of(documents, {"a": "rose", "b": "Rose"}, train={"a": {"p": 1}, "b": {"p": 1}})
+    for said in ("n1", "copy"):
+        verdicts = Verdicts(rejected=frozenset({("a", said)}))
+        triples = mine(
+            collection, settings=MineSettings(negatives=3, near_duplicates=None), verdicts=verdicts
+        )
+        for group in triples.groups:
+            assert [negative.doc_id for negative in group.negatives] == ["n2"]
+
+
+def test_verdicts_of_another_mining_are_refused(remarks: list[str]) -> None:
+    documents = {"p": "rose", "n1": "rose garden wall", "n2": "rose bush"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    foreign = frozenset({("nobody", "n1"), ("q", "nothing")})
+    with pytest.raises(MismatchError, match=r"2 of 2 verdicts name a query or document .*of another mining"):
+        mine(collection, verdicts=Verdicts(rejected=foreign))
+    mine(collection, verdicts=Verdicts(rejected=foreign | {("q", "n1")}))
+    assert any(said.startswith("2 of 3 verdicts name") for said in remarks)

@@ -14,6 +14,7 @@ from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, OfflineError
+from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import DENOISED, JUDGED, NEAR_DUPLICATE, SAME_TEXT, Denoiser
 from textrip.mining.mine import describe, mine
 from textrip.mining.scoring import CrossEncoderScorer, EncoderScorer, load_scorer
@@ -200,12 +201,15 @@ def test_windows_of_scores() -> None:
     collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
     (group,) = mine(collection, settings=MineSettings(negatives=9, most_score=0.8, least_score=0.5)).groups
     (whole,) = mine(collection, settings=MineSettings(negatives=9)).groups
-    best = 1.0 / 0.8 * max(negative.score for negative in group.negatives)
-    assert 0 < len(group.negatives) < len(whole.negatives)
-    top = whole.negatives[0].score  # the positive stands above it
-    assert all(negative.score <= 0.85 * best * 0.95 or negative.score < top for negative in group.negatives)
-    assert whole.negatives[0].doc_id not in {negative.doc_id for negative in group.negatives}
-    assert whole.negatives[-1].doc_id not in {negative.doc_id for negative in group.negatives}
+    searcher = LexicalSearcher.build(collection.texts, order=collection.doc_order)
+    ((places, scores),) = searcher.search(["rose"], 9)
+    found = {collection.doc_ids[place]: score for place, score in zip(places, scores, strict=True)}
+    best = max(found.values())  # the positive's
+    expected = [doc_id for doc_id, score in found.items() if 0.5 * best <= score <= 0.8 * best]
+    assert [negative.doc_id for negative in group.negatives] == expected
+    assert 0 < len(expected) < len(whole.negatives) - 1
+    assert whole.negatives[0].doc_id not in expected
+    assert whole.negatives[-1].doc_id not in expected
 
 
 class Ranked:
@@ -292,3 +296,12 @@ def test_nfcorpus_without_what_the_untuned_encoder_finds_relevant(real_data: Pat
     collection = read(real_data / "nfcorpus")
     triples = mine(collection, settings=MineSettings(queries=50, denoise="all-MiniLM-L6-v2", seed=1))
     assert triples.provenance["left out"][DENOISED] > triples.count
+
+
+def test_a_query_that_is_a_document_is_no_random_negative_of_its_own() -> None:
+    """The only other documents of the corpus are the query's own and its positive."""
+    documents = {"q": "a question about roses", "p": "roses bloom", "n": "boats sail"}
+    collection = collection_of(documents, {"q": "a question about roses?"}, train={"q": {"p": 1}})
+    for seed in range(20):
+        (group,) = mine(collection, settings=MineSettings(negatives=1, random=1, seed=seed)).groups
+        assert [negative.doc_id for negative in group.negatives] == ["n"]

@@ -1,6 +1,7 @@
 """Triples on disk: round trips, provenance, and refusals that name the remedy."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from textrip.errors import InputError, MismatchError
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Group, Negative, Triples, is_triples_file
+from textrip.records import Document
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 NEGATIVES = st.builds(
@@ -77,3 +79,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     assert not is_triples_file(tmp_path / "other.parquet")
     with pytest.raises(InputError, match="holds no triples of textrip; make them with textrip mine"):
         Triples.read(tmp_path / "other.parquet")
+
+
+def test_triples_of_other_texts_are_refused_and_of_other_judgments_not(tiny_collection: Collection) -> None:
+    triples = mine(tiny_collection)
+    triples.require(replace(tiny_collection, qrels={}))
+    documents = [Document(doc_id, "", f"something else {doc_id}") for doc_id in tiny_collection.doc_ids]
+    other = Collection.of("other", documents, tiny_collection.query_texts, tiny_collection.qrels)
+    with pytest.raises(MismatchError, match=r"mined from other texts than those of other, with the same ids"):
+        triples.require(other)

@@ -1,6 +1,7 @@
 """An encoder filters only where it knows relevant documents from random ones as well as BM25 does."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,9 @@ def test_a_tie_counts_half_and_no_pairs_are_no_proof_against(
             return np.zeros(len(pairs), dtype=np.float32)
 
     assert trust(Same(tiny_collection, 0), tiny_collection, searcher, MineSettings()).model == 0.5
+    unknown = replace(tiny_collection, qrels={"train": {"q00": {"nowhere": 1}}})
+    found = trust(Same(tiny_collection, 0), unknown, searcher, MineSettings())
+    assert (found.pairs, bool(found)) == (0, True)
     assert Trust(0.7, 0.72, 100)
     assert not Trust(0.6, 0.72, 100)
 

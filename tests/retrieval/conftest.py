@@ -2,14 +2,12 @@
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import build_tiny_encoder
 from tests.retrieval.whole import PROMPTS, answers
-from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.records import Document, Hit
@@ -46,11 +44,3 @@ def undamaged(built: Path) -> list[list[list[Hit]]]:
 def copy(built: Path, tmp_path: Path) -> Path:
     """A copy to damage."""
     return Path(shutil.copytree(built, tmp_path / "copy"))
-
-
-@pytest.fixture
-def remarks() -> Iterator[list[str]]:
-    """What is said."""
-    said: list[str] = []
-    with progress.reporting(bars=False, say=said.append):
-        yield said

@@ -181,6 +181,19 @@ class Collection:
 
         Metadata takes no part: nothing is trained or measured by it.
         """
+        digest = self._digest_of_texts.copy()
+        digest.update(
+            json.dumps({name: dict(qrels) for name, qrels in self.qrels.items()}, sort_keys=True).encode()
+        )
+        return str(digest.hexdigest())
+
+    @property
+    def texts_fingerprint(self) -> str:
+        """SHA-256 over every id and text, and no judgment."""
+        return str(self._digest_of_texts.hexdigest())
+
+    @cached_property
+    def _digest_of_texts(self) -> Any:
         digest = hashlib.sha256()
         for part in (self.corpus, self.queries):
             for start in range(0, len(part), _ROWS_A_CHUNK):
@@ -189,7 +202,4 @@ class Collection:
                     *(columns[name] for name in sorted(columns) if name != "metadata"), strict=True
                 ):
                     digest.update(json.dumps(row).encode())
-        digest.update(
-            json.dumps({name: dict(qrels) for name, qrels in self.qrels.items()}, sort_keys=True).encode()
-        )
-        return digest.hexdigest()
+        return digest

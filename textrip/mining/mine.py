@@ -76,6 +76,8 @@ def mine(
             filter of `auto`: none with a positive).
     """
     settings = settings or MineSettings()
+    if verdicts is not None:
+        verdicts.require(collection)
     queries = collection.queries_of(settings.split)
     searcher = searcher or LexicalSearcher.build(
         collection.texts, analyzer=analyzer, order=collection.doc_order
@@ -134,6 +136,7 @@ def mine(
     about = {
         "collection": collection.name,
         "collection_sha256": collection.fingerprint,
+        "texts_sha256": collection.texts_fingerprint,
         "settings": asdict(settings),
         "analyzer": searcher.analyzer.to_dict(),
         "verdicts": {"rejected": len(verdicts.rejected), "accepted": len(verdicts.accepted)}

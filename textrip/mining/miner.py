@@ -1,7 +1,7 @@
 """From rankings to groups: candidates in their order, through the filters, until a group has enough."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -38,11 +38,13 @@ class Known:
     """What is judged for a query's text, worked out once: thousands of documents may share a title.
 
     Attributes:
+        asked: The text, normalised.
         relevant: The places of what is relevant, ascending.
         texts: The keys of their texts, and that of the query's own.
         not_relevant: The doc_ids that are judged and not relevant, in their order.
     """
 
+    asked: str
     relevant: dict[int, None]
     texts: frozenset[int]
     not_relevant: list[str]
@@ -84,6 +86,17 @@ class Miner:
         self.texts = Texts(self.collection.texts)
         self.judged = JudgedTexts(self.collection)
         self._known: dict[str, Known] = {}
+        self._rejected = self._by_text(self.verdicts.rejected)
+        self._accepted = self._by_text(self.verdicts.accepted)
+
+    def _by_text(self, pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[str, int]]:
+        """As judgments hold: for every query of the same text, and for every copy of the document."""
+        queries, rows = self.collection.query_texts, self.collection.doc_row
+        return frozenset(
+            (normalised(queries[query_id]), self.texts.key(rows[doc_id]))
+            for query_id, doc_id in pairs
+            if query_id in queries and doc_id in rows
+        )
 
     @cached_property
     def _by_id(self) -> NDArray[np.int64]:
@@ -133,7 +146,7 @@ class Miner:
         if text not in self._known:
             rows = sorted(self.collection.doc_row[doc_id] for doc_id in self.judged.relevant(text))
             keys = frozenset([*map(self.texts.key, rows), hash(text)])
-            self._known[text] = Known(dict.fromkeys(rows), keys, sorted(self.judged.not_relevant(text)))
+            self._known[text] = Known(text, dict.fromkeys(rows), keys, sorted(self.judged.not_relevant(text)))
         return self._known[text]
 
     def filled(self, wanted: Sequence[list[Slot]]) -> list[Group]:
@@ -182,9 +195,8 @@ class Miner:
         kept = self.denoiser.keeps(
             [(slots[place].query, rows[candidate.doc_id]) for place, candidate in pulled]
         )
-        accepted = self.verdicts.accepted
         return [
-            good or (slots[place].query_id, candidate.doc_id) in accepted
+            good or (slots[place].known.asked, self.texts.key(rows[candidate.doc_id])) in self._accepted
             for good, (place, candidate) in zip(kept, pulled, strict=True)
         ]
 
@@ -196,11 +208,11 @@ class Miner:
             if self.texts.key(row) in slot.known.texts or self.texts.key(row) in slot.seen:
                 continue
             slot.seen.add(self.texts.key(row))
-            pair = slot.query_id, candidate.doc_id
-            if pair in self.verdicts.rejected:
+            pair = slot.known.asked, self.texts.key(row)
+            if pair in self._rejected:
                 self.dropped.add(slot.query_id, row, REJECTED)
                 continue
-            if pair in self.verdicts.accepted:
+            if pair in self._accepted:
                 yield candidate
                 continue
             if threshold is not None and self.texts.alike(row, slot.known.relevant, threshold):
@@ -225,7 +237,7 @@ class Miner:
                 self.dropped.add(query_id, row, SAME_TEXT)
                 continue
             seen.add(self.texts.key(row))
-            if (query_id, doc_id) in self.verdicts.rejected:
+            if (known.asked, self.texts.key(row)) in self._rejected:
                 self.dropped.add(query_id, row, REJECTED)
             else:
                 found.append(Negative(doc_id, 0, 0.0, "judged"))

@@ -94,7 +94,10 @@ class Triples:
                 yield queries[group.query_id], positive, text(negative.doc_id)
 
     def require(self, collection: Collection) -> None:
-        """Raise MismatchError where a group names a query or document that the collection lacks."""
+        """Raise MismatchError where a group names a query or document that the collection lacks.
+
+        Triples that were mined say of which texts: the same ids may stand for others. Judgments may differ.
+        """
         for group in self.groups:
             if group.query_id not in collection.query_texts:
                 raise MismatchError(
@@ -107,6 +110,12 @@ class Triples:
                         f"the triples name document {doc_id!r}, {collection.name} has none of that id; "
                         "give --data the collection that they were mined from"
                     )
+        mined_from = self.provenance.get("texts_sha256")
+        if mined_from is not None and mined_from != collection.texts_fingerprint:
+            raise MismatchError(
+                f"the triples were mined from other texts than those of {collection.name}, with the same "
+                "ids; give --data the collection that they were mined from, or mine again"
+            )
 
     def write(self, path: str | Path, *, force: bool = False) -> None:
         """Write Parquet with the provenance in its metadata."""

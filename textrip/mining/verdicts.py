@@ -4,8 +4,10 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from textrip.errors import InputError
+from textrip.data.collection import Collection
+from textrip.errors import InputError, MismatchError
 from textrip.files import numbered_lines
+from textrip.progress import say
 
 REJECT, ACCEPT = "reject", "accept"
 
@@ -15,12 +17,31 @@ class Verdicts:
     """Pairs of query_id and doc_id.
 
     Attributes:
-        rejected: Never a negative of the query.
-        accepted: A negative, whatever a filter would say; judgments still count.
+        rejected: Never a negative of the query, nor is a copy; of no query that asks the same, either.
+        accepted: A negative, whatever a filter by resemblance or by a model would say. Judgments still count,
+            and so do windows of ranks and scores.
     """
 
     rejected: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     accepted: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+    def require(self, collection: Collection) -> None:
+        """Say how many name a query or document that the collection lacks.
+
+        Raises:
+            MismatchError: all of them do.
+        """
+        pairs = self.rejected | self.accepted
+        queries, documents = collection.query_texts, collection.doc_row
+        unknown = sum(query not in queries or document not in documents for query, document in pairs)
+        if not unknown:
+            return
+        counted = (
+            f"{unknown:,} of {len(pairs):,} verdicts name a query or document that {collection.name} lacks"
+        )
+        if unknown == len(pairs):
+            raise MismatchError(f"{counted}; they are of another mining")
+        say(counted)
 
     @classmethod
     def read(cls, path: str | Path) -> "Verdicts":
