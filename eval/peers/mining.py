@@ -141,6 +141,8 @@ def _textrip(k: int) -> Callable[[list[list[str]]], Answer]:
 
 
 def _bm25s(k: int) -> Callable[[list[list[str]]], Answer]:
+    import numba
+
     try:
         import bm25s
     except ImportError:
@@ -152,7 +154,9 @@ def _bm25s(k: int) -> Callable[[list[list[str]]], Answer]:
 
         def answer(queries: Sequence[list[str]]) -> Sequence[Sequence[int]]:
             size = index.scores["num_docs"]
-            places, _ = index.retrieve(queries, k=min(k, size), show_progress=False, n_threads=-1)
+            places, _ = index.retrieve(
+                queries, k=min(k, size), show_progress=False, n_threads=numba.get_num_threads()
+            )
             return places.tolist()  # type: ignore[no-any-return]
 
         return answer

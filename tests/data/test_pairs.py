@@ -112,3 +112,20 @@ def test_a_question_that_stands_in_its_own_answer_is_left_out_and_counted() -> N
     assert counts == {"title to body": 2, "left out: the question stands in its own answer": 1}
     assert made.query_texts == {"c": "Roses in gardens", "b": "How tulips grow"}
     assert made.texts[0].startswith("How roses grow in a  garden Say")
+
+
+COVER = "want cover against frost and wind"
+
+
+@pytest.mark.parametrize(("title", "body", "kept"), [
+    ("Roses in winter", f"Roses in winter. They {COVER}, and no water at all in January", False),
+    ("Roses want cover, against frost and wind", f"In January roses {COVER} and no water until March", False),
+    ("Roses want cover against rabbits and mice", f"In January roses {COVER} and no water until March", True),
+    ("Roses in winter", f"They {COVER}, and roses in winter want no water in January", True),
+    ("How roses are kept alive in winter", f"They {COVER}, and no water at all in January", True),
+])  # fmt: skip
+def test_a_question_whose_words_its_answer_says_is_left_out(title: str, body: str, kept: bool) -> None:
+    others = [Document(f"o{n}", f"A title of number {n}", f"{'word ' * 20}{n}") for n in range(3)]
+    made, counts = with_queries(Collection.of("c", [Document("d", title, body), *others]))
+    assert (title in made.query_texts.values()) == kept
+    assert counts.get("left out: the question stands in its own answer", 0) == (0 if kept else 1)

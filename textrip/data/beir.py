@@ -4,6 +4,7 @@ The layout of the BEIR benchmark (Thakur et al., 2021, arXiv 2104.08663).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
@@ -37,9 +38,10 @@ def read_beir(folder: Path, columns: Columns) -> Collection:
     corpus_file = find(folder, "corpus")
     if corpus_file is None:
         raise InputError(f"{folder}: has no corpus.jsonl (.gz, .zst) or corpus.parquet")
-    corpus = collection_from_rows(
+    documents = collection_from_rows(
         read_rows(corpus_file), columns, source=str(corpus_file), name=folder.resolve().name
-    ).corpus
+    )
+    remarks = [*documents.remarks]
     query_file = find(folder, "queries")
     qrels = dict(_read_splits(folder / "qrels"))
     if query_file is None:
@@ -47,8 +49,8 @@ def read_beir(folder: Path, columns: Columns) -> Collection:
             raise InputError(f"{folder}: has judgments and no queries.jsonl; add the queries' texts")
         queries = dataset_of({"query_id": [], "text": []})
     else:
-        queries = corpus_of(_read_queries(query_file), str(query_file), id_column="query_id")
-    return Collection(name=folder.resolve().name, corpus=corpus, queries=queries, qrels=qrels)
+        queries = corpus_of(_read_queries(query_file), str(query_file), id_column="query_id", remarks=remarks)
+    return replace(documents, queries=queries, qrels=qrels, remarks=tuple(remarks))
 
 
 def _read_queries(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -67,12 +69,20 @@ def _read_queries(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _read_splits(folder: Path) -> Iterator[tuple[str, Qrels]]:
     if not folder.is_dir():
         return
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         name = path.name
         for suffix in COMPRESSIONS:
             name = name.removesuffix(suffix)
         if path.is_file() and name.endswith(".tsv"):
-            yield name.removesuffix(".tsv"), read_qrels(path)
+            other = files.setdefault(name.removesuffix(".tsv"), path)
+            if other != path:
+                raise InputError(
+                    f"{folder}: {other.name} and {path.name} both hold the judgments of "
+                    f"{name.removesuffix('.tsv')}; remove the one that is out of date"
+                )
+    for split, path in files.items():
+        yield split, read_qrels(path)
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:

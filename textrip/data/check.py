@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from textrip.data.collection import Collection
-from textrip.data.finding import Finding, gravest_first, many, short, some
+from textrip.data.finding import Finding, Told, gravest_first, many, short, some
 from textrip.data.leaks import leaking
 from textrip.data.near_duplicates import near_duplicates
 from textrip.data.words import normalised
@@ -25,6 +25,8 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         near: Also look for near-duplicates (see near_duplicates.py), which takes most of the time.
     """
     found = [
+        *collection.remarks,
+        *_unjudged(collection),
         *_held_out_in_train(collection),
         *_conflicts(collection),
         *_unknown(collection),
@@ -34,6 +36,24 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         *(_duplicates(collection) if near else ()),
     ]
     return gravest_first(found)
+
+
+def _unjudged(collection: Collection) -> Iterator[Finding]:
+    """Queries that nothing is done with."""
+    judged = {query_id for qrels in collection.qrels.values() for query_id in qrels}
+    idle = [query_id for query_id in collection.query_texts if query_id not in judged]
+    if not idle:
+        return
+    what = (
+        "nothing is trained or measured on them"
+        if judged
+        else "none is used: without judgments questions are made of the documents"
+    )
+    yield Finding(
+        "warning", "queries-without-judgments", len(idle),
+        f"{len(idle):,} of {len(collection.queries):,} queries have no judgment; {what}",
+        some(f"{query_id}: {short(collection.query_texts[query_id])}" for query_id in idle),
+    )  # fmt: skip
 
 
 def _held_out_in_train(collection: Collection) -> Iterator[Finding]:
@@ -190,25 +210,25 @@ def _empty(collection: Collection) -> Iterator[Finding]:
 
 def _duplicates(collection: Collection) -> Iterator[Finding]:
     ids, texts = collection.doc_ids, collection.texts
-    same: list[str] = []
-    near: list[str] = []
+    same, near = Told(), Told()
     pairs = near_duplicates(texts, progress="looking for near-duplicates", total=len(texts))
     for pair in pairs:
         example = f"{ids[pair.first]} and {ids[pair.second]}"
         if pair.resemblance == 1.0 and normalised(texts[pair.first]) == normalised(texts[pair.second]):
-            same.append(example)
+            same.add(example)
         else:
-            near.append(f"{example} ({pair.resemblance:.2f})")
-    if same:
+            near.add(f"{example} ({pair.resemblance:.2f})")
+    if same.count:
         yield Finding(
-            "warning", "duplicate-documents", len(same),
-            f"{many(len(same), 'document is', 'documents are')} a copy of another: they take the places of "
-            "others in a result", some(same),
+            "warning", "duplicate-documents", same.count,
+            f"{many(same.count, 'document is', 'documents are')} a copy of another: they take the places of "
+            "others in a result", tuple(same.examples),
         )  # fmt: skip
-    if near:
+    if near.count:
         yield Finding(
-            "warning", "near-duplicate-documents", len(near),
-            f"{many(len(near), 'pair', 'pairs')} of documents with nearly the same text", some(near),
+            "warning", "near-duplicate-documents", near.count,
+            f"{many(near.count, 'pair', 'pairs')} of documents with nearly the same text",
+            tuple(near.examples),
         )  # fmt: skip
     yield from _near_queries(collection)
 

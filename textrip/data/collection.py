@@ -13,6 +13,7 @@ import pyarrow as pa
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from textrip.data.finding import Finding
 from textrip.errors import InputError
 from textrip.ranking import id_order
 from textrip.records import Document, Qrels, full_text
@@ -71,6 +72,7 @@ class Collection:
         queries: Columns query_id, text.
         qrels: By split (train, dev, test): query_id to doc_id to relevance; 0 is judged not relevant.
         groups: By query_id, what must not be torn apart by a split (the module of a docstring, say).
+        remarks: What was resolved as the data was read; for `check`.
         numbered: The data had no ids: documents are counted, and in other data others have the same numbers.
     """
 
@@ -80,6 +82,7 @@ class Collection:
     qrels: Mapping[str, Qrels] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
     numbered: bool = False
+    remarks: tuple[Finding, ...] = ()
 
     @classmethod
     def of(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from textrip.errors import InputError
@@ -37,6 +37,20 @@ class Finding:
     def __str__(self) -> str:
         examples = "".join(f"\n    {example}" for example in self.examples)
         return f"{self.level}: {self.message}{examples}"
+
+
+@dataclass
+class Told:
+    """A count of what may be millions, and the first few of it."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, example: str) -> None:
+        """One more."""
+        self.count += 1
+        if self.count <= _EXAMPLES:
+            self.examples.append(example)
 
 
 def gravest_first(findings: Iterable[Finding]) -> list[Finding]:

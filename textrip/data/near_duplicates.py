@@ -20,6 +20,8 @@ _WORDS_A_SHINGLE = 3
 # A signature in bands of four rows: at a resemblance of 0.8 a pair is missed once in 4,000 times.
 _PERMUTATIONS = 64
 _BANDS, _ROWS = 16, 4
+# A text that resembles so many others is not compared with later ones: they resemble those others.
+_MATCHES = 8
 
 
 class Pair(NamedTuple):
@@ -63,7 +65,8 @@ def near_duplicates(
     """Pairs of nearly the same text, as they are found.
 
     Texts that are equal but for case and blanks come as pairs with the first of them, and only that one is
-    compared with others: a text that occurs a thousand times gives 999 pairs and not half a million.
+    compared with others: a text that occurs a thousand times gives 999 pairs and not half a million. So do
+    texts that were made from a template: one that resembles eight others stands for nobody else.
 
     Args:
         texts: n of them, read once; of each its shingles are kept as numbers of 32 bits.
@@ -89,10 +92,13 @@ def near_duplicates(
             mine = np.unique(np.fromiter(map(zlib.crc32, encoded), dtype=np.uint32))
             signature = plain.copy()
             signature.update_batch(encoded)
+            matches = 0
             for other in sorted(index.query(signature)):
                 shared = np.intersect1d(mine, held[other], assume_unique=True).size
                 found = shared / (len(mine) + len(held[other]) - shared)
                 if found >= threshold:
+                    matches += 1
                     yield Pair(other, place, found)
-            index.insert(place, signature, check_duplication=False)
-            held[place] = mine
+            if matches < _MATCHES:
+                index.insert(place, signature, check_duplication=False)
+                held[place] = mine

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.tables import corpus_of
-from textrip.data.words import normalised
+from textrip.data.words import folded, words
 from textrip.errors import InputError
 
 TITLE, HEADING, SENTENCE = "title to body", "heading to section", "first sentence to the rest"
@@ -23,6 +23,8 @@ _MIN_QUERY_WORDS = 3
 _MIN_BODY_WORDS = 12
 # A name of three words may well be said again; a sentence that is was copied.
 _COPIED_WORDS = 6
+# Of its runs of so many words, this share stands in the body, whatever the punctuation.
+_RUN, _COPIED_SHARE = 3, 0.8
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,10 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
 
     A document with headings becomes its sections, a document each: an encoder reads the beginning of a text,
     and what stands under the seventh heading is not there. What becomes a query is taken out, or the pair
-    would be a game of spotting the same words; one of six words and more that still stands in its answer is
-    left out and counted. So this corpus is for training and measuring; what is searched later is the one
-    that was given. The judgments are all `train`; `with_splits` cuts them. A collection that has judgments
+    would be a game of spotting the same words; one with which its answer begins, and one of six words and
+    more that its answer says nearly word for word, is left out and counted. So this corpus is for training
+    and measuring; what is searched later is the one that was given. The judgments are all `train`;
+    `with_splits` cuts them. A collection that has judgments
     comes back as it is, with no counts.
 
     Raises:
@@ -159,7 +162,15 @@ def _outside_fences(lines: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _copied(query: str, body: str) -> bool:
-    return len(query.split()) >= _COPIED_WORDS and normalised(query) in normalised(body)
+    """Whether a body begins with its query, or says nearly all of a longer one word for word."""
+    asked, said = words(folded(query)), words(folded(body))
+    if said[: len(asked)] == asked:
+        return True
+    if len(asked) < _COPIED_WORDS:
+        return False
+    within = f" {' '.join(said)} "
+    runs = [" ".join(asked[place : place + _RUN]) for place in range(len(asked) - _RUN + 1)]
+    return sum(f" {run} " in within for run in runs) >= _COPIED_SHARE * len(runs)
 
 
 def _long(query: str, body: str) -> bool:

@@ -14,6 +14,7 @@ from datasets import Dataset
 
 from textrip.data.collection import Collection, as_dataset, dataset_of
 from textrip.data.columns import Columns
+from textrip.data.finding import Finding, Told, many, short
 from textrip.data.metadata import metadata_value
 from textrip.data.rows import Row
 from textrip.data.spill import table_of
@@ -85,9 +86,19 @@ def _kind(value: Any) -> str:
 
 
 def corpus_of(
-    records: Iterable[tuple[int, dict[str, str]]], source: str, *, id_column: str = "doc_id"
+    records: Iterable[tuple[int, dict[str, str]]],
+    source: str,
+    *,
+    id_column: str = "doc_id",
+    remarks: list[Finding] | None = None,
 ) -> Dataset:
     """Arrow rows from checked records; the same id with the same content is kept once.
+
+    Args:
+        records: With their lines.
+        source: For messages.
+        id_column: What must differ.
+        remarks: Is told how many were there before.
 
     Raises:
         InputError: the same id with another content, with both lines; or no record at all.
@@ -95,7 +106,17 @@ def corpus_of(
     table = table_of(({"line": line, **record} for line, record in records), {"line": pa.int64()})
     if table is None:
         raise InputError(f"{source}: is empty, at least one record was expected")
-    return as_dataset(_without_duplicates(table, source, id_column).drop_columns("line"))
+    distinct = _without_duplicates(table, source, id_column)
+    dropped = len(table) - len(distinct)
+    if dropped and remarks is not None:
+        remarks.append(
+            Finding(
+                "warning", "repeated-records", dropped,
+                f"{many(dropped, 'record repeats', 'records repeat')} another, id and all; read once",
+                (source,),
+            )
+        )  # fmt: skip
+    return as_dataset(distinct.drop_columns("line"))
 
 
 def _without_duplicates(table: pa.Table, source: str, id_column: str) -> pa.Table:
@@ -166,11 +187,14 @@ def _from_documents(
                 record["label"] = id_value(row, roles["label"], source, line)
             yield line, record
 
-    corpus = corpus_of(records(), source)
+    remarks: list[Finding] = []
+    corpus = corpus_of(records(), source, remarks=remarks)
     if pc.all(pc.equal(corpus.data.column("metadata"), "{}")).as_py():
         corpus = corpus.remove_columns("metadata")
     queries = dataset_of({"query_id": [], "text": []})
-    return Collection(name=name, corpus=corpus, queries=queries, numbered="id" not in roles)
+    return Collection(
+        name=name, corpus=corpus, queries=queries, numbered="id" not in roles, remarks=tuple(remarks)
+    )
 
 
 def _from_triples(
@@ -180,15 +204,23 @@ def _from_triples(
     query_ids: dict[str, str] = {}
     doc_ids: dict[str, str] = {}
     judgments: dict[str, dict[str, int]] = {}
+    either_way, own = Told(), Told()
     for line, row in rows:
         anchor = text_value(row, roles["anchor"], source, line)
-        judged = judgments.setdefault(query_ids.setdefault(anchor, f"q{len(query_ids) + 1}"), {})
+        query_id = query_ids.setdefault(anchor, f"q{len(query_ids) + 1}")
+        judged = judgments.setdefault(query_id, {})
         relevance = _relevance(row, roles["score"], source, line) if "score" in roles else 1
         positive = text_value(row, roles["positive"], source, line)
         positive_id = doc_ids.setdefault(positive, f"d{len(doc_ids) + 1}")
+        if (judged.get(positive_id, relevance) > 0) != (relevance > 0):
+            either_way.add(f"{source}:{line}: {short(anchor)} / {short(positive)}")
         judged[positive_id] = max(relevance, judged.get(positive_id, 0))
         for negative in _negatives(row, roles, source, line):
-            judged.setdefault(doc_ids.setdefault(negative, f"d{len(doc_ids) + 1}"), 0)
+            negative_id = doc_ids.setdefault(negative, f"d{len(doc_ids) + 1}")
+            if negative == anchor:
+                own.add(f"{source}:{line}: {short(anchor)}")
+            elif judged.setdefault(negative_id, 0) > 0:
+                either_way.add(f"{source}:{line}: {short(anchor)} / {short(negative)}")
     return Collection(
         name=name,
         corpus=dataset_of(
@@ -197,7 +229,23 @@ def _from_triples(
         queries=dataset_of({"query_id": list(query_ids.values()), "text": list(query_ids)}),
         qrels={"train": judgments},
         numbered=True,
+        remarks=tuple(_remarks(either_way, own)),
     )
+
+
+def _remarks(either_way: Told, own: Told) -> Iterator[Finding]:
+    if either_way.count:
+        yield Finding(
+            "warning", "positive-equals-negative", either_way.count,
+            f"in {many(either_way.count, 'row', 'rows')} a text is relevant for its query here and not "
+            "there, or positive and negative at once; it counts as relevant", tuple(either_way.examples),
+        )  # fmt: skip
+    if own.count:
+        yield Finding(
+            "warning", "anchor-among-negatives", own.count,
+            f"in {many(own.count, 'row', 'rows')} the negative is the query itself; it is left out",
+            tuple(own.examples),
+        )  # fmt: skip
 
 
 def _relevance(row: Row, column: str, source: str, line: int) -> int:

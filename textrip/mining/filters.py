@@ -9,7 +9,7 @@ itself, as the logits of a cross-encoder are below 0 as often as not; and s_p is
 positives.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +18,9 @@ import numpy as np
 from textrip.data.near_duplicates import alike, shingles
 from textrip.data.words import normalised
 from textrip.mining.scoring import Scorer
+
+# So many documents' shingles are held, some 20 kB each; what was looked at longest ago is worked out again.
+_SHINGLED = 4096
 
 JUDGED = "judged relevant"
 SAME_TEXT = "copies of a relevant text, of the query or of another negative"
@@ -32,7 +35,7 @@ class Texts:
 
     texts: Sequence[str]
     _keys: dict[int, int] = field(default_factory=dict)
-    _shingles: dict[int, frozenset[str]] = field(default_factory=dict)
+    _shingles: OrderedDict[int, frozenset[str]] = field(default_factory=OrderedDict)
 
     def key(self, row: int) -> int:
         """What texts are compared by: a copy of a document has its key."""
@@ -47,8 +50,12 @@ class Texts:
 
     def shingles(self, row: int) -> frozenset[str]:
         """Of a document, see data/near_duplicates.py."""
-        if row not in self._shingles:
+        if row in self._shingles:
+            self._shingles.move_to_end(row)
+        else:
             self._shingles[row] = shingles(self.texts[row])
+            if len(self._shingles) > _SHINGLED:
+                self._shingles.popitem(last=False)
         return self._shingles[row]
 
 
