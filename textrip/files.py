@@ -258,9 +258,18 @@ def read_json(path: Path, *, kind: str, version: int, sealed: bool = False) -> d
         InputError: it is of another kind, or of a newer version.
     """
     try:
-        found = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise DamagedError(f"{path}: {_reason(error)}") from None
+    return parse_json(content, path, kind=kind, version=version, sealed=sealed)
+
+
+def parse_json(
+    content: bytes | str, path: Path, *, kind: str, version: int, sealed: bool = False
+) -> dict[str, Any]:
+    """As `read_json`, of what was read from `path`."""
+    try:
+        found = json.loads(content)
     except (ValueError, RecursionError):
         raise DamagedError(f"{path}: is not JSON; the file is damaged") from None
     if not isinstance(found, dict) or found.get("kind") != kind:

@@ -197,7 +197,9 @@ def test_no_negative_is_relevant_for_another_query_of_the_same_text(real_data: P
 
 def test_documents_of_one_title_are_not_each_others_negatives() -> None:
     documents = [
-        Document(f"d{n}", "How to install it", "how to install it " + " ".join(f"w{n}{m}" for m in range(9)))
+        Document(
+            f"d{n}", "How to install it", "so how to install it " + " ".join(f"w{n}{m}" for m in range(9))
+        )
         for n in range(3)
     ]
     collection, _ = with_queries(Collection.of("c", [*documents, Document("n", "", "install nothing")]))

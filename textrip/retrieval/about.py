@@ -1,13 +1,12 @@
 """What an index says of itself: index.json, and the copy in the store from which it is restored."""
 
 import contextlib
-import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from textrip.errors import DamagedError
-from textrip.files import read_json, replacing
+from textrip.files import parse_json, read_json, replacing
 from textrip.retrieval.connection import connect_reading
 from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
 from textrip.retrieval.store_writer import StoreWriter
@@ -37,14 +36,14 @@ def keep_about(folder: Path, writer: StoreWriter) -> None:
 
 
 def require_kept(folder: Path, about: dict[str, Any]) -> None:
-    """Raise DamagedError where the copy says something else than index.json."""
-    kept = _kept(folder / STORE)
-    try:
-        same = kept is not None and json.loads(kept) == about
-    except ValueError:
-        same = False
-    if not same:
-        raise DamagedError(f"{folder / STORE}: its copy of {ABOUT} is not the same; the file is damaged")
+    """Raise DamagedError where the copy is not whole, or of another index.
+
+    It may lack the last note of index.json, or be ahead of it by one: a process died between the two.
+    """
+    kept = _kept(folder / STORE) or ""
+    copy = parse_json(kept, folder / STORE / _KEPT, kind=KIND, version=FORMAT, sealed=True)
+    if copy["index_id"] != about["index_id"]:
+        raise DamagedError(f"{folder / STORE}: its copy of {ABOUT} is of another index")
 
 
 def restore_about(folder: Path) -> bool:
