@@ -1,7 +1,7 @@
 """`textrip encode`."""
 
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -59,10 +59,12 @@ def encode(
     from textrip.data.collection import Texts
     from textrip.data.formats import read
     from textrip.encoding.backend import load_backend
+    from textrip.encoding.cut import SAMPLE, share_cut
     from textrip.encoding.kept import keeping
     from textrip.encoding.vectors import refuse_suffix, sidecar, write_vectors
     from textrip.errors import InputError
     from textrip.files import STDIN, refuse_existing, uncompressed_suffix
+    from textrip.progress import say
 
     refuse_existing(refuse_suffix(output), force=force)
     texts: Texts | Iterator[str]
@@ -71,21 +73,28 @@ def encode(
     if source == STDIN or (uncompressed_suffix(Path(source)) == ".txt" and not Path(source).is_dir()):
         refuse_idle(context, "a text a line has no columns", COLUMNS.options)
         lines = _lines(source)
-        first = next(lines, None)
-        if first is None:
+        sample: Sequence[str] = list(islice(lines, SAMPLE))
+        if not sample:
             raise InputError(
                 f"{'<stdin>' if source == STDIN else source}: is empty, at least one text was expected"
             )
-        texts = _chain(first, lines)
+        texts = chain(sample, lines)
         ids = map(str, count(1))
     else:
         collection = read(source, columns=columns)
-        texts, total = collection.texts, len(collection.corpus)
+        sample = texts = collection.texts
+        total = len(collection.corpus)
         ids = iter(collection.doc_ids)
     with keeping(output), load_backend(
         model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
         trust_remote_code=trust_remote_code,
     ) as (encoder, _):  # fmt: skip
+        share, looked_at = share_cut(encoder, sample, kind="query" if queries else "document")
+        if share:
+            say(
+                f"{share:.0%} of {looked_at:,} texts looked at are longer than the "
+                f"{encoder.max_length_tokens} tokens that the encoder reads, and are cut"
+            )
         windows = encoder.encode_stream(
             texts, kind="query" if queries else "document", progress="encoding", total=total
         )
@@ -111,8 +120,3 @@ def _lines(source: str) -> Iterator[str]:
 
     for _, line in numbered_lines(source):
         yield line
-
-
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest

@@ -212,6 +212,18 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_encode_says_what_it_cuts(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    common = ["--model", tiny_encoder_folder, "--max-length-tokens", 8]
+    done = textrip("encode", beir_folder, "-o", tmp_path / "v.npy", *common)
+    assert "100% of 60 texts looked at are longer than the 8 tokens" in done.err
+    (tmp_path / "texts.txt").write_text("rose\n" + "rose tulip " * 9 + "\n")
+    done = textrip("encode", tmp_path / "texts.txt", "-o", tmp_path / "l.npy", *common)
+    assert "50% of 2 texts looked at are longer than the 8 tokens" in done.err
+    assert len(np.load(tmp_path / "l.npy")) == 2
+
+
 def test_mining_takes_nothing_away(
     textrip: Run, tmp_path: Path, tiny_collection: Collection, write_beir: Callable[[Collection, Path], Path]
 ) -> None:

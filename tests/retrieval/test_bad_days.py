@@ -206,6 +206,16 @@ def test_force_takes_away_nothing_but_an_index(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
+def test_what_goes_with_an_index_that_is_replaced_is_said(index: Index, remarks: list[str]) -> None:
+    index.add([Document("new", "", "zeppelin")])
+    index.close()
+    Index.build(collection(range(30)), StubEncoder(), index.folder, force=True).close()
+    said = [remark for remark in remarks if "gone with it" in remark]
+    assert said == [
+        f"{index.folder}: the index that is replaced holds 1 document that the data lacks (new): gone with it"
+    ]
+
+
 def test_an_index_between_two_renames_is_brought_back(index: Index) -> None:
     expected = index.search("rose")
     index.close()

@@ -128,6 +128,13 @@ def test_no_text_is_cut_in_silence(tmp_path: Path) -> None:
             "further down is found by words alone; textrip index --passages 30 finds it by meaning too"
         ]
         del said[:]
+        with Index.open(tmp_path / "whole", encoder=encoder) as index:
+            index.add([Document("long", "", "word " * 100), Document("short", "", "word")])
+        assert [remark for remark in said if "longer than" in remark] == [
+            "50% of 2 documents looked at are longer than the 60 tokens that the encoder reads: what stands "
+            "further down is found by words alone"
+        ]
+        del said[:]
         Index.build(collection(), encoder, tmp_path / "cut", cutting=Cutting(tokens=30)).close()
     assert said == []
 

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from textrip.alone import LOCK, alone
 from textrip.data.collection import Collection
+from textrip.data.finding import many
 from textrip.encoding.approximate import Kind, chosen
+from textrip.encoding.cut import share_cut
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import ExportError, export_onnx, note_moved
 from textrip.encoding.onnx import OnnxEncoder
@@ -53,7 +55,6 @@ _BUILDING = "building.json"
 _ROWS_A_CHUNK = 256
 _TIMES_WHERE_CHEAP = 16
 # Documents whose length is looked at.
-_SAMPLE = 256
 
 
 def build_index(
@@ -94,6 +95,7 @@ def build_index(
     require_inside(folder)
     if vectors is None and not cutting.tokens:
         _say_what_is_cut(collection, encoder)
+    _say_what_goes(folder, collection)
     identity = {
         "encoder": encoder.fingerprint,
         "precision": encoder.precision,
@@ -145,17 +147,28 @@ def build_index(
 
 def _say_what_is_cut(collection: Collection, encoder: TextEncoder) -> None:
     """No text is cut in silence: how many of a sample are longer than what the encoder reads."""
-    count = min(_SAMPLE, len(collection.corpus))
-    places = np.linspace(0, len(collection.corpus) - 1, count).astype(int).tolist()
-    prompt = encoder.prompt("document")
-    lengths = encoder.count_tokens([prompt + collection.texts[place] for place in places], cut=False)
-    share = float(np.mean(np.asarray(lengths) > encoder.max_length_tokens))
+    share, count = share_cut(encoder, collection.texts)
     if share:
         suggested = min(encoder.max_length_tokens // 2, longest_passage(encoder))
         say(
             f"{share:.0%} of {count:,} documents looked at are longer than the {encoder.max_length_tokens} "
             "tokens that the encoder reads: what stands further down is found by words alone; "
             f"textrip index --passages {suggested} finds it by meaning too"
+        )
+
+
+def _say_what_goes(folder: Path, collection: Collection) -> None:
+    """What was added to the index that is replaced, and is not in the data, goes with it."""
+    gone: list[str] = []
+    with contextlib.suppress(InputError, StorageError, sqlite3.Error):
+        if (folder / STORE).is_file():
+            with contextlib.closing(connect_reading(folder / STORE)) as database:
+                found = (doc_id for (doc_id,) in database.execute("SELECT doc_id FROM documents"))
+                gone = [doc_id for doc_id in found if doc_id not in collection.doc_row]
+    if gone:
+        say(
+            f"{folder}: the index that is replaced holds {many(len(gone), 'document', 'documents')} that the "
+            f"data lacks ({gone[0]}{' ...' if len(gone) > 1 else ''}): gone with it"
         )
 
 

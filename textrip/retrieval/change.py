@@ -6,9 +6,10 @@ from itertools import islice
 from typing import Any
 
 from textrip.data.collection import Collection
+from textrip.encoding.cut import share_cut
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError
-from textrip.progress import advancing
+from textrip.progress import advancing, say
 from textrip.records import Document
 from textrip.retrieval.encoded import documents_of, encoded
 from textrip.retrieval.index import Change
@@ -46,6 +47,8 @@ def add_documents(
                 seen.add(document.doc_id)
             there = _there(store, [document.doc_id for document, _ in chunk])
             news = [pair for pair in chunk if not _same(there.get(pair[0].doc_id), pair)]
+            if news and not cutting.tokens and not seen - {document.doc_id for document, _ in chunk}:
+                _say_what_is_cut(encoder, news)
             stored, _ = encoded(news, encoder, cutting, known_vectors=partial(_known, store))
             if stored:
                 with writer.transaction() as transaction:
@@ -66,6 +69,16 @@ def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
         if not isinstance(document, Document):
             raise InputError(f"{type(document).__name__} given, a Document was expected")
         yield document, dict(metadata)
+
+
+def _say_what_is_cut(encoder: TextEncoder, pairs: Sequence[Pair]) -> None:
+    """Of the first transaction; an index that cuts documents into passages reads all of them."""
+    share, count = share_cut(encoder, [document.full_text for document, _ in pairs])
+    if share:
+        say(
+            f"{share:.0%} of {count:,} documents looked at are longer than the {encoder.max_length_tokens} "
+            "tokens that the encoder reads: what stands further down is found by words alone"
+        )
 
 
 def _there(store: DocumentStore, doc_ids: list[str]) -> Mapping[str, Any]:
