@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from textrip.mining.mine import mine
 from textrip.mining.triples import Triples
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
-from textrip.training.train import train
+from textrip.training.train import _memory_errors, train
 from textrip.training.trainer import GroupTrainer
 
 # Dropout on: its random state has to be restored too.
@@ -278,3 +279,15 @@ def test_an_interrupt_that_a_library_dropped_comes_back_at_the_end_of_the_step(
         interrupt.listen()  # forgets what was asked
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("options", "advice"), [
+    ({}, "lower --batch-queries, --max-length-tokens or --negatives, or set --cache-tokens 4096"),
+    ({"cache_tokens": 2048}, "lower --cache-tokens, which is 2,048, or --max-length-tokens"),
+    ({"gradient_checkpointing": True}, "lower --batch-queries, --max-length-tokens or --negatives"),
+])  # fmt: skip
+def test_too_little_memory_is_told_what_helps_and_is_not_in_use(options: dict[str, Any], advice: str) -> None:
+    settings = TrainSettings(**options)
+    with pytest.raises(TextripError) as told, _memory_errors(settings):
+        raise MemoryError
+    assert str(told.value) == f"out of memory with 16 queries a batch; {advice}"

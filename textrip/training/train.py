@@ -31,6 +31,7 @@ from textrip.training.log import Log
 from textrip.training.lora import add_adapters, fold_adapters
 from textrip.training.loss import GroupLoss
 from textrip.training.material import GroupedTriples, LabelledTexts, Material
+from textrip.training.names import OF_PROXIES
 from textrip.training.rate import usual_rate
 from textrip.training.relations import Batch
 from textrip.training.requirements import gives_unit_vectors, require_fitting
@@ -268,7 +269,13 @@ def _memory_errors(settings: TrainSettings) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
         if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
             raise
+        lower = "--batch-queries, --max-length-tokens or --negatives"
+        if settings.cache_tokens is not None:  # a batch is encoded in parts: the parts are what is too large
+            advice = f"lower --cache-tokens, which is {settings.cache_tokens:,}, or --max-length-tokens"
+        elif settings.gradient_checkpointing or settings.loss in OF_PROXIES:  # refused together
+            advice = f"lower {lower}"
+        else:
+            advice = f"lower {lower}, or set --cache-tokens 4096"
         raise TextripError(
-            f"out of memory with {settings.batch_queries} queries a batch; lower --batch-queries, "
-            "--max-length-tokens or --negatives, or set --cache-tokens 4096"
+            f"out of memory with {settings.batch_queries} queries a batch; {advice}"
         ) from error
