@@ -8,8 +8,6 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from textrip.errors import StorageError
 
 LOCK = ".lock"
@@ -22,6 +20,8 @@ def alone(folder: Path) -> Iterator[bool]:
     Raises:
         StorageError: the folder cannot be written to.
     """
+    from filelock import FileLock, Timeout  # a search, which locks nothing, does not wait for it
+
     lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
     try:
         lock.acquire()
