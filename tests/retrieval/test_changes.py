@@ -272,6 +272,10 @@ def test_ids_twice_and_other_records_are_refused(index: Index) -> None:
         index.add([("x", {})])
     with pytest.raises(InputError, match=r"doc_ids is a string, a list of ids was expected"):
         index.delete("d00")
+    with pytest.raises(InputError, match=r"doc_id is 7, a string was expected"):
+        index.add([Document(7, "", "a")])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"document 'x': text has a lone surrogate '\\ud800'"):
+        index.add([Document("x", "", "half \ud800")])
     assert len(index) == 30
 
 

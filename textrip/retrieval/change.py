@@ -68,7 +68,23 @@ def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
         document, metadata = (given, {}) if isinstance(given, Document) else given
         if not isinstance(document, Document):
             raise InputError(f"{type(document).__name__} given, a Document was expected")
+        _require_text(document)
         yield document, dict(metadata)
+
+
+def _require_text(document: Document) -> None:
+    """Raise InputError where a part is no text, or has half a character, which no file can hold."""
+    for name in ("doc_id", "title", "text"):
+        value = getattr(document, name)
+        if not isinstance(value, str):
+            raise InputError(f"{name} is {value!r}, a string was expected")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"document {document.doc_id!r}: {name} has a lone surrogate {value[error.start]!r}, no "
+                "character"
+            ) from None
 
 
 def _say_what_is_cut(encoder: TextEncoder, pairs: Sequence[Pair]) -> None:
