@@ -59,12 +59,12 @@ def encode(
     from textrip.data.collection import Texts
     from textrip.data.formats import read
     from textrip.encoding.backend import load_backend
-    from textrip.encoding.cut import SAMPLE, share_cut
+    from textrip.encoding.cut import SAMPLE, say_what_is_cut
     from textrip.encoding.kept import keeping
+    from textrip.encoding.text_encoder import Kind
     from textrip.encoding.vectors import refuse_suffix, sidecar, write_vectors
     from textrip.errors import InputError
     from textrip.files import STDIN, refuse_existing, uncompressed_suffix
-    from textrip.progress import say
 
     refuse_existing(refuse_suffix(output), force=force)
     texts: Texts | Iterator[str]
@@ -89,15 +89,9 @@ def encode(
         model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
         trust_remote_code=trust_remote_code,
     ) as (encoder, _):  # fmt: skip
-        share, looked_at = share_cut(encoder, sample, kind="query" if queries else "document")
-        if share:
-            say(
-                f"{share:.0%} of {looked_at:,} texts looked at are longer than the "
-                f"{encoder.max_length_tokens} tokens that the encoder reads, and are cut"
-            )
-        windows = encoder.encode_stream(
-            texts, kind="query" if queries else "document", progress="encoding", total=total
-        )
+        kind: Kind = "query" if queries else "document"
+        say_what_is_cut(encoder, sample, ", and are cut", what="texts", kind=kind)
+        windows = encoder.encode_stream(texts, kind=kind, progress="encoding", total=total)
         rows = write_vectors(
             output, ids, windows, fingerprint=encoder.fingerprint, encoder=encoder.name, force=force
         )

@@ -25,6 +25,7 @@ from textrip.pipeline.cluster import cluster
 from textrip.records import Document
 from textrip.retrieval import build as build_module
 from textrip.retrieval import encoded as encoded_module
+from textrip.retrieval import staging as staging_module
 from textrip.retrieval.index import Index
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.snapshot import Snapshot
@@ -51,7 +52,7 @@ def test_a_build_that_dies_in_its_last_step_is_repeated(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(build_module, "move_into_place", dies)
+        patch.setattr(staging_module, "move_into_place", dies)
         with pytest.raises(KeyboardInterrupt):
             Index.build(collection(range(9)), StubEncoder(), tmp_path / "index")
     encoder = StubEncoder()

@@ -5,11 +5,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from textrip.encoding.text_encoder import Kind, TextEncoder
+from textrip.progress import say
 
 SAMPLE = 256
+# In an index that does not cut documents into passages.
+FURTHER_DOWN = ": what stands further down is found by words alone"
 
 
-def share_cut(encoder: TextEncoder, texts: Sequence[str], *, kind: Kind = "document") -> tuple[float, int]:
+def say_what_is_cut(
+    encoder: TextEncoder, texts: Sequence[str], then: str, *, what: str = "documents", kind: Kind = "document"
+) -> None:
+    """Say which share of some texts an encoder cuts, where it is any, and what that means."""
+    share, count = _share_cut(encoder, texts, kind)
+    if share:
+        say(
+            f"{share:.0%} of {count:,} {what} looked at are longer than the {encoder.max_length_tokens} "
+            f"tokens that the encoder reads{then}"
+        )
+
+
+def _share_cut(encoder: TextEncoder, texts: Sequence[str], kind: Kind) -> tuple[float, int]:
     """The share of texts that the encoder cuts, and how many were looked at, evenly over all of them."""
     count = min(SAMPLE, len(texts))
     places = np.linspace(0, len(texts) - 1, count).astype(int).tolist()

@@ -10,26 +10,20 @@ import contextlib
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.alone import LOCK, alone
 from textrip.data.collection import Collection
-from textrip.data.finding import many
 from textrip.encoding.approximate import Kind, chosen
-from textrip.encoding.cut import share_cut
+from textrip.encoding.cut import FURTHER_DOWN, say_what_is_cut
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import ExportError, export_onnx, note_moved
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
-from textrip.errors import InputError, StorageError
+from textrip.errors import InputError
 from textrip.files import (
-    move_into_place,
-    read_json,
     refuse_existing,
     restore_replaced,
     storage_errors,
@@ -43,18 +37,24 @@ from textrip.retrieval.connection import connect_reading, index_id_of
 from textrip.retrieval.derived import publish
 from textrip.retrieval.encoded import Sources, documents_of, encoded
 from textrip.retrieval.fusion import Fusion
-from textrip.retrieval.layout import FORMAT, JOURNAL, KIND, STORE, refuse_link, require_inside
+from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
 from textrip.retrieval.passages import Cutting, longest_passage
+from textrip.retrieval.staging import (
+    documents_in,
+    require_replaceable,
+    reusable,
+    say_what_goes,
+    staged,
+    take_the_place,
+)
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.stamps import digested
 
-_BUILDING = "building.json"
 # Documents a transaction: what a build that dies has to encode again at most. On a CPU that is half a minute;
 # where they cost less, so many times as many.
 _ROWS_A_CHUNK = 256
 _TIMES_WHERE_CHEAP = 16
-# Documents whose length is looked at.
 
 
 def build_index(
@@ -90,19 +90,23 @@ def build_index(
     chosen(nearest, 0)
     restore_replaced(folder, tidy=True)
     refuse_existing(folder, force=force)
-    _require_replaceable(folder)
+    require_replaceable(folder)
     staging = folder.parent / f".{folder.name}.building"
     require_inside(folder)
     if vectors is None and not cutting.tokens:
-        _say_what_is_cut(collection, encoder)
-    _say_what_goes(folder, collection)
+        suggested = min(encoder.max_length_tokens // 2, longest_passage(encoder))
+        say_what_is_cut(
+            encoder, collection.texts,
+            f"{FURTHER_DOWN}; textrip index --passages {suggested} finds it by meaning too",
+        )  # fmt: skip
+    say_what_goes(folder, collection)
     identity = {
         "encoder": encoder.fingerprint,
         "precision": encoder.precision,
         "cutting": vars(cutting),
     }
-    with storage_errors(folder), _staging(staging, identity) as left:
-        spare = [*left, *(_reusable(folder, identity) if folder.is_dir() else [])]
+    with storage_errors(folder), staged(staging, identity) as left:
+        spare = [*left, *(reusable(folder, identity) if folder.is_dir() else [])]
         index_id = _fill(collection, encoder, staging, spare, vectors=vectors, cutting=cutting)
         store = DocumentStore(staging / STORE, dimension=encoder.dimension)
         with contextlib.closing(store):
@@ -139,118 +143,8 @@ def build_index(
         )
         with contextlib.closing(StoreWriter.open(staging / STORE)) as writer, writer.locked():
             keep_about(staging, writer)
-        (staging / _BUILDING).unlink()
-        with _nobody_writing(folder):
-            move_into_place(staging, folder)
+        take_the_place(staging, folder)
         note_moved(staging / "onnx", folder / "onnx")
-
-
-def _say_what_is_cut(collection: Collection, encoder: TextEncoder) -> None:
-    """No text is cut in silence: how many of a sample are longer than what the encoder reads."""
-    share, count = share_cut(encoder, collection.texts)
-    if share:
-        suggested = min(encoder.max_length_tokens // 2, longest_passage(encoder))
-        say(
-            f"{share:.0%} of {count:,} documents looked at are longer than the {encoder.max_length_tokens} "
-            "tokens that the encoder reads: what stands further down is found by words alone; "
-            f"textrip index --passages {suggested} finds it by meaning too"
-        )
-
-
-def _say_what_goes(folder: Path, collection: Collection) -> None:
-    """What was added to the index that is replaced, and is not in the data, goes with it."""
-    gone: list[str] = []
-    with contextlib.suppress(InputError, StorageError, sqlite3.Error):
-        if (folder / STORE).is_file():
-            with contextlib.closing(connect_reading(folder / STORE)) as database:
-                found = (doc_id for (doc_id,) in database.execute("SELECT doc_id FROM documents"))
-                gone = [doc_id for doc_id in found if doc_id not in collection.doc_row]
-    if gone:
-        say(
-            f"{folder}: the index that is replaced holds {many(len(gone), 'document', 'documents')} that the "
-            f"data lacks ({gone[0]}{' ...' if len(gone) > 1 else ''}): gone with it"
-        )
-
-
-@contextlib.contextmanager
-def _staging(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
-    """The folder in which an index grows; yields stores whose vectors may be used again.
-
-    What is left of a build that died is kept where it is of the same encoder and cutting.
-    """
-    refuse_link(staging)
-    staging.mkdir(parents=True, exist_ok=True)
-    refuse_link(staging / LOCK)
-    with alone(staging) as mine:
-        if not mine:
-            raise StorageError(f"{staging}: another process is building this index")
-        (staging / JOURNAL).unlink(missing_ok=True)  # of a store without a document, or from elsewhere
-        require_inside(staging)
-        spare = [staging / STORE] if _reusable(staging, identity) else []
-        if not spare:
-            _clear(staging)
-        for left in staging.iterdir():
-            if left.is_dir():  # derived, encoder and onnx are made at the end
-                shutil.rmtree(left)
-        (staging / "index.json").unlink(missing_ok=True)
-        write_sealed_json(staging / _BUILDING, {"kind": KIND, "format": FORMAT, "vectors_of": identity})
-        try:
-            yield [*spare, *sorted(staging.glob("quarry-*.sqlite"))]
-        except BaseException:
-            kept = _documents(staging / STORE)
-            if kept:
-                say(f"{kept:,} documents are kept in {staging}; the same command goes on from there")
-            else:
-                shutil.rmtree(staging, ignore_errors=True)
-            raise
-
-
-def _clear(staging: Path) -> None:
-    """Remove all but the lock, which is held."""
-    for left in staging.iterdir():
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left)
-        elif left.name != LOCK:
-            left.unlink()
-
-
-def _reusable(folder: Path, identity: dict[str, Any]) -> list[Path]:
-    """A folder's store where its vectors are those of the same encoder and cutting."""
-    for name in (_BUILDING, "index.json"):
-        with contextlib.suppress(InputError):
-            found = read_json(folder / name, kind=KIND, version=FORMAT, sealed=True)
-            if found.get("vectors_of") == identity and (folder / STORE).is_file():
-                return [folder / STORE]
-    return []
-
-
-@contextlib.contextmanager
-def _nobody_writing(folder: Path) -> Iterator[None]:
-    """Keep writers of the index that gives way from committing to what is about to be gone."""
-    if not (folder / STORE).is_file():
-        yield
-        return
-    try:
-        writer = StoreWriter.open(folder / STORE)
-    except StorageError:  # it is damaged: nobody writes to it
-        yield
-        return
-    with contextlib.closing(writer), writer.locked():
-        yield
-
-
-def _require_replaceable(folder: Path) -> None:
-    """--force is for an index: it takes nothing else away."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "index.json").is_file():
-        raise InputError(
-            f"{folder}: is no index of textrip; --force replaces nothing else, name another place"
-        )
-
-
-def _documents(path: Path) -> int:
-    with contextlib.suppress(sqlite3.Error, TypeError), contextlib.closing(sqlite3.connect(path)) as database:
-        return int(database.execute("SELECT count(*) FROM documents").fetchone()[0])
-    return 0
 
 
 def _fill(
@@ -267,7 +161,7 @@ def _fill(
     if path in spare:
         spare = [place for place in spare if place != path]
         done = _agreeing(path, collection, encoder.dimension)
-        if done < _documents(path):  # other documents now: what is there is a quarry
+        if done < documents_in(path):  # other documents now: what is there is a quarry
             quarry = staging / f"quarry-{secrets.token_hex(4)}.sqlite"
             _settle(path)
             path.rename(quarry)

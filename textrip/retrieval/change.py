@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Any
 
 from textrip.data.collection import Collection
-from textrip.encoding.cut import share_cut
+from textrip.data.words import lone_surrogate
+from textrip.encoding.cut import FURTHER_DOWN, say_what_is_cut
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError
-from textrip.progress import advancing, say
+from textrip.progress import advancing
 from textrip.records import Document
 from textrip.retrieval.encoded import documents_of, encoded
 from textrip.retrieval.index import Change
@@ -48,7 +49,7 @@ def add_documents(
             there = _there(store, [document.doc_id for document, _ in chunk])
             news = [pair for pair in chunk if not _same(there.get(pair[0].doc_id), pair)]
             if news and not cutting.tokens and not seen - {document.doc_id for document, _ in chunk}:
-                _say_what_is_cut(encoder, news)
+                say_what_is_cut(encoder, [document.full_text for document, _ in news], FURTHER_DOWN)
             stored, _ = encoded(news, encoder, cutting, known_vectors=partial(_known, store))
             if stored:
                 with writer.transaction() as transaction:
@@ -78,23 +79,11 @@ def _require_text(document: Document) -> None:
         value = getattr(document, name)
         if not isinstance(value, str):
             raise InputError(f"{name} is {value!r}, a string was expected")
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
+        found = lone_surrogate(value)
+        if found is not None:
             raise InputError(
-                f"document {document.doc_id!r}: {name} has a lone surrogate {value[error.start]!r}, no "
-                "character"
-            ) from None
-
-
-def _say_what_is_cut(encoder: TextEncoder, pairs: Sequence[Pair]) -> None:
-    """Of the first transaction; an index that cuts documents into passages reads all of them."""
-    share, count = share_cut(encoder, [document.full_text for document, _ in pairs])
-    if share:
-        say(
-            f"{share:.0%} of {count:,} documents looked at are longer than the {encoder.max_length_tokens} "
-            "tokens that the encoder reads: what stands further down is found by words alone"
-        )
+                f"document {document.doc_id!r}: {name} has a lone surrogate '{found}', no character"
+            )
 
 
 def _there(store: DocumentStore, doc_ids: list[str]) -> Mapping[str, Any]:
