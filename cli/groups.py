@@ -12,7 +12,7 @@ from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
 from textrip.training.names import DISTANCES, LOSSES, ON_COLLAPSE, PRECISIONS, SCHEDULES, STRATEGIES
-from textrip.training.settings import TrainSettings
+from textrip.training.settings import TrainSettings, number_or_auto
 
 _ROLES = ("id", "title", "text", "anchor", "positive", "negative", "score", "label")
 
@@ -142,23 +142,13 @@ TRAINING = OptionGroup(
     lambda own, others: TrainSettings(
         **{
             **own,
-            "margin": _number("margin", own["margin"]),
-            "learning_rate": _number("learning_rate", own["learning_rate"]),
+            "margin": number_or_auto("margin", own["margin"]),
+            "learning_rate": number_or_auto("learning_rate", own["learning_rate"]),
             "matryoshka": _dimensions(own["matryoshka"]),
         },
         seed=others["seed"],
     ),
 )
-
-
-def _number(name: str, given: str | float) -> Any:
-    """A number, or auto."""
-    if given == "auto":
-        return given
-    try:
-        return float(given)
-    except ValueError:
-        raise InputError(f"{name} is {given!r}, a number or auto was expected") from None
 
 
 def _dimensions(given: str) -> tuple[int, ...]:

@@ -1,13 +1,14 @@
 """`python -m textrip.eval.peers NAME`: run one comparison and print its table."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from textrip.errors import InputError
 from textrip.eval.peers import rows as tables
 from textrip.eval.peers.rows import write_rows
+from textrip.training.settings import TrainSettings, number_or_auto
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -71,17 +72,10 @@ def training(
 
 def _rate(given: str) -> float | Literal["auto"]:
     """A learning rate from the command line."""
-    if given == "auto":
-        return "auto"
     try:
-        rate = float(given)
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < 1:
-        raise typer.BadParameter(
-            f"{given!r} is neither auto nor a number between 0 and 1", param_hint="--learning-rate"
-        )
-    return rate
+        return TrainSettings(learning_rate=number_or_auto("learning_rate", given)).learning_rate
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="--learning-rate") from None
 
 
 @app.command()

@@ -218,18 +218,15 @@ def _duplicates(collection: Collection) -> Iterator[Finding]:
             same.add(example)
         else:
             near.add(f"{example} ({pair.resemblance:.2f})")
-    if same.count:
-        yield Finding(
-            "warning", "duplicate-documents", same.count,
-            f"{many(same.count, 'document is', 'documents are')} a copy of another: they take the places of "
-            "others in a result", tuple(same.examples),
-        )  # fmt: skip
-    if near.count:
-        yield Finding(
-            "warning", "near-duplicate-documents", near.count,
-            f"{many(near.count, 'pair', 'pairs')} of documents with nearly the same text",
-            tuple(near.examples),
-        )  # fmt: skip
+    yield from same.findings(
+        "warning", "duplicate-documents",
+        f"{many(same.count, 'document is', 'documents are')} a copy of another: they take the places of "
+        "others in a result",
+    )  # fmt: skip
+    yield from near.findings(
+        "warning", "near-duplicate-documents",
+        f"{many(near.count, 'pair', 'pairs')} of documents with nearly the same text",
+    )  # fmt: skip
     yield from _near_queries(collection)
 
 

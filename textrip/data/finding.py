@@ -52,6 +52,10 @@ class Told:
         if self.count <= _EXAMPLES:
             self.examples.append(example)
 
+    def findings(self, level: Level, kind: str, message: str) -> list[Finding]:
+        """The finding of it; none where there is none."""
+        return [Finding(level, kind, self.count, message, tuple(self.examples))] if self.count else []
+
 
 def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
     """Errors, warnings, notes; of a level in the order that they had."""

@@ -18,6 +18,7 @@ from textrip.data.finding import Finding, Told, many, short
 from textrip.data.metadata import metadata_value
 from textrip.data.rows import Row
 from textrip.data.spill import table_of
+from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
 from textrip.files import uncompressed_suffix
 
@@ -68,14 +69,12 @@ def relevance_value(value: Any, source: str, line: int) -> int:
 
 
 def _encodable(value: str, column: str, source: str, line: int) -> str:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        found = f"\\u{ord(value[error.start]):04x}"
+    found = lone_surrogate(value)
+    if found is not None:
         reason = (
             f"{column!r} has a lone surrogate {found}, which is no character; mend the program that wrote it"
         )
-        raise InputError.at(source, line, reason) from None
+        raise InputError.at(source, line, reason)
     return value
 
 
@@ -229,23 +228,20 @@ def _from_triples(
         queries=dataset_of({"query_id": list(query_ids.values()), "text": list(query_ids)}),
         qrels={"train": judgments},
         numbered=True,
-        remarks=tuple(_remarks(either_way, own)),
+        remarks=(
+            *either_way.findings(
+                "warning",
+                "positive-equals-negative",
+                f"in {many(either_way.count, 'row', 'rows')} a text is relevant for its query here and not "
+                "there, or positive and negative at once; it counts as relevant",
+            ),
+            *own.findings(
+                "warning",
+                "anchor-among-negatives",
+                f"in {many(own.count, 'row', 'rows')} the negative is the query itself; it is left out",
+            ),
+        ),
     )
-
-
-def _remarks(either_way: Told, own: Told) -> Iterator[Finding]:
-    if either_way.count:
-        yield Finding(
-            "warning", "positive-equals-negative", either_way.count,
-            f"in {many(either_way.count, 'row', 'rows')} a text is relevant for its query here and not "
-            "there, or positive and negative at once; it counts as relevant", tuple(either_way.examples),
-        )  # fmt: skip
-    if own.count:
-        yield Finding(
-            "warning", "anchor-among-negatives", own.count,
-            f"in {many(own.count, 'row', 'rows')} the negative is the query itself; it is left out",
-            tuple(own.examples),
-        )  # fmt: skip
 
 
 def _relevance(row: Row, column: str, source: str, line: int) -> int:

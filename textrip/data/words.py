@@ -33,6 +33,15 @@ def words(text: str) -> list[str]:
     return word_pattern(text).findall(text)
 
 
+def lone_surrogate(text: str) -> str | None:
+    r"""The first half of a character, as \ud800, which is no text: no file and no database holds it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(text[error.start]):04x}"
+    return None
+
+
 def folded(text: str) -> str:
     """A text in one case and one Unicode form (NFKC): full-width, decomposed and usual letters are one."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()

@@ -11,7 +11,6 @@ INDEX/
 
 import contextlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.data.words import lone_surrogate
 from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 Mode = Literal["dense", "bm25", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 # How many of the best documents a reranker looks at, where it is not told.
 RERANK_DEPTH = 50
 
@@ -530,7 +529,7 @@ def _require_queries(queries: Sequence[str], k: int) -> None:
         raise InputError(f"k is {k}, at least 1 was expected")
     if any(not query.strip() for query in queries):
         raise InputError("the query is blank; ask something")
-    if any(_SURROGATE.search(query) for query in queries):
+    if any(map(lone_surrogate, queries)):
         raise InputError("the query has bytes that are no text (a lone surrogate); UTF-8 was expected")
 
 

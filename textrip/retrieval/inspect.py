@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from textrip.encoding.onnx import OnnxEncoder
 from textrip.errors import InputError
 from textrip.retrieval.about import require_kept
 from textrip.retrieval.derived import FOLDER, Derived, derived_folders
+from textrip.retrieval.mend import require_onnx
 from textrip.retrieval.store import DocumentStore
 from textrip.stamps import require_digests
 
@@ -16,7 +16,7 @@ from textrip.stamps import require_digests
 def problems(folder: Path, about: dict[str, Any], store: DocumentStore) -> list[str]:
     """What is wrong, in words; no stamp is trusted."""
     found = [f"{store.path}: {problem}" for problem in store.check()]
-    for check in (require_kept, _encoder, _onnx):
+    for check in (require_kept, _encoder, require_onnx):
         try:
             check(folder, about)
         except InputError as error:
@@ -40,13 +40,6 @@ def problems(folder: Path, about: dict[str, Any], store: DocumentStore) -> list[
 
 def _encoder(folder: Path, about: dict[str, Any]) -> None:
     require_digests(folder, about["sha256"], fully=True)
-
-
-def _onnx(folder: Path, about: dict[str, Any]) -> None:
-    if not about["encoder"]["onnx"]:
-        return
-    if OnnxEncoder.open(folder / "onnx", fully=True).fingerprint != about["encoder"]["fingerprint"]:
-        raise InputError(f"{folder / 'onnx'}: is another encoder than the one that built the index")
 
 
 def _agree(path: Path, derived: Derived, store: DocumentStore) -> list[str]:

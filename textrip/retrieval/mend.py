@@ -14,6 +14,14 @@ from textrip.stamps import require_digests
 _SAMPLE = 16
 
 
+def require_onnx(folder: Path, about: dict[str, Any]) -> None:
+    """Raise InputError where INDEX/onnx is not whole, or another encoder; no stamp is trusted."""
+    if not about["encoder"]["onnx"]:
+        return
+    if OnnxEncoder.open(folder / "onnx", fully=True).fingerprint != about["encoder"]["fingerprint"]:
+        raise InputError(f"{folder / 'onnx'}: is another encoder than the one that built the index")
+
+
 def mend_onnx(folder: Path, about: dict[str, Any], store: DocumentStore) -> None:
     """Export INDEX/onnx anew where it is damaged or missing; nothing where the index carries no model.
 
@@ -25,7 +33,7 @@ def mend_onnx(folder: Path, about: dict[str, Any], store: DocumentStore) -> None
     if not encoder["onnx"] or not encoder["torch"]:
         return
     try:
-        OnnxEncoder.open(folder / "onnx", fully=True)
+        require_onnx(folder, about)
     except InputError as error:
         damage = error
     else:

@@ -17,12 +17,14 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.data.words import lone_surrogate
 from textrip.errors import DamagedError, InputError
 from textrip.records import Document
 from textrip.retrieval.connection import (
@@ -68,15 +70,6 @@ class Stored:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", text_digest(self.document.full_text))
-
-
-def _is_text(value: str) -> bool:
-    """Whether it could be in a database: a lone surrogate could not."""
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def text_digest(text: str) -> bytes:
@@ -190,11 +183,12 @@ class DocumentStore:
 
     def ids_among(self, doc_ids: Sequence[str]) -> set[str]:
         """Those of some ids that are there."""
-        return {doc_id for (doc_id,) in self._among("doc_id", "doc_id", list(filter(_is_text, doc_ids)))}
+        texts = list(filterfalse(lone_surrogate, doc_ids))
+        return {doc_id for (doc_id,) in self._among("doc_id", "doc_id", texts)}
 
     def by_id(self, doc_ids: Sequence[str]) -> dict[str, Stored]:
         """The documents with these ids, those that are there."""
-        rows = self._among(_COLUMNS, "doc_id", list(filter(_is_text, doc_ids)))
+        rows = self._among(_COLUMNS, "doc_id", list(filterfalse(lone_surrogate, doc_ids)))
         return {stored.document.doc_id: stored for stored, _ in map(self._sealed, rows)}
 
     def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, Stored]:

@@ -38,6 +38,20 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
+def number_or_auto(name: str, given: str | float) -> float | Literal["auto"]:
+    """A setting as it is typed.
+
+    Raises:
+        InputError: neither.
+    """
+    if given == "auto":
+        return "auto"
+    try:
+        return float(given)
+    except ValueError:
+        raise InputError(f"{name} is {given!r}, a number or auto was expected") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """Settings of one training run.

@@ -37,9 +37,7 @@ from textrip.training.relations import Batch
 from textrip.training.requirements import gives_unit_vectors, require_fitting
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
-from textrip.training.shaping import (
-    as_trained,
-)
+from textrip.training.shaping import as_trained
 from textrip.training.steps import Steps
 from textrip.training.survey import survey
 

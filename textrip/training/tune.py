@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from textrip.files import refuse_existing
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
-from textrip.training.material import GroupedTriples
+from textrip.training.material import GroupedTriples, Material
 from textrip.training.names import OF_PROXIES, WITHOUT_MARGIN, Loss, Strategy
 from textrip.training.rate import usual_rate
 from textrip.training.requirements import require_fitting
@@ -169,9 +170,10 @@ class _Search:
             else {loss: (loss, "batch-hard"), f"{loss}, in-batch": (loss, "in-batch")}
         )
         given = (loss, self.settings.strategy)
+        possible = partial(self._possible, GroupedTriples(self.collection, self.triples), base)
         self.ways: dict[str, tuple[Loss, Strategy | Literal["auto"]]] = {
             AS_GIVEN: given,
-            **{name: way for name, way in others.items() if way != given and self._possible(base, *way)},
+            **{name: way for name, way in others.items() if way != given and possible(*way)},
         }
         self.most_negatives = max((len(group.negatives) for group in self.triples.groups), default=0)
         if not self.most_negatives:
@@ -179,11 +181,11 @@ class _Search:
                 "the triples have no negatives: there is nothing to search for (with --denoise none they may)"
             )
 
-    def _possible(self, base: Encoder, loss: Loss, strategy: Strategy) -> bool:
+    def _possible(self, material: Material, base: Encoder, loss: Loss, strategy: Strategy) -> bool:
         """Whether what was given goes with a way: no hinge has a margin of 0, say."""
         try:
             settings = replace(self.settings, loss=loss, strategy=strategy)
-            require_fitting(GroupedTriples(self.collection, self.triples), base, settings)
+            require_fitting(material, base, settings)
         except InputError:
             return False
         return True
