@@ -339,6 +339,8 @@ def test_a_second_margin_that_no_pair_could_satisfy_is_refused(
     ({"loss": "contrastive", "hardest_positive": True}, "hardest_positive is set, and loss contrastive"),
     ({"loss": "soft-margin", "margin": 0.7}, "margin is 0.7, and loss soft-margin has none: auto"),
     ({"loss": "triplet", "second_margin": 0.1}, "second_margin is set, and loss triplet has none"),
+    ({"loss": "triplet", "temperature": 0.1}, "temperature is 0.1, and loss triplet has none"),
+    ({"proxy_learning_rate": 0.1}, "proxy_learning_rate is 0.1, and loss smooth has none"),
     ({"weight_decay": -1.0}, "weight_decay is -1, 0 or more"),
     ({"weight_decay": float("nan")}, "weight_decay is nan, 0 or more"),
     ({"max_gradient_norm": -3.0}, "max_gradient_norm is -3, above 0"),

@@ -18,9 +18,10 @@ from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.training import plots
 from textrip.training.names import STRATEGIES
+from textrip.training.search_space import AS_GIVEN, Search
 from textrip.training.settings import TrainSettings
 from textrip.training.trainer import measured_steps
-from textrip.training.tune import AS_GIVEN, Tuning, _down, _Search, tune
+from textrip.training.tune import Tuning, _down, tune
 
 SETTINGS = TrainSettings(epochs=2, batch_queries=8, seed=3)
 
@@ -151,8 +152,14 @@ def test_a_margin_that_was_given_stays(search: Callable[..., Tuning]) -> None:
 def test_only_ways_that_what_was_given_allows_are_proposed(
     given: TrainSettings, ways: set[str], tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder
 ) -> None:
-    found = _Search(tiny_collection, triples, lambda: tiny_encoder, lambda _: 0.5, given, None)
+    found = Search(tiny_collection, triples, lambda: tiny_encoder, lambda _: 0.5, given, None)
     assert found.ways.keys() == ways
+
+
+def test_a_temperature_is_of_the_ways_that_have_one(search: Callable[..., Tuning]) -> None:
+    found = search(settings=replace(SETTINGS, loss="smooth", strategy="auto", temperature=0.1), trials=6)
+    tried = {trial.parameters["strategy"] for trial in found.trials if trial.state != "fail"}
+    assert tried & {"batch-hard", "semi-hard", "in-batch", "mixed"}  # their losses have none
 
 
 def test_a_trial_that_fails_ends_no_search(search: Callable[..., Tuning]) -> None:

@@ -28,6 +28,7 @@ MARGINLESS: tuple[Loss, ...] = ("soft-margin", "smooth", "proxy-nca")
 WITHOUT_MARGIN: tuple[Loss, ...] = ("soft-margin", "proxy-nca")
 # Losses that compare texts with a learned vector for each label.
 OF_PROXIES: tuple[Loss, ...] = ("proxy-nca", "proxy-anchor")
+WITH_TEMPERATURE: tuple[Loss, ...] = ("smooth", *OF_PROXIES)
 
 Schedule = Literal["constant", "linear"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)

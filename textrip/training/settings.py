@@ -17,6 +17,7 @@ from textrip.training.names import (
     SAMPLINGS,
     SCHEDULES,
     STRATEGIES,
+    WITH_TEMPERATURE,
     WITHOUT_MARGIN,
     Distance,
     Loss,
@@ -221,4 +222,9 @@ class TrainSettings:
             found.append(f"margin is {self.margin:g}, and loss {self.loss} has none: auto was expected")
         if self.second_margin is not None and self.loss != "quadruplet":
             found.append(f"second_margin is set, and loss {self.loss} has none: leave it out")
+        found += [
+            f"{name} is {getattr(self, name):g}, and loss {self.loss} has none: leave it out"
+            for name, losses in (("temperature", WITH_TEMPERATURE), ("proxy_learning_rate", OF_PROXIES))
+            if self.loss not in losses and getattr(self, name) != getattr(TrainSettings, name)
+        ]
         return found
