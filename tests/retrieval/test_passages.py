@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.pre_tokenizers import Whitespace
 
 from tests.conftest import build_tiny_encoder
 from tests.retrieval.stub import StubEncoder, text_of
@@ -46,6 +50,41 @@ def test_passages_cover_the_text_and_overlap(text: str, tokens: int, share: floa
     assert all(count <= tokens for count in words)
     if cutting.overlap and len(words) > 1:
         assert all(spans[1:, 0] < spans[:-1, 1])
+
+
+class Letters(StubEncoder):
+    """Its tokens are the letters of words."""
+
+    @property
+    def tokenizer(self) -> Any:
+        pieces = [piece for code in range(0x20, 0xA00) for piece in (chr(code), f"##{chr(code)}")]
+        vocabulary = {piece: place for place, piece in enumerate(["[UNK]", *pieces])}
+        found = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=1000))
+        found.pre_tokenizer = Whitespace()
+        return found
+
+
+@pytest.mark.parametrize("overlap", [0, 3, 8])
+def test_passages_begin_and_end_between_words(overlap: int) -> None:
+    """A real tokenizer has pieces of words: no snippet is to begin with one."""
+    encoder = Letters()
+    text = " ".join(f"naïve {n:03} wants, हिन्दी" for n in range(30))
+    (spans,) = Cutting(tokens=32, overlap=overlap).spans(encoder, [text])
+    (tokens,) = encoder.tokenizer.encode_batch([text], add_special_tokens=False)
+    assert len(tokens.ids) > 3 * len(text.split())  # in pieces
+    assert len(spans) > 3
+    for begin, end in spans.tolist():
+        for place in {begin, end} - {0, len(text)}:
+            assert set(text[place - 1 : place + 1]) & {" ", ","}
+        assert sum(begin <= at < end for at, _ in tokens.offsets) <= 32
+
+
+def test_a_writing_without_blanks_is_cut_all_the_same() -> None:
+    encoder = Letters()
+    (spans,) = Cutting(tokens=16, overlap=4).spans(encoder, ["a" * 400])
+    assert len(spans) > 3
+    assert spans[0, 0] == 0
+    assert spans[-1, 1] == 400
 
 
 def test_a_document_is_found_by_its_best_passage(tmp_path: Path) -> None:

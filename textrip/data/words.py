@@ -33,6 +33,14 @@ def words(text: str) -> list[str]:
     return word_pattern(text).findall(text)
 
 
+def splits_a_word(text: str, place: int) -> bool:
+    """Whether a cut before this character has parts of one word on both sides."""
+    if not 0 < place < len(text):
+        return False
+    # A mark begins no word, and may go on with one: a letter goes before both.
+    return word_pattern(text).fullmatch(f"a{text[place - 1 : place + 1]}") is not None
+
+
 def lone_surrogate(text: str) -> str | None:
     r"""The first half of a character, as \ud800, which is no text: no file and no database holds it."""
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.data.words import splits_a_word
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
@@ -53,20 +54,31 @@ class Cutting:
             return [whole(len(text)) for text in texts]
         encoded = encoder.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [
-            np.asarray(list(self._cut(len(text), found.offsets)), dtype=np.int32).reshape(-1, 2)
+            np.asarray(list(self._cut(text, found.offsets)), dtype=np.int32).reshape(-1, 2)
             for text, found in zip(texts, encoded, strict=True)
         ]
 
-    def _cut(self, length: int, offsets: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    def _cut(self, text: str, offsets: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Spans that begin at the beginning, end at the end, and leave out nothing between."""
-        step = self.tokens - self.overlap
-        for first in range(0, max(1, len(offsets)), step):
-            last = first + self.tokens
-            begin = offsets[first][0] if first else 0
-            if last >= len(offsets):
-                yield begin, length
-                return
-            yield begin, offsets[last][0]
+        # Whole words cost two neighbours at most half of what they are apart: each gets further.
+        most = (self.tokens - self.overlap) // 4
+        first = 0
+        while first + self.tokens < len(offsets):
+            last = _at_a_word(text, offsets, first + self.tokens, most)
+            yield (offsets[first][0] if first else 0), offsets[last][0]
+            first = _at_a_word(text, offsets, last - self.overlap, most)
+        yield (offsets[first][0] if first else 0), len(text)
+
+
+def _at_a_word(text: str, offsets: Sequence[tuple[int, int]], token: int, most: int) -> int:
+    """The token, or the one at most so many before it that begins its word.
+
+    Where no word begins there (writing without blanks, a word of many pieces) it is cut at the token.
+    """
+    return next(
+        (back for back in range(token, token - most - 1, -1) if not splits_a_word(text, offsets[back][0])),
+        token,
+    )
 
 
 def longest_passage(encoder: TextEncoder) -> int:
