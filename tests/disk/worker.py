@@ -24,9 +24,10 @@ from textrip.errors import TextripError
 from textrip.records import Document
 from textrip.retrieval import build as build_module
 from textrip.retrieval import inspect, tune_fusion  # noqa: F401  # imported before anything can fail
+from textrip.retrieval.answer import MODES
 from textrip.retrieval.change import add_documents  # noqa: F401
 from textrip.retrieval.fusion import Fusion
-from textrip.retrieval.index import MODES, Index
+from textrip.retrieval.index import Index
 
 HOW = {"die": 1, "once": 2, "full": 3, "read": 4}
 DIED = 137

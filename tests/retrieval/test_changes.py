@@ -26,7 +26,8 @@ from textrip.retrieval import connection as connection_module
 from textrip.retrieval import store as store_module
 from textrip.retrieval import store_writer as writer_module
 from textrip.retrieval import upkeep
-from textrip.retrieval.index import MODES, Change, Index
+from textrip.retrieval.answer import MODES
+from textrip.retrieval.index import Change, Index
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 

@@ -12,7 +12,8 @@ import pytest
 
 from tests.retrieval.crash_worker import FIRST, collection
 from tests.retrieval.stub import StubEncoder
-from textrip.retrieval.index import MODES, Index
+from textrip.retrieval.answer import MODES
+from textrip.retrieval.index import Index
 
 ROOT = Path(__file__).parents[2]
 QUERIES = ["rose tulip", "boat orbit"]

@@ -15,7 +15,8 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.errors import InputError
 from textrip.records import Document, Hit
-from textrip.retrieval.index import MODES, Index
+from textrip.retrieval.answer import MODES
+from textrip.retrieval.index import Index
 
 
 def flipped(content: bytes, place: int, mask: int = 1) -> bytes:

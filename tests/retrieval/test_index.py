@@ -35,7 +35,8 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.ranking import id_order
 from textrip.records import Document, Hit
 from textrip.retrieval import build as build_module
-from textrip.retrieval.index import MODES, Index, Mode
+from textrip.retrieval.answer import MODES, Mode
+from textrip.retrieval.index import Index
 from textrip.retrieval.store_writer import StoreWriter
 
 

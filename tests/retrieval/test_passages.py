@@ -20,8 +20,9 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.records import Document
-from textrip.retrieval import index as index_module
-from textrip.retrieval.index import MODES, Index, Mode
+from textrip.retrieval import answer
+from textrip.retrieval.answer import MODES, Mode
+from textrip.retrieval.index import Index
 from textrip.retrieval.passages import Cutting
 
 FILLER = " ".join(f"filler{n}" for n in range(60))
@@ -130,7 +131,7 @@ def test_a_document_that_words_found_shows_the_passage_with_the_most_of_them(
     mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In hybrid too, where the vectors did not find it; stemmed and folded, as the words are compared."""
-    monkeypatch.setattr(index_module, "DEPTH", 2)  # dense's best are the other documents
+    monkeypatch.setattr(answer, "DEPTH", 2)  # dense's best are the other documents
     text = f"{FILLER} gull {FILLER} zeppelin {FILLER} Zéppelins gulls {FILLER} gull zeppelin {FILLER}"
     documents = [Document("g", "", "gull"), Document("z", "", "zeppelin"), Document("cut", "Title", text)]
     cutting = Cutting(tokens=16, overlap=8)

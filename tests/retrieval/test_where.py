@@ -10,7 +10,8 @@ from textrip.data.collection import Collection
 from textrip.errors import InputError
 from textrip.records import Document
 from textrip.retrieval import where as where_module
-from textrip.retrieval.index import MODES, Index
+from textrip.retrieval.answer import MODES
+from textrip.retrieval.index import Index
 from textrip.retrieval.where import Where
 
 # Names that JSON writes with an escape, or SQL does.

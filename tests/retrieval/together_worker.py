@@ -12,7 +12,8 @@ from typing import Any
 
 from tests.retrieval.stub import StubEncoder, text_of
 from textrip.records import Document
-from textrip.retrieval.index import MODES, Index
+from textrip.retrieval.answer import MODES
+from textrip.retrieval.index import Index
 
 DOCUMENTS = 12
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from textrip.records import Hit
-from textrip.retrieval.index import MODES, Index
+from textrip.retrieval.answer import MODES
+from textrip.retrieval.index import Index
 
 QUERIES = ["plants rose compost", "ships gull anchor", "songs opera opera", "astronomy"]
 PROMPTS = {"query": "query : "}

@@ -11,43 +11,40 @@ INDEX/
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.data.words import lone_surrogate
 from textrip.encoding.approximate import Kind
-from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
-from textrip.errors import DamagedError, InputError, MismatchError, StorageError
+from textrip.errors import DamagedError, InputError, StorageError
 from textrip.files import replacing, restore_replaced, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.records import Hit
-from textrip.retrieval import upkeep
+from textrip.retrieval import answer, upkeep
 from textrip.retrieval.about import keep_about, read_about
-from textrip.retrieval.fusion import DEPTH, Fusion
+from textrip.retrieval.answer import MODES, Mode, require_queries
+from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, STORE, require_inside
 from textrip.retrieval.mend import mend_onnx
-from textrip.retrieval.passages import Cutting, with_most_terms
-from textrip.retrieval.snapshot import NO_PASSAGE, Ranked, Snapshot
+from textrip.retrieval.own_encoder import load_own, load_torch, require_same
+from textrip.retrieval.passages import Cutting
+from textrip.retrieval.snapshot import Ranked, Snapshot
 from textrip.retrieval.states import States
-from textrip.retrieval.store import DocumentStore, Stored
+from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.retrieval.where import Where
-from textrip.stamps import require_digests
 
 if TYPE_CHECKING:
     from textrip.data.collection import Collection
+    from textrip.encoding.encoder import Encoder
     from textrip.mining.scoring import Reranker
-
-Mode = Literal["dense", "bm25", "hybrid"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 
 # How many of the best documents a reranker looks at, where it is not told.
 RERANK_DEPTH = 50
@@ -166,7 +163,7 @@ class Index:
             )
         try:
             if encoder is not None:
-                _require_same(folder, about, encoder)
+                require_same(folder, about, encoder)
             return cls(folder, about, encoder=encoder, device=device)
         except (KeyError, TypeError) as error:  # sealed, and of another making
             raise InputError(f"{folder / 'index.json'}: has no {error}; build the index again") from None
@@ -215,28 +212,11 @@ class Index:
         """
         if self._encoder is not None:
             return self._encoder
-        encoder: TextEncoder
-        if self.about["encoder"]["onnx"] and self._device.partition(":")[0] in {"auto", "cpu"}:
-            encoder = OnnxEncoder.open(self.folder / "onnx")
-        elif self.about["encoder"]["precision"] == "int8":  # torch's copy makes other vectors
-            raise InputError(
-                f"{self.folder}: has vectors of int8 weights, which run on the CPU; leave out "
-                f"--device {self._device}, or build it with --backend torch"
-            )
-        else:
-            encoder = self.torch_encoder()
-        encoder.name = self.about["encoder"]["name"]
-        _require_same(self.folder, self.about, encoder)
-        return encoder
+        return load_own(self.folder, self.about, self._device)
 
-    def torch_encoder(self) -> Any:
+    def torch_encoder(self) -> "Encoder":
         """The index's sentence-transformers model as an `Encoder`."""
-        from textrip.encoding.encoder import Encoder
-
-        if not self.about["encoder"]["torch"]:
-            raise InputError(f"{self.folder}: carries its encoder as ONNX alone, which runs on the CPU")
-        require_digests(self.folder, self.about["sha256"])
-        return Encoder.load(self.folder / "encoder", device=self._device)
+        return load_torch(self.folder, self.about, self._device)
 
     def search(
         self,
@@ -279,7 +259,7 @@ class Index:
         exact: bool = False,
     ) -> list[list[Hit]]:
         """`search` for many questions at once, in their order, all in one state of the index."""
-        _require_queries(queries, k)
+        require_queries(queries, k)
         if mode not in MODES:
             raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
         if rerank_depth < k and rerank is not None:
@@ -287,14 +267,12 @@ class Index:
         # Before the transaction: encoding takes longer than everything else, and no writer has to wait.
         encoded = self.encoder.encode(list(queries), kind="query") if mode != "bm25" and queries else None
         wanted = k if rerank is None else rerank_depth
+        fuse = self.fusion if mode == "hybrid" else None
 
         def read(snapshot: Snapshot) -> list[list[Hit]]:
             keys = self._keys(where)
-            ranked = self._rank(snapshot, queries, encoded, k=wanted, mode=mode, keys=keys, exact=exact)
-            return [
-                self._hits(snapshot, *found, query=query)
-                for query, found in zip(queries, ranked, strict=True)
-            ]
+            ranked = answer.rank(snapshot, queries, encoded, k=wanted, fuse=fuse, keys=keys, exact=exact)
+            return [self._hits(snapshot, found, query) for query, found in zip(queries, ranked, strict=True)]
 
         hits = self.states.read(read)
         if rerank is None:
@@ -316,7 +294,7 @@ class Index:
         Raises:
             InputError: vectors of another shape, or with NaN.
         """
-        _require_queries([], k)
+        require_queries([], k)
         asked = np.ascontiguousarray(vectors, dtype=np.float32)
         if asked.ndim != 2 or asked.shape[1] != self.store.dimension or not np.isfinite(asked).all():
             raise InputError(
@@ -325,7 +303,7 @@ class Index:
 
         def read(snapshot: Snapshot) -> list[list[Hit]]:
             ranked = snapshot.dense(asked, k, keys=self._keys(where), exact=exact)
-            return [self._hits(snapshot, *found) for found in ranked]
+            return [self._hits(snapshot, found) for found in ranked]
 
         return self.states.read(read)
 
@@ -337,7 +315,7 @@ class Index:
         Raises:
             InputError: the index has no document with this id.
         """
-        _require_queries([], k)
+        require_queries([], k)
 
         def read(snapshot: Snapshot) -> list[Hit]:
             found = self.store.by_id([doc_id])
@@ -348,7 +326,7 @@ class Index:
             (ranked,) = snapshot.dense(vector[None, :], k + 1, keys=self._keys(where), exact=exact)
             others = np.flatnonzero(snapshot.keys[ranked[0]] != found[doc_id].key)[:k]
             rows, scores, passages = ranked
-            return self._hits(snapshot, rows[others], scores[others], passages[others])
+            return self._hits(snapshot, (rows[others], scores[others], passages[others]))
 
         return self.states.read(read)
 
@@ -358,62 +336,8 @@ class Index:
             return None
         return self.store.keys_where(where if isinstance(where, Where) else Where(where))
 
-    def _rank(
-        self,
-        snapshot: Snapshot,
-        queries: Sequence[str],
-        encoded: NDArray[np.float32] | None,
-        *,
-        k: int,
-        mode: Mode,
-        keys: NDArray[np.int64] | None,
-        exact: bool,
-    ) -> list[Ranked]:
-        if encoded is None:
-            return snapshot.bm25(queries, k, keys=keys) if queries else []
-        if mode == "dense":
-            return snapshot.dense(encoded, k, keys=keys, exact=exact)
-        depth = max(DEPTH, k)
-        fused: list[Ranked] = []
-        fuse = self.fusion
-        for dense, words in zip(
-            snapshot.dense(encoded, depth, keys=keys, exact=exact),
-            snapshot.bm25(queries, depth, keys=keys),
-            strict=True,
-        ):
-            rows, scores = fuse(dense[:2], words[:2], k, snapshot.order)
-            passage = dict(zip(dense[0].tolist(), dense[2].tolist(), strict=True))
-            numbers = [passage.get(row, NO_PASSAGE) for row in rows.tolist()]
-            fused.append((rows, scores, np.asarray(numbers, dtype=np.int64)))
-        return fused
-
-    def _hits(
-        self,
-        snapshot: Snapshot,
-        rows: NDArray[np.int64],
-        scores: NDArray[Any],
-        passages: NDArray[np.int64],
-        *,
-        query: str = "",
-    ) -> list[Hit]:
-        hits = []
-        found = self.store.documents(snapshot.keys[rows].tolist())
-        for rank, (stored, score, number) in enumerate(zip(found, scores, passages, strict=True), start=1):
-            document = stored.document
-            passage = self._passage(stored, int(number), query) if len(stored.spans) > 1 else None
-            hits.append(
-                Hit(rank, document.doc_id, float(score), document.title, document.text,
-                    metadata=stored.metadata, passage=passage)
-            )  # fmt: skip
-        return hits
-
-    def _passage(self, stored: Stored, number: int, query: str) -> str:
-        """A passage by its number; where words found the document, the one with the most of the query's."""
-        text = stored.document.full_text
-        if number == NO_PASSAGE:
-            number = with_most_terms(text, stored.spans, query, self.analyzer)
-        begin, end = stored.spans[number].tolist()
-        return text[begin:end]
+    def _hits(self, snapshot: Snapshot, ranked: Ranked, query: str = "") -> list[Hit]:
+        return answer.hits(self.store, snapshot, ranked, query=query, analyzer=self.analyzer)
 
     def add(self, documents: "Collection | Iterable[Any]") -> Change:
         """Add documents; one whose id is there takes its place, one that is there as it is costs nothing.
@@ -520,24 +444,3 @@ class Index:
         fusion = tuned(self, collection, split=split)
         self.note(fusion=asdict(fusion))
         return fusion
-
-
-def _require_queries(queries: Sequence[str], k: int) -> None:
-    if isinstance(queries, str):
-        raise InputError("queries is a string, a list of questions was expected")
-    if k < 1:
-        raise InputError(f"k is {k}, at least 1 was expected")
-    if any(not query.strip() for query in queries):
-        raise InputError("the query is blank; ask something")
-    if any(map(lone_surrogate, queries)):
-        raise InputError("the query has bytes that are no text (a lone surrogate); UTF-8 was expected")
-
-
-def _require_same(folder: Path, about: Mapping[str, Any], encoder: TextEncoder) -> None:
-    built, given = about["encoder"]["fingerprint"], encoder.fingerprint
-    if built != given:
-        raise MismatchError(
-            f"{folder}: was built by encoder {about['encoder']['name']!r} ({built[:12]}), "
-            f"{encoder.name!r} is another ({given[:12]}): other weights, tokenizer, pooling, "
-            "prompts or length; search with the index's own encoder, or build the index again with this one"
-        )
