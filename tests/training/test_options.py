@@ -18,6 +18,7 @@ from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.training.lora import add_adapters, load_plain, without_adapters
 from textrip.training.loss import GroupLoss, formula, shortened
+from textrip.training.names import DISTANCES, Distance
 from textrip.training.relations import Batch, Relation
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import without_dropout
@@ -99,6 +100,34 @@ def test_dropout_that_is_no_module_is_switched_off_too() -> None:
         torch.testing.assert_close(*passes(), rtol=0, atol=0)
     one, other = passes()
     assert (one - other).abs().max() > 0.01  # and as it was
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_matryoshka_s_distances_have_the_unit_of_the_margin(distance: Distance) -> None:
+    """Vectors that repeat are as far apart when they are cut: one margin is as large for all of them."""
+    torch.manual_seed(0)
+    vectors = torch.nn.functional.normalize(torch.randn(5, 4), dim=1).repeat(1, 4) / 2
+    labels = {
+        "anchors": torch.tensor([0, 1]),
+        "relations": torch.tensor([[P, M, B], [B, M, P]], dtype=torch.int8),
+    }
+
+    def apart(batch: Batch) -> torch.Tensor:
+        return batch.distances.sum() + batch.documents().sum()
+
+    class Given(torch.nn.Module):
+        def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            return {"sentence_embedding": features["input_ids"]}
+
+    whole, short = (
+        float(
+            GroupLoss(Given(), distance=distance, of=apart, matryoshka=dimensions)(
+                [{"input_ids": vectors}], labels
+            )
+        )
+        for dimensions in ((), (8, 4))
+    )
+    assert short == pytest.approx(whole, rel=1e-5)
 
 
 def test_matryoshka_is_the_mean_over_dimensions() -> None:

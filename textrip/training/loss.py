@@ -1,5 +1,6 @@
 """A loss = distances, relations, a formula: encode a batch once, hand all losses the same two matrices."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -110,7 +111,8 @@ class GroupLoss(nn.Module):
         batch = self.batch(embeddings, labels)
         loss = self.of(batch)
         for dimension in self.matryoshka:
-            loss = loss + self.of(self.batch(shortened(embeddings, dimension), labels))
+            short = self.batch(shortened(embeddings, dimension), labels)
+            loss = loss + self.of(short.times(self._unit(embeddings, dimension)))
         loss = loss / (1 + len(self.matryoshka))
         if self.monitor is not None:
             tokens = sum(int(bucket["attention_mask"].sum()) for bucket in features)
@@ -125,6 +127,15 @@ class GroupLoss(nn.Module):
         if self.cache_tokens is not None:
             features = list(chunks(features, self.cache_tokens))
         return torch.cat([self.model(bucket)["sentence_embedding"].float() for bucket in features])
+
+    def _unit(self, embeddings: Tensor, dimension: int) -> float:
+        """What a short vector's distance is times, to be in the whole one's unit, which the margin has.
+
+        The Manhattan distance between unit vectors grows with the root of their dimensions.
+        """
+        if self.distance != "manhattan" or not of_unit_length(embeddings):
+            return 1.0
+        return math.sqrt(embeddings.shape[1] / dimension)
 
     def batch(self, embeddings: Tensor, labels: dict[str, Tensor]) -> Batch:
         """The matrices of a batch: embeddings (q + n, d), the queries first."""

@@ -4,7 +4,7 @@ Shape letters: b anchors (queries), n distinct documents of the batch.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import torch
@@ -36,6 +36,12 @@ class Batch:
     relations: Tensor
     documents: Callable[[], Tensor]
     weights: Tensor | None = None
+
+    def times(self, unit: float) -> "Batch":
+        """The same with every distance in another unit."""
+        if unit == 1:
+            return self
+        return replace(self, distances=unit * self.distances, documents=lambda: unit * self.documents())
 
     @property
     def positive(self) -> Tensor:
