@@ -1,6 +1,7 @@
 """Documents come and go: the index is the set of those that are there, and answers as one built anew."""
 
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -28,6 +29,7 @@ from textrip.retrieval import store_writer as writer_module
 from textrip.retrieval import upkeep
 from textrip.retrieval.answer import MODES
 from textrip.retrieval.index import Change, Index
+from textrip.retrieval.layout import STORE
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 
@@ -302,6 +304,26 @@ def test_another_encoder_cannot_add(index: Index) -> None:
     encoder.fingerprint = "0" * 64
     with pytest.raises(MismatchError):
         Index.open(index.folder, encoder=encoder)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_copy_made_in_the_middle_of_changes_says_what_to_do(index: Index, tmp_path: Path) -> None:
+    with Index.open(index.folder) as other:  # so that the log stays when the writer closes
+        other.store.state("generation")
+        index.add([Document("new", "", "something new")])
+        copy = tmp_path / "copy"
+        shutil.copytree(index.folder, copy, ignore=shutil.ignore_patterns("*-shm"))
+    assert (copy / f"{STORE}-wal").stat().st_size
+    try:
+        for path in [*copy.rglob("*"), copy]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        with pytest.raises(InputError, match=r"its last changes lie in documents.sqlite-wal.*writable"):
+            Index.open(copy)
+    finally:
+        for path in [copy, *copy.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    with Index.open(copy, encoder=StubEncoder()) as opened:
+        assert "new" in opened.doc_ids
 
 
 def test_a_read_only_folder_is_searched_and_not_written(index: Index, tmp_path: Path) -> None:

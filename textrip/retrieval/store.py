@@ -285,6 +285,12 @@ class DocumentStore:
 
     def _damaged(self, error: sqlite3.Error) -> InputError:
         if "unable to open" in str(error):
+            log, beside = (self.path.with_name(f"{self.path.name}{end}") for end in ("-wal", "-shm"))
+            if log.exists() and not beside.exists():
+                return InputError(
+                    f"{self.path}: its last changes lie in {log.name}, and to read them the folder has to be "
+                    "writable: copy the index to where it is"
+                )
             return InputError(
                 f"{self.path}: is being written to by somebody else, and this user has no right to read "
                 "along (the folder has to be writable); try again when that has ended"
