@@ -1,24 +1,11 @@
 """How an encoder is trained: one frozen record, checked once, saved beside the model."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from textrip.errors import InputError
+from textrip.training.bounds import problems
 from textrip.training.names import (
-    BY_STRATEGY,
-    DISTANCES,
-    LOSSES,
-    MARGINLESS,
-    OF_PAIRS,
-    OF_PROXIES,
-    ON_COLLAPSE,
-    PRECISIONS,
-    SAMPLINGS,
-    SCHEDULES,
-    STRATEGIES,
-    WITH_TEMPERATURE,
-    WITHOUT_MARGIN,
     Distance,
     Loss,
     OnCollapse,
@@ -27,16 +14,6 @@ from textrip.training.names import (
     Schedule,
     Strategy,
 )
-
-_NAMES: dict[str, tuple[str, ...]] = {
-    "loss": LOSSES,
-    "strategy": ("auto", *STRATEGIES),
-    "sampling": SAMPLINGS,
-    "schedule": SCHEDULES,
-    "distance": DISTANCES,
-    "precision": PRECISIONS,
-    "on_collapse": ON_COLLAPSE,
-}
 
 
 def number_or_auto(name: str, given: str | float) -> float | Literal["auto"]:
@@ -145,86 +122,5 @@ class TrainSettings:
         if self.loss == "auto":
             smooth = self.strategy in {"auto", "in-batch"}
             object.__setattr__(self, "loss", "smooth" if smooth else "triplet")
-        problems = [
-            f"{name} is {getattr(self, name)}, at least 1 was expected"
-            for name in ("evaluations", "batch_queries")
-            if getattr(self, name) < 1
-        ]
-        if not 0 < self.epochs < math.inf:
-            problems.append(f"epochs is {self.epochs:g}, a number above 0 was expected")
-        problems += [
-            f"{name} is {value:g}, a number between 0 and 1 was expected ({usual:g})"
-            for name, value, usual in (
-                ("learning_rate", self.learning_rate, 4e-5),
-                ("proxy_learning_rate", self.proxy_learning_rate, 2e-3),
-            )
-            if value != "auto" and not 0 < value < 1
-        ]
-        if self.texts_per_label < 2:
-            problems.append(f"texts_per_label is {self.texts_per_label}, at least 2 were expected")
-        if self.cache_tokens is not None and self.loss in OF_PROXIES:
-            problems.append(f"cache_tokens is set, and {self.loss} needs no large batch: leave one out")
-        problems += [
-            f"{name} is {getattr(self, name)!r}, one of {', '.join(names)} was expected"
-            for name, names in _NAMES.items()
-            if getattr(self, name) not in names
-        ]
-        if self.cache_tokens is not None and self.cache_tokens < 1:
-            problems.append(f"cache_tokens is {self.cache_tokens}, at least 1 was expected")
-        if self.cache_tokens is not None and self.gradient_checkpointing:
-            problems.append(
-                "cache_tokens and gradient_checkpointing save the same memory twice over: one was expected"
-            )
-        if self.lora_rank is not None and self.lora_rank < 1:
-            problems.append(f"lora_rank is {self.lora_rank}, at least 1 was expected")
-        if any(dimension < 1 for dimension in self.matryoshka):
-            problems.append(f"matryoshka is {self.matryoshka}, dimensions of at least 1 were expected")
-        if self.batch_queries == 1 and not (self.loss in BY_STRATEGY and self.strategy == "mined"):
-            what = f"strategy {self.strategy}" if self.loss in BY_STRATEGY else f"loss {self.loss}"
-            problems.append(
-                f"batch_queries is 1, and {what} takes negatives from the batch: at least 2 were expected"
-            )
-        problems += [
-            f"{name} is {value:g}, a number above 0 was expected"
-            for name, value in (("temperature", self.temperature), ("second_margin", self.second_margin))
-            if value is not None and not 0 < value < math.inf
-        ]
-        least = 0 if self.loss in MARGINLESS else math.ulp(0)
-        if self.margin != "auto" and not least <= self.margin < math.inf:
-            problems.append(f"margin is {self.margin}, a number above 0 or auto was expected")
-        problems += [
-            f"{name} is {value:.10g}, {wanted} was expected"
-            for name, value, holds, wanted in (
-                ("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295"),
-                ("weight_power", self.weight_power, 0 <= self.weight_power <= 1, "between 0 and 1"),
-                ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more (0.01)"),
-                ("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0 (1)"),
-            )
-            if not holds
-        ]
-        problems += self._idle()
-        if not 0 <= self.warmup_share < 1:
-            problems.append(f"warmup_share is {self.warmup_share:g}, a share below 1 was expected")
-        if problems:
-            raise InputError("; ".join(problems))
-
-    def _idle(self) -> list[str]:
-        """What was asked for and would have nothing to do: better refused than recorded as if it had."""
-        found = []
-        if self.loss not in BY_STRATEGY and self.strategy not in {"auto", "batch-hard", "in-batch"}:
-            found.append(
-                f"strategy is {self.strategy}, which chooses among triplets, and loss {self.loss} compares "
-                "with every negative of the batch: auto, in-batch or loss triplet was expected"
-            )
-        if self.hardest_positive and self.loss in (*OF_PAIRS, *OF_PROXIES):
-            found.append(f"hardest_positive is set, and loss {self.loss} chooses no positive: leave it out")
-        if self.margin != "auto" and self.margin > 0 and self.loss in WITHOUT_MARGIN:
-            found.append(f"margin is {self.margin:g}, and loss {self.loss} has none: auto was expected")
-        if self.second_margin is not None and self.loss != "quadruplet":
-            found.append(f"second_margin is set, and loss {self.loss} has none: leave it out")
-        found += [
-            f"{name} is {getattr(self, name):g}, and loss {self.loss} has none: leave it out"
-            for name, losses in (("temperature", WITH_TEMPERATURE), ("proxy_learning_rate", OF_PROXIES))
-            if self.loss not in losses and getattr(self, name) != getattr(TrainSettings, name)
-        ]
-        return found
+        if found := problems(self):
+            raise InputError("; ".join(found))
