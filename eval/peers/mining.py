@@ -8,14 +8,12 @@ with the first words of passages drawn at random.
 import contextlib
 import gc
 import importlib
-import multiprocessing
 import random
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ import psutil
 from textrip import processes
 from textrip.data.formats import read
 from textrip.errors import InputError
+from textrip.eval.peers.apart import apart
 from textrip.eval.peers.rows import Row
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.blocks import Analyzed
@@ -188,8 +187,7 @@ def building_memory(data: str) -> list[Row]:
     name = Path(data).name
     rows = []
     for workers in sorted({1, processes.threads()}):
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            before, peak, result, seconds = pool.submit(_build_streaming, data, workers).result()
+        before, peak, result, seconds = apart(_build_streaming, data, workers)
         which = f"{name}, {workers} processes" if workers > 1 else f"{name}, 1 process"
         rows += [
             Row(TEXTRIP, which, "index from text", seconds, "seconds"),

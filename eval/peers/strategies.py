@@ -11,13 +11,13 @@ that a comparison that was stopped goes on.
 """
 
 import json
-import multiprocessing
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from textrip.eval.peers.apart import apart
 from textrip.eval.peers.contenders import measure
 from textrip.eval.peers.rows import Row
 from textrip.eval.peers.systems import MEASURE, RANKING, UNTUNED, Case
@@ -29,14 +29,12 @@ def compare(case: Case, *, systems: Sequence[str], seeds: Sequence[int], folder:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{case.name}.jsonl"
     found = read_results(path, case)
-    context = multiprocessing.get_context("spawn")
     for seed in seeds:
         for system in systems:
             # The untuned encoder has no seed.
             if (system, seed) in found or (system == UNTUNED and seed != seeds[0]):
                 continue
-            with context.Pool(1) as pool:
-                result = pool.apply(measure, (system, seed, case))
+            result = apart(measure, system, seed, case)
             found[system, seed] = result
             with path.open("a", encoding="utf-8") as lines:
                 line = {"case": _identity(case), "system": system, "seed": seed, **result}

@@ -7,7 +7,6 @@ text of a row. A triple is a (query, positive, mined negative) that a step has d
 Each measurement has a process of its own (spawned), so that the peak memory is that system's alone.
 """
 
-import multiprocessing
 import resource
 import statistics
 import sys
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
+from textrip.eval.peers.apart import apart
 from textrip.eval.peers.rows import Row
 
 
@@ -58,13 +58,11 @@ Step = Callable[[list[int]], Any]
 
 def compare(cases: Sequence[Case], *, rounds: int, systems: Sequence[str] = SYSTEMS) -> list[Row]:
     """Measure some systems in every case, in turn, `rounds` times; the median of each figure."""
-    context = multiprocessing.get_context("spawn")
     measured: dict[tuple[str, str, str], list[float]] = {}
     for case in cases:
         for _ in range(rounds):
             for system in systems:
-                with context.Pool(1) as pool:
-                    found = pool.apply(measure, (system, case))
+                found = apart(measure, system, case)
                 for name, value in found.items():
                     measured.setdefault((system, case.name, name), []).append(value)
                 print(f"{case.name}  {system}: {found['triples']:.1f} triples/s", file=sys.stderr)
