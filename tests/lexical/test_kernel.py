@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from textrip.lexical import bm25, cuda, kernel
+from textrip.lexical import cuda, impact_matrix, kernel
 from textrip.lexical.bm25 import BM25L, BM25Okapi, BM25Plus
 from textrip.lexical.cuda import best_documents_on
 
@@ -29,14 +29,14 @@ def random_corpus(documents: int, seed: int, *, longest: int = 12) -> list[list[
 
 
 def both(
-    index: bm25._ImpactMatrix, queries: list[list[str]], k: int, order: np.ndarray | None = None
+    index: impact_matrix.ImpactMatrix, queries: list[list[str]], k: int, order: np.ndarray | None = None
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The plain search and the compiled one."""
     patch = pytest.MonkeyPatch()
     try:
-        patch.setattr(bm25, "_COMPILED", "not loaded")
+        patch.setattr(impact_matrix, "_COMPILED", "not loaded")
         plain = index.top_k(queries, k, order=order)
-        patch.setattr(bm25, "_COMPILED", "textrip.lexical.kernel")
+        patch.setattr(impact_matrix, "_COMPILED", "textrip.lexical.kernel")
         return plain, index.top_k(queries, k, order=order)
     finally:
         patch.undo()
@@ -221,11 +221,11 @@ def test_torch_is_imported_where_there_are_many_queries_and_a_driver(driver: boo
         file.touch()
     program = (
         "import sys\n"
-        "from textrip.lexical import bm25\n"
-        f"bm25._DRIVER_FILES = ({str(file)!r},)\n"
-        "bm25._on_cuda(2047)\n"
+        "from textrip.lexical import impact_matrix\n"
+        f"impact_matrix._DRIVER_FILES = ({str(file)!r},)\n"
+        "impact_matrix._on_cuda(2047)\n"
         "assert 'torch' not in sys.modules\n"
-        "print(bm25._on_cuda(2048) in (True, False), 'torch' in sys.modules)\n"
+        "print(impact_matrix._on_cuda(2048) in (True, False), 'torch' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", str(driver)]
@@ -236,11 +236,11 @@ def test_queries_are_asked_in_parts_that_a_gpu_is_worth(
     queries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = BM25Okapi(random_corpus(80, 1))
-    monkeypatch.setattr(bm25, "_CUDA_FROM", 10)
+    monkeypatch.setattr(impact_matrix, "_CUDA_FROM", 10)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for worth in (10**9, 1):
-        monkeypatch.setattr(bm25, "_COMPILED", "not loaded")
-        monkeypatch.setattr(bm25, "_COMPILED_FROM", worth)
+        monkeypatch.setattr(impact_matrix, "_COMPILED", "not loaded")
+        monkeypatch.setattr(impact_matrix, "_COMPILED_FROM", worth)
         parts = index.in_parts(queries, 4)
         assert [place for part in parts for place in range(queries)[part]] == [*range(queries)]
         sizes = [part.stop - part.start for part in parts]
@@ -260,7 +260,7 @@ def test_a_gpu_is_chosen_for_many_queries_alone(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(cuda, "best_documents_on", on)
-    monkeypatch.setattr(bm25, "_CUDA_FROM", 3)
+    monkeypatch.setattr(impact_matrix, "_CUDA_FROM", 3)
     plain, few = both(index, [["w1"], ["w2"]], 5)
     require_equal(plain, few)
     assert asked == []

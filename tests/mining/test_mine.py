@@ -17,7 +17,7 @@ from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.data.pairs import with_queries
 from textrip.errors import InputError
-from textrip.lexical import bm25, cuda, kernel
+from textrip.lexical import cuda, impact_matrix, kernel
 from textrip.lexical.cuda import best_documents_on
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.check import check_triples
@@ -222,8 +222,8 @@ def test_the_same_triples_whatever_is_asked_at_once(
     found = []
     for batch, compiled_from in itertools.product((1, 7, 256), (1, 10**12)):
         monkeypatch.setattr("textrip.mining.mine._QUERIES_A_BATCH", batch)
-        monkeypatch.setattr(bm25, "_COMPILED", "not loaded")
-        monkeypatch.setattr(bm25, "_COMPILED_FROM", compiled_from)
+        monkeypatch.setattr(impact_matrix, "_COMPILED", "not loaded")
+        monkeypatch.setattr(impact_matrix, "_COMPILED_FROM", compiled_from)
         found.append(mine(tiny_collection, settings=settings, scorer=scorer).fingerprint)
     assert len(set(found)) == 1
 
@@ -256,12 +256,12 @@ def test_many_queries_are_mined_on_a_gpu(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(cuda, "best_documents_on", on)
-    monkeypatch.setattr(bm25, "_COMPILED_FROM", 1)
+    monkeypatch.setattr(impact_matrix, "_COMPILED_FROM", 1)
     monkeypatch.setattr("textrip.mining.mine._QUERIES_A_BATCH", 4)
-    monkeypatch.setattr(bm25, "_CUDA_FROM", 25)
+    monkeypatch.setattr(impact_matrix, "_CUDA_FROM", 25)
     assert mine(tiny_collection, settings=settings).fingerprint == expected.fingerprint  # 24 are few
     assert asked == []
-    monkeypatch.setattr(bm25, "_CUDA_FROM", 11)
+    monkeypatch.setattr(impact_matrix, "_CUDA_FROM", 11)
     found = mine(tiny_collection, settings=settings)
     assert asked == [12, 12]
     assert len(found) == len(expected)
