@@ -51,7 +51,8 @@ def demo(
     started = time.perf_counter()
     if out is not None:
         refuse_existing(out, force=force)
-    settings = TrainSettings(max_length_tokens=64, seed=seed)  # the first words say what a function does
+    # The first words say what a function does; one epoch, as a person waits.
+    settings = TrainSettings(epochs=1, max_length_tokens=64, seed=seed)
     with tempfile.TemporaryDirectory(prefix="textrip-demo-") as scratch:
         folder = out or Path(scratch) / "demo"
         done = fit(

@@ -92,7 +92,10 @@ TRAINING = OptionGroup(
         TrainSettings,
         "Training",
         {
-            "epochs": (float, "An epoch asks every query once; 0.5 is half of one."),
+            "epochs": (
+                str,
+                "An epoch asks every query once; auto: the fewest that make 100 steps, up to 10.",
+            ),
             "evaluations": (int, "So often in an epoch dev is measured; the best is saved."),
             "batch_queries": (int, "Queries a batch, or labels."),
             "sampling": (
@@ -142,6 +145,7 @@ TRAINING = OptionGroup(
     lambda own, others: TrainSettings(
         **{
             **own,
+            "epochs": number_or_auto("epochs", own["epochs"]),
             "margin": number_or_auto("margin", own["margin"]),
             "learning_rate": number_or_auto("learning_rate", own["learning_rate"]),
             "matryoshka": _dimensions(own["matryoshka"]),

@@ -220,30 +220,37 @@ def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[
     if request.by_label:
         texts, labels = len(collection.corpus), len(set(collection.labels))
         batch = min(settings.batch_queries, labels) * settings.texts_per_label
+        epochs = _epochs(settings, math.ceil(texts / batch))
         return {
             "documents": texts,
             "labels": labels,
-            "steps": math.ceil(math.ceil(texts / batch) * settings.epochs),
-            "texts encoded": round(texts * settings.epochs),
+            "steps": math.ceil(math.ceil(texts / batch) * epochs),
+            "texts encoded": round(texts * epochs),
             "writes": request.output,
         }
     queries, mined = _asked(collection, request, triples)
     later = max(2.0, mining.negatives)  # what a later round mines at least
     each_round = [mined, *[later] * (request.rounds - 1)]
     length = settings.max_length_tokens or 256
-    encoded = math.fsum(queries * (2 + negatives) * settings.epochs for negatives in each_round)
-    tokens = math.fsum(
-        queries * (20 + (1 + negatives) * length) * settings.epochs for negatives in each_round
-    )
+    an_epoch = -(-queries // settings.batch_queries)
+    epochs = _epochs(settings, an_epoch)
+    encoded = math.fsum(queries * (2 + negatives) * epochs for negatives in each_round)
+    tokens = math.fsum(queries * (20 + (1 + negatives) * length) * epochs for negatives in each_round)
     return {
         "documents": len(collection.corpus),
         "queries": queries,
-        "steps": math.ceil(-(-queries // settings.batch_queries) * settings.epochs) * request.rounds,
+        "steps": math.ceil(an_epoch * epochs) * request.rounds,
         "texts encoded": round(encoded),
         # Measured on 2 CPU cores with MiniLM-L6: 2,000 tokens a second forward and backward.
         "seconds about (2 CPU cores, MiniLM-L6)": round(tokens / 2000),
         "writes": request.output,
     }
+
+
+def _epochs(settings: TrainSettings, an_epoch: int) -> float:
+    from textrip.training.length import usual_epochs
+
+    return usual_epochs(an_epoch) if settings.epochs == "auto" else settings.epochs
 
 
 def _asked(collection: Any, request: Request, triples: "Triples | None") -> tuple[int, float]:

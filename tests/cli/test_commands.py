@@ -272,12 +272,15 @@ def test_the_plan_of_a_training_knows_its_triples_and_its_rounds(
     common = ["--model", tiny_encoder_folder, "-o", tmp_path / "m", "--batch-queries", 4, "--json"]
     plans = []
     for given in ([beir_folder], [mined, "--data", beir_folder], [beir_folder, "--rounds", 3]):
-        (plan,) = textrip("train", *given, *common, "--dry-run").json_lines()
+        (plan,) = textrip("train", *given, *common, "--epochs", 1, "--dry-run").json_lines()
         plans.append((plan["steps"], plan["texts encoded"]))
     # 24 queries: one negative each; four; and three rounds, the later ones with two.
     assert plans == [(6, 24 * 3), (6, 24 * 6), (18, 24 * (3 + 4 + 4))]
+    # As many epochs as it takes by itself: ten at most.
+    (planned,) = textrip("train", mined, "--data", beir_folder, *common, "--dry-run").json_lines()
     (trained,) = textrip("train", mined, "--data", beir_folder, *common).json_lines()
-    assert trained["steps"] == 6
+    assert trained["steps"] == planned["steps"] == 60
+    assert trained["settings"]["epochs"] == 10
 
 
 def test_triples_of_held_out_queries_alone_are_refused(

@@ -49,7 +49,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     (["index", "hub:owner/name", "-o", "{tmp}/out"], "hub:owner/name is on the hub and the network is switched off"),
     (["mine", "{beir}", "-o", "{tmp}/t.parquet", "--negatives", "0"], "negatives is 0, at least 1 was expected"),
     (["mine", "{beir}", "-o", "{tmp}/t.parquet", "--split", "held-out"], "has no judgments for split 'held-out'"),
-    (["train", "{beir}", "-o", "{tmp}/m", "--epochs", "many"], "unable to parse string as a number, found 'many'"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--epochs", "many"], "epochs is 'many', a number or auto was expected"),
     (["train", "{beir}", "-o", "{tmp}/m", "--learning-rate=fast"], "learning_rate is 'fast', a number or auto was"),
     (["train", "{beir}", "-o", "{tmp}/m", "--seed", "-1"], "greater than or equal to 0, found .-1."),
     (["train", "{beir}", "-o", "{tmp}/m", "--margin", "inf"], "margin is inf, a number above 0"),

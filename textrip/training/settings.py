@@ -35,7 +35,8 @@ class TrainSettings:
     """Settings of one training run.
 
     Attributes:
-        epochs: An epoch asks every query once; 0.5 is half of one.
+        epochs: An epoch asks every query once; 0.5 is half of one. auto is the fewest that make 100 steps, up
+            to 10 (see length.py).
         evaluations: So often in an epoch dev is measured; the best of them is what is saved.
         batch_queries: How many groups a batch holds: queries with documents, or labels with texts.
         sampling: query: an epoch asks every query once, and takes its positives in turn, one an epoch.
@@ -85,7 +86,7 @@ class TrainSettings:
         seed: For order and dropout.
     """
 
-    epochs: float = 1
+    epochs: float | Literal["auto"] = "auto"
     evaluations: int = 1
     batch_queries: int = 16
     sampling: Sampling = "query"

@@ -65,6 +65,7 @@ class Steps:
         """
         settings, per_epoch = self.settings, len(self.sampler)
         assert settings.margin != "auto"
+        assert settings.epochs != "auto"
         monitor = Monitor(Cost.of(settings))
         monitor.restore([] if checkpoint is None else checkpoint[1]["window"])
         loss = self._loss(monitor, checkpoint)

@@ -27,6 +27,7 @@ from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
 from textrip.training.diagnosis import DivergedError
 from textrip.training.distance import largest_distance
+from textrip.training.length import usual_epochs
 from textrip.training.log import Log
 from textrip.training.lora import add_adapters, fold_adapters
 from textrip.training.loss import GroupLoss
@@ -117,6 +118,7 @@ def train(
         job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
     with _memory_errors(settings):
         job.choose_rate()
+        job.choose_epochs()
         chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
     if not resume:
         job.run.begin({**asked, "request": request}, force=force, triples=triples)
@@ -195,6 +197,13 @@ class _Job:
             rate = usual_rate(self.base, adapters=self.settings.lora_rank is not None)
             self.settings = replace(self.settings, learning_rate=rate)
             say(f"learning rate {rate:g}, by the encoder's width")
+
+    def choose_epochs(self) -> None:
+        """Put a number in place of auto epochs."""
+        if self.settings.epochs == "auto":
+            steps = len(self.sampler)
+            self.settings = replace(self.settings, epochs=usual_epochs(steps))
+            say(f"epochs {self.settings.epochs}, of {steps} steps each")
 
     def choose(self, margin_factor: float) -> Choice:
         """Put a name and a number in place of an auto strategy and margin."""

@@ -90,6 +90,7 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
 
 def measured_steps(settings: TrainSettings, per_epoch: int) -> list[int]:
     """The steps after which dev is measured: `evaluations` times an epoch, and after the last one."""
+    assert settings.epochs != "auto"
     total = math.ceil(per_epoch * settings.epochs)
     inside = _inside(settings, per_epoch)
     return [step for step in range(1, total + 1) if step % per_epoch in inside | {0} or step == total]
@@ -162,6 +163,7 @@ def arguments(
 ) -> SentenceTransformerTrainingArguments:
     """The library's settings for ours."""
     assert settings.learning_rate != "auto"
+    assert settings.epochs != "auto"
     device = encoder.model.device.type
     of_proxies = settings.loss in OF_PROXIES
     return SentenceTransformerTrainingArguments(
