@@ -78,7 +78,7 @@ def test_a_corpus_without_queries_goes_the_whole_way(tiny_encoder_folder: Path, 
         )
     done = fit(
         documents, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
-        settings=TrainSettings(batch_queries=4),
+        settings=TrainSettings(epochs=1, batch_queries=4),
     )  # fmt: skip
     assert done.evaluation.queries == 6
     assert done.manifest["data"]["queries"] == 21
@@ -98,7 +98,7 @@ def test_what_one_command_holds_out_no_other_trains_on(
     triples = mine(whole, settings=MineSettings(seed=0))
     manifest = train(
         whole, tmp_path / "model", triples=triples, model=Encoder.load(tiny_encoder_folder, device="cpu"),
-        settings=TrainSettings(batch_queries=8),
+        settings=TrainSettings(epochs=1, batch_queries=8),
     )  # fmt: skip
     assert manifest["data"]["queries"] == len(cut.qrels["train"])
 
@@ -133,7 +133,7 @@ def test_triples_of_questions_that_were_made(
     assert textrip.check(given, triples=triples) == textrip.check(given)
     with pytest.raises(InputError, match=r"the triples name query 'nobody', untitled has none of that id"):
         textrip.check(given, triples=Triples([triples.groups[0].__class__("nobody", "d00", ())]))
-    settings = TrainSettings(batch_queries=8)
+    settings = TrainSettings(epochs=1, batch_queries=8)
     manifest = train(
         given, tmp_path / "m", triples=triples, model=tiny_encoder_folder, settings=settings, device="cpu"
     )
@@ -150,7 +150,7 @@ def test_questions_that_were_made_are_not_taken_out_of_the_index(
         tmp_path / "out",
         model=tiny_encoder_folder,
         device="cpu",
-        settings=TrainSettings(batch_queries=8),
+        settings=TrainSettings(epochs=1, batch_queries=8),
     )
     assert done.evaluation.to_dict()["queries"] > 5
     with Index.open(tmp_path / "out" / "index", device="cpu") as index:
@@ -176,7 +176,7 @@ def test_an_interruption_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         fit(
             tiny_collection, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
-            settings=TrainSettings(batch_queries=8),
+            settings=TrainSettings(epochs=1, batch_queries=8),
         )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
@@ -226,7 +226,7 @@ def test_the_report_is_json_with_kind_and_format(
 ) -> None:
     fit(
         tiny_collection, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
-        settings=TrainSettings(batch_queries=8),
+        settings=TrainSettings(epochs=1, batch_queries=8),
     )  # fmt: skip
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["kind"], report["format"]) == ("textrip-report", 1)
@@ -248,7 +248,7 @@ def test_the_filter_reads_with_the_prompts_and_the_length_of_the_training(
         return original(*given, **options)
 
     monkeypatch.setattr(module, "mined", watched)
-    settings = TrainSettings(batch_queries=8, document_prompt="text: ", max_length_tokens=16)
+    settings = TrainSettings(epochs=1, batch_queries=8, document_prompt="text: ", max_length_tokens=16)
     getattr(module, command)(
         tiny_collection, tmp_path / "out", model=tiny_encoder_folder, settings=settings, device="cpu"
     )

@@ -220,7 +220,17 @@ def test_the_command_takes_rounds(
 ) -> None:
     data = write_beir(tiny_collection, tmp_path / "tiny")
     (manifest,) = textrip(
-        "train", data, "-o", tmp_path / "m", "--model", tiny_encoder_folder, "--rounds", 2, "--json"
+        "train",
+        data,
+        "-o",
+        tmp_path / "m",
+        "--model",
+        tiny_encoder_folder,
+        "--rounds",
+        2,
+        "--epochs",
+        1,
+        "--json",
     ).json_lines()
     assert [entry["round"] for entry in manifest["rounds"]] == [1, 2]
     refused = textrip(

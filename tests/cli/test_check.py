@@ -48,7 +48,16 @@ def test_errors_exit_with_2_and_stop_train_and_fit(
         assert line.endswith("--force goes on all the same")
         assert not (tmp_path / command).exists()
     forced = textrip(
-        "train", unsound, "-o", tmp_path / "train", "--model", tiny_encoder_folder, "--force", "--json"
+        "train",
+        unsound,
+        "-o",
+        tmp_path / "train",
+        "--model",
+        tiny_encoder_folder,
+        "--epochs",
+        1,
+        "--force",
+        "--json",
     )
     assert forced.code == 0
     assert "left out of train: 1 queries whose text is asked in dev or test" in forced.err

@@ -84,7 +84,9 @@ def test_mine_then_train_then_index(
     ).json_lines()
     assert built["documents"] == 60
     assert built["fingerprint"] == manifest["fingerprint"]
-    person = textrip("train", beir_folder, "--model", tiny_encoder_folder, "-o", tmp_path / "again")
+    person = textrip(
+        "train", beir_folder, "--model", tiny_encoder_folder, "-o", tmp_path / "again", "--epochs", 1
+    )
     assert person.out.startswith("dev nDCG@10: ")
     assert person.out.endswith(f"written: {tmp_path / 'again'}\n")
 

@@ -89,7 +89,7 @@ def test_nothing_tries_the_network(
     command: str, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
     arguments: dict[str, list[Any]] = {
-        "fit": [beir_folder, "-o", tmp_path / "out"],
+        "fit": [beir_folder, "-o", tmp_path / "out", "--epochs", 1],
         "eval": [beir_folder, "--bm25"],
         "cluster": [beir_folder],
     }  # fmt: skip

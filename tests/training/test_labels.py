@@ -360,7 +360,7 @@ def test_a_run_on_labels_goes_on_to_the_same_weights(
 def test_by_label_nothing_is_mined_to_compare(
     labelled: Collection, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
-    settings = TrainSettings(batch_queries=4, strategy="mined", margin=0.2)
+    settings = TrainSettings(epochs=1, batch_queries=4, strategy="mined", margin=0.2)
     with pytest.raises(InputError, match="strategy is mined, and no group has a mined negative"):
         train(labelled, None, tiny_encoder, tmp_path / "m", settings=settings)
     assert list(tmp_path.iterdir()) == []

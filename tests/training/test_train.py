@@ -65,7 +65,7 @@ def test_the_result_is_an_ordinary_folder_with_card_and_manifest(
     from sentence_transformers import SentenceTransformer
 
     folder = tmp_path / "model"
-    settings = TrainSettings(batch_queries=8, max_length_tokens=24)
+    settings = TrainSettings(epochs=1, batch_queries=8, max_length_tokens=24)
     manifest = train(
         tiny_collection, triples, tiny_encoder, folder, settings=settings, evaluate_dev=lambda _: 0.5
     )
@@ -142,7 +142,13 @@ def test_master_weights_stay_float32_and_decay_spares_biases_and_norms(
         return result
 
     monkeypatch.setattr(GroupTrainer, "train", spy)
-    train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=TrainSettings(batch_queries=8))
+    train(
+        tiny_collection,
+        triples,
+        tiny_encoder,
+        tmp_path / "m",
+        settings=TrainSettings(epochs=1, batch_queries=8),
+    )
     assert {p.dtype for p in tiny_encoder.model.parameters()} == {torch.float32}
     spared = [name for group in groups if group["decay"] == 0 for name in group["names"]]  # type: ignore[attr-defined]
     decayed = [name for group in groups if group["decay"] != 0 for name in group["names"]]  # type: ignore[attr-defined]
@@ -276,7 +282,7 @@ def test_it_learns_on_cuda_in_bf16(
 def test_a_strategy_without_mined_negatives_encodes_none(
     tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
-    settings = TrainSettings(batch_queries=8, strategy="in-batch", margin=0.2)
+    settings = TrainSettings(epochs=1, batch_queries=8, strategy="in-batch", margin=0.2)
     train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings)
     entries = [json.loads(line) for line in (tmp_path / "m" / "log.jsonl").read_text().splitlines()]
     assert [entry["active_mined"] for entry in entries] == [None]
@@ -287,14 +293,18 @@ def test_what_auto_chose_is_in_the_manifest(
     tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
     manifest = train(
-        tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=TrainSettings(batch_queries=8)
+        tiny_collection,
+        triples,
+        tiny_encoder,
+        tmp_path / "m",
+        settings=TrainSettings(epochs=1, batch_queries=8),
     )
     chosen = manifest["chosen"]
     assert chosen["margin"] == manifest["settings"]["margin"] > 0
     assert chosen["strategy"] == manifest["settings"]["strategy"]
     assert chosen["distance"] == "cosine"
     assert 0 < chosen["active_share"] < 1
-    settings = TrainSettings(batch_queries=8, margin=0.2, strategy="mined")
+    settings = TrainSettings(epochs=1, batch_queries=8, margin=0.2, strategy="mined")
     given = train(tiny_collection, triples, tiny_encoder, tmp_path / "n", settings=settings)
     assert given["chosen"] is None
 
@@ -318,7 +328,7 @@ def test_a_strategy_that_finds_no_triplets_is_refused(
     tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
     bare = replace(triples, groups=[replace(group, negatives=()) for group in triples.groups])
-    settings = TrainSettings(batch_queries=8, strategy="mined", margin=0.2)
+    settings = TrainSettings(epochs=1, batch_queries=8, strategy="mined", margin=0.2)
     with pytest.raises(InputError, match="strategy is mined, and no group has a mined negative"):
         train(tiny_collection, bare, tiny_encoder, tmp_path / "m", settings=settings)
     assert list(tmp_path.iterdir()) == []
@@ -327,7 +337,7 @@ def test_a_strategy_that_finds_no_triplets_is_refused(
 def test_a_second_margin_that_no_pair_could_satisfy_is_refused(
     tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
-    settings = TrainSettings(batch_queries=8, loss="quadruplet", second_margin=50)
+    settings = TrainSettings(epochs=1, batch_queries=8, loss="quadruplet", second_margin=50)
     with pytest.raises(InputError, match=r"second_margin is 50; for cosine distance .* at most 2"):
         train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings)
     assert list(tmp_path.iterdir()) == []
