@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 from textrip.lexical.impact_matrix import ImpactMatrix
 
 
-class BM25Okapi(ImpactMatrix, rank_bm25.BM25Okapi):  # type: ignore[misc]
-    """Okapi BM25 in the ATIRE form, idf floored at epsilon times its average as rank-bm25 does.
+class _Saturating(ImpactMatrix):
+    """What Okapi and BM25+ share: the count of a term adds ever less."""
 
-    A term in more than half of the documents gets that floor, which in a tiny corpus can be negative.
-    """
-
-    PARAMETERS = ("k1", "b", "epsilon")
     k1: float
     b: float
 
@@ -29,6 +25,15 @@ class BM25Okapi(ImpactMatrix, rank_bm25.BM25Okapi):  # type: ignore[misc]
     ) -> NDArray[np.float64]:
         saturation = counts + self.k1 * (1 - self.b + self.b * relative_length)
         return weights * counts * (self.k1 + 1) / saturation
+
+
+class BM25Okapi(_Saturating, rank_bm25.BM25Okapi):  # type: ignore[misc]
+    """Okapi BM25 in the ATIRE form, idf floored at epsilon times its average as rank-bm25 does.
+
+    A term in more than half of the documents gets that floor, which in a tiny corpus can be negative.
+    """
+
+    PARAMETERS = ("k1", "b", "epsilon")
 
 
 class BM25L(ImpactMatrix, rank_bm25.BM25L):  # type: ignore[misc]
@@ -49,25 +54,14 @@ class BM25L(ImpactMatrix, rank_bm25.BM25L):  # type: ignore[misc]
         return weights * counts * (self.k1 + 1) * normalised / (self.k1 + normalised)
 
 
-class BM25Plus(ImpactMatrix, rank_bm25.BM25Plus):  # type: ignore[misc]
+class BM25Plus(_Saturating, rank_bm25.BM25Plus):  # type: ignore[misc]
     """BM25+ (Lv and Zhai, CIKM 2011) as rank-bm25 writes it: delta goes to every document.
 
     So a document without any of the query's terms has a score above 0, equal for all such documents.
     """
 
     PARAMETERS = ("k1", "b", "delta")
-    k1: float
-    b: float
     delta: float
-
-    def _impacts(
-        self,
-        counts: NDArray[np.float64],
-        relative_length: NDArray[np.float64],
-        weights: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        saturation = counts + self.k1 * (1 - self.b + self.b * relative_length)
-        return weights * counts * (self.k1 + 1) / saturation
 
     def _baselines(self, idf: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.delta * idf
