@@ -28,6 +28,7 @@ from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.files import STDIN, refuse_existing
 from textrip.mining.settings import MineSettings
+from textrip.training.length import epochs_of
 from textrip.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -220,11 +221,12 @@ def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[
     if request.by_label:
         texts, labels = len(collection.corpus), len(set(collection.labels))
         batch = min(settings.batch_queries, labels) * settings.texts_per_label
-        epochs = _epochs(settings, math.ceil(texts / batch))
+        an_epoch = math.ceil(texts / batch)
+        epochs = epochs_of(settings.epochs, an_epoch)
         return {
             "documents": texts,
             "labels": labels,
-            "steps": math.ceil(math.ceil(texts / batch) * epochs),
+            "steps": math.ceil(an_epoch * epochs),
             "texts encoded": round(texts * epochs),
             "writes": request.output,
         }
@@ -233,7 +235,7 @@ def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[
     each_round = [mined, *[later] * (request.rounds - 1)]
     length = settings.max_length_tokens or 256
     an_epoch = -(-queries // settings.batch_queries)
-    epochs = _epochs(settings, an_epoch)
+    epochs = epochs_of(settings.epochs, an_epoch)
     encoded = math.fsum(queries * (2 + negatives) * epochs for negatives in each_round)
     tokens = math.fsum(queries * (20 + (1 + negatives) * length) * epochs for negatives in each_round)
     return {
@@ -245,12 +247,6 @@ def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[
         "seconds about (2 CPU cores, MiniLM-L6)": round(tokens / 2000),
         "writes": request.output,
     }
-
-
-def _epochs(settings: TrainSettings, an_epoch: int) -> float:
-    from textrip.training.length import usual_epochs
-
-    return usual_epochs(an_epoch) if settings.epochs == "auto" else settings.epochs
 
 
 def _asked(collection: Any, request: Request, triples: "Triples | None") -> tuple[int, float]:

@@ -219,18 +219,9 @@ def test_the_command_takes_rounds(
     textrip: Run, tiny_collection: Collection, write_beir: Any, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
     data = write_beir(tiny_collection, tmp_path / "tiny")
+    two = ["--rounds", 2, "--epochs", 1, "--json"]
     (manifest,) = textrip(
-        "train",
-        data,
-        "-o",
-        tmp_path / "m",
-        "--model",
-        tiny_encoder_folder,
-        "--rounds",
-        2,
-        "--epochs",
-        1,
-        "--json",
+        "train", data, "-o", tmp_path / "m", "--model", tiny_encoder_folder, *two
     ).json_lines()
     assert [entry["round"] for entry in manifest["rounds"]] == [1, 2]
     refused = textrip(

@@ -47,18 +47,8 @@ def test_errors_exit_with_2_and_stop_train_and_fit(
         assert line.startswith("Error: 1 pair of texts judged relevant and not relevant")
         assert line.endswith("--force goes on all the same")
         assert not (tmp_path / command).exists()
-    forced = textrip(
-        "train",
-        unsound,
-        "-o",
-        tmp_path / "train",
-        "--model",
-        tiny_encoder_folder,
-        "--epochs",
-        1,
-        "--force",
-        "--json",
-    )
+    one = ["--epochs", 1, "--force", "--json"]
+    forced = textrip("train", unsound, "-o", tmp_path / "train", "--model", tiny_encoder_folder, *one)
     assert forced.code == 0
     assert "left out of train: 1 queries whose text is asked in dev or test" in forced.err
 

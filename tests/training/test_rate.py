@@ -1,22 +1,14 @@
 """The rate that auto stands for: by width, said, saved, and no other than the same one typed."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
-import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 from transformers import BertConfig, BertModel
 
-from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.mining.mine import mine
-from textrip.progress import reporting
 from textrip.training.rate import usual_rate
-from textrip.training.settings import TrainSettings
-from textrip.training.train import train
 
 
 @pytest.mark.parametrize(("width", "rate"), [(384, 4e-5), (768, 2e-5), (1024, 1.5e-5)])
@@ -41,26 +33,3 @@ def test_the_width_is_that_of_the_layers_and_not_of_the_vectors(
     encoder = Encoder(model, "with a head")
     assert encoder.dimension == 8
     assert usual_rate(encoder) == pytest.approx(4e-5 * 384 / 64)
-
-
-def test_auto_is_the_same_training_as_its_number_and_the_number_is_saved(
-    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
-) -> None:
-    triples = mine(tiny_collection)
-    said: list[str] = []
-    weights, manifests = [], []
-    rate = usual_rate(Encoder.load(tiny_encoder_folder, device="cpu"))
-    cases: list[tuple[str, float | Literal["auto"]]] = [("auto", "auto"), ("number", rate)]
-    for name, given in cases:
-        encoder = Encoder.load(tiny_encoder_folder, device="cpu")
-        settings = replace(TrainSettings(epochs=1, batch_queries=8, seed=1), learning_rate=given)
-        with reporting(bars=False, say=said.append):
-            manifests.append(
-                train(tiny_collection, triples, encoder, tmp_path / name, settings=settings)["settings"]
-            )
-        weights.append([parameter.detach() for parameter in encoder.model.parameters()])
-    assert [line for line in said if "learning rate" in line] == [
-        f"learning rate {rate:g}, by the encoder's width"
-    ]
-    assert [manifest["learning_rate"] for manifest in manifests] == [rate, rate]
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*weights, strict=True))

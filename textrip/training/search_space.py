@@ -17,7 +17,7 @@ from textrip.errors import InputError, TextripError
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
-from textrip.training.length import usual_epochs
+from textrip.training.length import epochs_of
 from textrip.training.material import GroupedTriples, Material
 from textrip.training.names import OF_PROXIES, WITH_TEMPERATURE, WITHOUT_MARGIN, Loss, Strategy
 from textrip.training.rate import usual_rate
@@ -63,10 +63,9 @@ class Search:
         self.base_fingerprint = base.fingerprint
         usual = usual_rate(base, adapters=self.settings.lora_rank is not None)
         rate = usual if self.settings.learning_rate == "auto" else self.settings.learning_rate
-        self.settings = replace(self.settings, learning_rate=rate)
-        if self.settings.epochs == "auto":
-            sampler = GroupedTriples(self.collection, self.triples).sampler(self.settings)
-            self.settings = replace(self.settings, epochs=usual_epochs(len(sampler)))
+        material = GroupedTriples(self.collection, self.triples)
+        epochs = epochs_of(self.settings.epochs, len(material.sampler(self.settings)))
+        self.settings = replace(self.settings, learning_rate=rate, epochs=epochs)
         # What was given is within what is searched, wherever it lies.
         self.rates = min(_RATES[0] * usual, rate), max(_RATES[1] * usual, rate)
         self.until = None if self.minutes is None else time.monotonic() + 60 * self.minutes
@@ -82,7 +81,7 @@ class Search:
             else {loss: (loss, "batch-hard"), f"{loss}, in-batch": (loss, "in-batch")}
         )
         given = (loss, self.settings.strategy)
-        possible = partial(self._possible, GroupedTriples(self.collection, self.triples), base)
+        possible = partial(self._possible, material, base)
         self.ways: dict[str, tuple[Loss, Strategy | Literal["auto"]]] = {
             AS_GIVEN: given,
             **{name: way for name, way in others.items() if way != given and possible(*way)},

@@ -27,7 +27,7 @@ from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
 from textrip.training.diagnosis import DivergedError
 from textrip.training.distance import largest_distance
-from textrip.training.length import usual_epochs
+from textrip.training.length import epochs_of
 from textrip.training.log import Log
 from textrip.training.lora import add_adapters, fold_adapters
 from textrip.training.loss import GroupLoss
@@ -202,7 +202,7 @@ class _Job:
         """Put a number in place of auto epochs."""
         if self.settings.epochs == "auto":
             steps = len(self.sampler)
-            self.settings = replace(self.settings, epochs=usual_epochs(steps))
+            self.settings = replace(self.settings, epochs=epochs_of("auto", steps))
             say(f"epochs {self.settings.epochs}, of {steps} steps each")
 
     def choose(self, margin_factor: float) -> Choice:
