@@ -89,7 +89,7 @@ def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> st
     length = f"--max-length-tokens {settings['max_length_tokens']}"
     return f"""The same, step by step:
   textrip check stdlib
-  textrip train stdlib -o {out}/model {length} --seed {settings["seed"]}
+  textrip train stdlib -o {out}/model --epochs {settings["epochs"]:g} {length} --seed {settings["seed"]}
   textrip eval stdlib --split test --bm25 --model all-MiniLM-L6-v2 --model {out}/model {length}
   textrip index stdlib --model {out}/model -o {out}/index
   textrip search {out}/index "{question}" -k 3

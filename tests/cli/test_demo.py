@@ -59,6 +59,7 @@ def test_the_demo_for_a_person_and_its_steps_by_hand(
     assert "Clusters, the largest first:" in shown.out
     steps = [line.strip() for line in shown.out.splitlines() if line.startswith("  textrip ")]
     assert len(steps) >= 6
+    assert any(" train " in step and "--epochs 1 " in step for step in steps)  # whatever auto would take
     shutil.rmtree("kept")
     for step in steps:
         done = textrip(*shlex.split(step)[1:])
