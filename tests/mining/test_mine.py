@@ -1,6 +1,7 @@
 """Mining: negatives that are not judged relevant, not copies, not random; the same every time."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from textrip.mining.check import check_triples
 from textrip.mining.filters import REJECTED, SAME_TEXT
 from textrip.mining.mine import describe, mine
 from textrip.mining.settings import MineSettings
-from textrip.mining.triples import Triples
+from textrip.mining.triples import Group, Negative, Triples
 from textrip.mining.verdicts import Verdicts
 from textrip.records import Document
 
@@ -163,9 +164,9 @@ def test_no_judged_positive_among_real_negatives(name: str, real_data: Path) -> 
 
 
 def judged_relevant(triples: Triples, collection: Collection) -> list[tuple[str, str]]:
-    """Negatives that a query of the same text judges relevant, in any split, by a plain loop."""
+    """Negatives that a query of the same words judges relevant, in any split, by a plain loop."""
     relevant = {
-        (collection.query_texts[query_id].lower(), doc_id)
+        (asked(collection, query_id), doc_id)
         for qrels in collection.qrels.values()
         for query_id, grades in qrels.items()
         for doc_id, grade in grades.items()
@@ -175,8 +176,29 @@ def judged_relevant(triples: Triples, collection: Collection) -> list[tuple[str,
         (group.query_id, negative.doc_id)
         for group in triples.groups
         for negative in group.negatives
-        if (collection.query_texts[group.query_id].lower(), negative.doc_id) in relevant
+        if (asked(collection, group.query_id), negative.doc_id) in relevant
     ]
+
+
+def asked(collection: Collection, query_id: str) -> tuple[str, ...]:
+    return tuple(sorted(set(re.findall(r"\w+", collection.query_texts[query_id].lower()))))
+
+
+def test_a_question_is_the_same_in_another_spelling() -> None:
+    """Its relevant documents are no negatives; what is judged not to be holds for the very text alone."""
+    documents = {"p1": "rose petal one", "p2": "rose petal two", "no": "rose petal three", "n": "rose four"}
+    collection = collection_of(
+        documents | FILLER, {"a": "what is a rose?", "b": "What is a rose", "c": "a rose is what"},
+        train={"a": {"p1": 1}, "b": {"p2": 1}, "c": {"p2": 1, "no": 0}},
+    )  # fmt: skip
+    triples = mine(collection, settings=MineSettings(negatives=4))
+    found = {group.query_id: {one.doc_id: one.source for one in group.negatives} for group in triples.groups}
+    assert found == {
+        "a": {"no": "bm25", "n": "bm25"}, "b": {"no": "bm25", "n": "bm25"}, "c": {"no": "judged", "n": "bm25"}
+    }  # fmt: skip
+    assert check_triples(triples, collection) == []
+    wrong = Triples([Group("a", "p1", (Negative("p2", 1, 1.0, "bm25"),))])
+    assert [one.kind for one in check_triples(wrong, collection)] == ["relevant-negative"]
 
 
 def test_no_negative_is_relevant_for_another_query_of_the_same_text(real_data: Path) -> None:
