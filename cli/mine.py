@@ -1,6 +1,7 @@
 """`textrip mine`."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +54,8 @@ def mine(
         typer.Option("--report-model", help="The model whose scores the audit shows; --denoise's, or none."),
     ] = None,
     verdicts: Annotated[
-        Path | None, typer.Option("--verdicts", help="What a person decided on the audit's page (JSONL).")
+        list[Path] | None,
+        typer.Option("--verdicts", help="What a person decided on the audit's page (JSONL)."),
     ] = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -84,17 +86,17 @@ def mine(
 
     lines = None if report is None else report.with_suffix(".jsonl")
     _refuse_one_file_for_two(
-        {
-            "DATA": Path(data) if Path(data).is_file() else None,
-            "--verdicts": verdicts,
-            "--output": output,
-            "--jsonl": jsonl,
-            "--report": report,
-        },
-        lines,
+        [
+            ("DATA", Path(data) if Path(data).is_file() else None),
+            *(("--verdicts", path) for path in verdicts or ()),
+            ("--output", output),
+            ("--jsonl", jsonl),
+            ("--report", report),
+            ("the audit's lines beside --report", lines),
+        ]
     )
     _refuse_unread(context, mining, report)
-    decided = None if verdicts is None else Verdicts.read(verdicts)
+    decided = Verdicts.read(*verdicts) if verdicts else None
     settings = replace(mining, split=split, queries=queries)
     analyzer = Analyzer.for_language(stemmer)
     if output.suffix != ".parquet":
@@ -144,6 +146,7 @@ def mine(
                 collection,
                 scorer=reporter or scorer,
                 searcher=searcher,
+                verdicts=decided,
                 queries=report_queries or _REPORTED,
             )
             write_page(audited, report, name=collection.name, force=force)
@@ -177,21 +180,20 @@ def _refuse_to_overwrite(path: Path, data: Path) -> None:
         raise InputError(f"{path}: is of the data that is mined; name another place")
 
 
-def _refuse_one_file_for_two(named: dict[str, Path | None], lines: Path | None) -> None:
+def _refuse_one_file_for_two(named: Sequence[tuple[str, Path | None]]) -> None:
     """Raise InputError where what is written would take the place of something else that is written or read.
 
     Args:
-        named: By argument its path; two of them may be one file in another spelling.
-        lines: Where the audit's JSONL goes.
+        named: Arguments with their paths; two of them may be one file in another spelling.
     """
-    report = named["--report"]
+    report = dict(named)["--report"]
     if report is not None and report.suffix.lower() == ".jsonl":
         raise InputError(
             f"--report is {report}: an HTML page was expected, whose lines are written beside it as JSONL; "
             f"name it {report.with_suffix('.html').name}"
         )
     held: dict[str, str] = {}
-    for name, path in (*named.items(), ("the audit's lines beside --report", lines)):
+    for name, path in named:
         if path is None:
             continue
         other = held.setdefault(os.path.normcase(path.resolve()), name)

@@ -18,7 +18,10 @@ from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
+from textrip.mining.triples import Triples
+from textrip.mining.verdicts import Verdicts
 from textrip.pipeline.fit import fit
+from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import train
 from textrip.retrieval.index import Index
 from textrip.training.run_folder import RunFolder
@@ -56,6 +59,35 @@ def test_a_later_round_mines_with_the_tuned_encoder_and_the_best_is_kept(
     assert json.loads((out / "manifest.json").read_text())["rounds"] == manifest["rounds"]
     assert Encoder.load(out).fingerprint == manifest["fingerprint"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_a_person_rejected_stays_out_of_later_rounds(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = prepare(tiny_collection)
+    pairs = negative_pairs(mine(collection, settings=MineSettings(negatives=2)))
+    verdicts = Verdicts(rejected=frozenset(pairs))
+    triples = mine(collection, settings=MineSettings(negatives=2), verdicts=verdicts)
+    triples.write(tmp_path / "t.parquet")
+    mined: list[Triples] = []
+
+    def watched(*args: Any, **options: Any) -> Triples:
+        mined.append(mine(*args, **options))
+        return mined[-1]
+
+    monkeypatch.setattr(rounds_module, "mine", watched)
+    train(
+        collection, tmp_path / "model", triples=Triples.read(tmp_path / "t.parquet"), device="cpu", rounds=2,
+        model=tiny_encoder_folder, settings=replace(LEARN, epochs=1),
+        mining=MineSettings(negatives=2, denoise="none"),
+    )  # fmt: skip
+    (later,) = mined
+    assert later.count
+    assert not negative_pairs(later) & pairs
+
+
+def negative_pairs(triples: Triples) -> set[tuple[str, str]]:
+    return {(group.query_id, negative.doc_id) for group in triples.groups for negative in group.negatives}
 
 
 def test_fit_goes_in_rounds_and_indexes_with_the_best(

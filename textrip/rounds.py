@@ -29,6 +29,7 @@ from textrip.mining.mine import mine
 from textrip.mining.scoring import EncoderScorer
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
+from textrip.mining.verdicts import Verdicts
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.run_folder import RunFolder
@@ -145,7 +146,8 @@ def train_in_rounds(
     """
     refuse_existing(output, force=force)
     run = run or RunFolder.beside(output)
-    parts = _Parts(collection, as_trained(encoder, settings), rounds, searcher, run)
+    verdicts = Verdicts.from_dict(triples.provenance.get("verdicts"))
+    parts = _Parts(collection, as_trained(encoder, settings), rounds, searcher, run, verdicts)
     if resume:
         run.require(parts.asked(triples, settings))
     else:
@@ -184,6 +186,7 @@ class _Parts:
     rounds: Rounds
     searcher: LexicalSearcher
     run: RunFolder
+    verdicts: Verdicts  # of the first round's triples: what a person rejected stays out of later ones
 
     def asked(self, triples: Triples, settings: TrainSettings) -> dict[str, Any]:
         """What a resumed run must have in common with the one that was begun."""
@@ -222,7 +225,8 @@ class _Parts:
         )
         settings = self.rounds.later(self.base.name)
         return mine(
-            self.collection, settings=settings, searcher=self.searcher, device=self.base.device,
+            self.collection, settings=settings, searcher=self.searcher, verdicts=self.verdicts,
+            device=self.base.device,
             scorer=EncoderScorer(tuned) if settings.denoise == "auto" else None,
             dense=DenseRanker(tuned, self.collection, nearest=settings.dense_nearest),
         )  # fmt: skip

@@ -38,6 +38,15 @@ def test_the_command_writes_page_and_lines_and_mines_again(
         for negative in group.negatives
     }
     assert not pairs & {(row["query_id"], row["doc_id"]) for row in rejected}
+    first, others = tmp_path / "first.jsonl", tmp_path / "others.jsonl"
+    first.write_text(json.dumps(rejected[0]))
+    others.write_text("\n".join(map(json.dumps, rejected[1:])))
+    both = textrip(
+        "mine", beir_folder, "-o", out, "--verdicts", first, "--verdicts", others, "--report", page,
+        "--force", "--json",
+    )  # fmt: skip
+    assert both.json_lines()[0][f"left out: {REJECTED}"] == len(rejected)
+    assert page.read_text().count("&quot;reject&quot;") == len(rejected)  # known to the page that comes of it
     refused = textrip("mine", beir_folder, "-o", tmp_path / "u.parquet", "--report", page)
     assert refused.code == 2
     assert not (tmp_path / "u.parquet").exists()

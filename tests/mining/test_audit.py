@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from textrip.mining.filters import REJECTED
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Group, Negative, Source, Triples
-from textrip.mining.verdicts import Verdicts
+from textrip.mining.verdicts import Verdicts, texts_mark
 
 LONG = " ".join(f"word{number}" for number in range(40))
 DOCUMENTS = {
@@ -136,14 +137,14 @@ def test_every_negative_has_its_place_in_bm25s_ranking(collection: Collection, t
     assert facts["copy"] == (
         f"dense · copy · rank 7 · score 0.40 · BM25 rank {rank + 1} · BM25 score {scores[rank]:.2f}"
     )
-    assert facts["f9"] == "random · f9 · not ranked by BM25: no common word"
+    assert facts["f9"] == "random · f9 · not ranked by BM25: no common word that tells documents apart"
     assert facts["near"] == "bm25 · near · BM25 rank 2 · BM25 score 1.25"
 
 
 def facts_of(page: Path, kind: str) -> dict[str, str]:
     """By document of query q the page's line of facts, without flags and buttons."""
     documents = re.findall(
-        rf'"document {kind}[^"]*" data-query="q" data-document="([^"]*)"><div class="facts">([^<]*)',
+        rf'"document {kind}[^"]*" data-query="q" data-document="([^"]*)"[^>]*><div class="facts">([^<]*)',
         page.read_text(),
     )
     return {doc_id: facts.strip() for doc_id, facts in documents}
@@ -218,7 +219,9 @@ def test_in_a_browser_a_verdict_is_counted_and_saved(
     driver_path = shutil.which("chromedriver")
     if driver_path is None:
         pytest.skip("no ChromeDriver: install Debian's package chromium-driver")
-    write_page(audit(triples_of("n", "near"), collection), tmp_path / "a.html", name="c")
+    before = Verdicts(rejected=frozenset({("q", "gone"), ("q", "evil")}), accepted=frozenset({("r", "f4")}))
+    page = audit(triples_of("n", "near"), collection, verdicts=before)
+    write_page(page, tmp_path / "a.html", name="c")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
@@ -234,12 +237,25 @@ def test_in_a_browser_a_verdict_is_counted_and_saved(
             driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
             button.click()
 
+        def pressed(document: str) -> list[str]:
+            row = f'[data-document="{document}"] [aria-pressed="true"]'
+            return [one.text for one in driver.find_elements("css selector", row)]
+
+        def unsaved() -> bool:
+            return "unsaved" in (find("id", "bar").get_attribute("class") or "")
+
+        assert find("id", "count").text == "2 verdicts"  # of before; one names what is not there
+        assert pressed("f4") == ["accept"]
+        assert not unsaved()
+        press("f4", "reject")
+        assert pressed("f4") == ["reject"]
+        assert unsaved()  # as many as before, and not the same
         press("near", "reject")
         press("n", "reject")
         press("n", "accept")
-        press("f4", "accept")
-        press("f4", "accept")  # taken back
-        assert find("id", "count").text == "2 verdicts"
+        press("f4", "reject")  # taken back
+        assert pressed("f4") == []
+        assert find("id", "count").text == "3 verdicts"
         box = find("css selector", 'input[data-flag="near"]')
         driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", box)
         box.click()
@@ -254,8 +270,10 @@ def test_in_a_browser_a_verdict_is_counted_and_saved(
     finally:
         driver.quit()
     verdicts = Verdicts.read(tmp_path / "saved" / "verdicts.jsonl")
-    assert verdicts.rejected == {("q", "near")}
+    assert verdicts.rejected == {("q", "near"), ("q", "evil")}
     assert verdicts.accepted == {("q", "n")}
+    assert {("q", "near"), ("q", "n")} <= set(verdicts.marks)
+    assert verdicts.of(collection) == verdicts
 
 
 def test_verdicts_are_honoured() -> None:
@@ -308,6 +326,50 @@ def test_the_last_verdict_counts(tmp_path: Path) -> None:
     rows = [{"query_id": "q", "doc_id": "d", "verdict": verdict} for verdict in ("accept", "reject")]
     path.write_text("\n".join(map(json.dumps, rows)))
     assert Verdicts.read(path) == Verdicts(frozenset({("q", "d")}), frozenset())
+
+
+def test_verdicts_of_several_files_count_together(tmp_path: Path) -> None:
+    paths = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for path, rows in zip(paths, ({"d": "reject", "e": "reject"}, {"e": "accept"}), strict=True):
+        lines = [{"query_id": "q", "doc_id": doc_id, "verdict": verdict} for doc_id, verdict in rows.items()]
+        path.write_text("\n".join(map(json.dumps, lines)))
+    found = Verdicts.read(*paths)
+    assert found.rejected == {("q", "d")}
+    assert found.accepted == {("q", "e")}
+
+
+def test_what_a_person_accepted_is_not_suspected_again(collection: Collection) -> None:
+    query = collection.query_texts["q"]
+    scorer = Given({(query, "rose one"): 0.5, (query, LONG): 0.5, (query, DOCUMENTS["near"]): 0.9})
+    triples = triples_of("near", "copy")
+    flagged = {one.doc_id: one.flags for one in audit(triples, collection, scorer=scorer).negatives}
+    assert flagged["near"] == ("near", "above")
+    accepted = Verdicts(accepted=frozenset({("q", "near"), ("q", "copy")}))
+    audited = audit(triples, collection, scorer=scorer, verdicts=accepted)
+    flagged = {one.doc_id: one.flags for one in audited.negatives}
+    assert flagged["near"] == ()
+    assert flagged["copy"] == ("same",)  # it is the very text of a relevant document, whatever was said
+
+
+def test_a_verdict_is_about_texts_and_not_about_places(remarks: list[str]) -> None:
+    """In data without ids a line more makes every id another document's."""
+    documents = {"1": "rose", "2": "rose garden wall", "3": "rose bush"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"1": 1}})
+    mark = texts_mark("rose", "rose garden wall")
+    verdicts = Verdicts(rejected=frozenset({("q", "2")}), marks={("q", "2"): mark})
+
+    def negatives(collection: Collection, verdicts: Verdicts) -> set[str]:
+        (group,) = mine(collection, settings=MineSettings(negatives=5), verdicts=verdicts).groups
+        return {collection.texts[collection.doc_row[one.doc_id]] for one in group.negatives}
+
+    assert negatives(collection, verdicts) == {"rose bush"}
+    moved = {"1": "rose", "2": "rose tree", "3": "rose garden wall", "4": "rose bush"} | FILLER
+    collection = collection_of(moved, {"q": "rose"}, train={"q": {"1": 1}})
+    with pytest.raises(MismatchError, match=r"1 of 1 verdicts were given on other texts than c has by these"):
+        negatives(collection, verdicts)
+    several = replace(verdicts, rejected=verdicts.rejected | {("q", "4")})
+    assert negatives(collection, several) == {"rose tree", "rose garden wall"}
+    assert any(said.startswith("1 of 2 verdicts were given on other texts") for said in remarks)
 
 
 def test_a_verdict_holds_for_copies_and_for_whoever_asks_the_same() -> None:

@@ -6,7 +6,7 @@ Judged by the triples, the collection's judgments, the texts and, where there is
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.near_duplicates import THRESHOLD
+from textrip.data.split import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.files import replacing
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import Texts
 from textrip.mining.scoring import Scorer
 from textrip.mining.triples import Group, Negative, Triples
+from textrip.mining.verdicts import Decisions, Verdicts, texts_mark
 
 # What a flag means, the gravest first.
 FLAGS = {
@@ -55,7 +57,9 @@ class Shown:
         source: bm25, dense, random or judged; positive.
         model: The model's score; None without a model.
         relative: The model's score less that of the lowest positive.
-        flags: Of FLAGS, the gravest first.
+        flags: Of FLAGS, the gravest first; a document that a person accepted is not suspected for what it
+            resembles.
+        texts: The mark of the query's text and its own (see verdicts.texts_mark).
     """
 
     doc_id: str
@@ -69,6 +73,7 @@ class Shown:
     model: float | None
     relative: float | None
     flags: tuple[str, ...]
+    texts: str
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class Audit:
     queries: list[Audited]
     of: int
     model: str | None
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
     @property
     def negatives(self) -> list[Shown]:
@@ -121,6 +127,7 @@ def audit(
     *,
     scorer: Scorer | None = None,
     searcher: LexicalSearcher | None = None,
+    verdicts: Verdicts | None = None,
     queries: int | None = None,
 ) -> Audit:
     """Look at triples.
@@ -130,6 +137,7 @@ def audit(
         collection: Its texts and judgments.
         scorer: A model that says how relevant a document is.
         searcher: BM25 of the collection, which places what it did not find itself.
+        verdicts: What a person decided before: what the page saves holds these, too.
         queries: At most so many, evenly taken; all where None.
 
     Raises:
@@ -142,13 +150,15 @@ def audit(
     ids = list(by_query)
     if queries is not None and queries < len(ids):
         ids = [ids[place * len(ids) // queries] for place in range(queries)]
-    look = _Look(collection, scorer, searcher)
+    verdicts = Verdicts() if verdicts is None else verdicts.of(collection)
+    look = _Look(collection, scorer, searcher, verdicts)
     look.score([by_query[query_id] for query_id in ids])
     found = [look.at(by_query[query_id]) for query_id in ids]
     return Audit(
         sorted(found, key=lambda one: (tuple(-part for part in one.suspicion), one.query_id)),
         len(by_query),
         None if scorer is None else scorer.name,
+        verdicts,
     )
 
 
@@ -167,11 +177,16 @@ class _Measured:
 
 class _Look:
     def __init__(
-        self, collection: Collection, scorer: Scorer | None, searcher: LexicalSearcher | None
+        self,
+        collection: Collection,
+        scorer: Scorer | None,
+        searcher: LexicalSearcher | None,
+        verdicts: Verdicts,
     ) -> None:
         self.collection, self.scorer, self.searcher = collection, scorer, searcher
         self.texts = Texts(collection.texts)
         self.judged = JudgedTexts(collection)
+        self.decided = Decisions(verdicts, collection, self.texts)
         self.scores: dict[tuple[str, str], float] = {}
 
     def score(self, queries: Sequence[list[Group]]) -> None:
@@ -210,17 +225,19 @@ class _Look:
         for doc_id, negative in negatives.items():
             row = rows[doc_id]
             relative = measured.relative(doc_id)
+            accepted = self.decided.accepts(near_duplicate_key(query), row)
             flags = {
                 "judged": doc_id in positives,
                 "same": self.texts.key(row) in keys,
-                "near": self.texts.alike(row, [rows[positive] for positive in positives], THRESHOLD),
-                "above": relative is not None and relative >= 0,
+                "near": not accepted
+                and self.texts.alike(row, [rows[positive] for positive in positives], THRESHOLD),
+                "above": not accepted and relative is not None and relative >= 0,
                 "zero": negative.source == "bm25" and negative.score <= 0,
             }
             raised = tuple(flag for flag in FLAGS if flags[flag])
-            against.append(self._shown(negative, measured, negative.source, raised))
+            against.append(self._shown(query, negative, measured, flags=raised))
         shown = [
-            self._shown(Negative(doc_id, 0, 0.0, "judged"), measured, "positive", ())
+            self._shown(query, Negative(doc_id, 0, 0.0, "judged"), measured, source="positive")
             for doc_id in positives
             if doc_id in wanted
         ]
@@ -244,9 +261,18 @@ class _Look:
         least = min((scores[doc_id] for doc_id in positives), default=None) if scores else None
         return _Measured(scores, places | mined, least)
 
-    def _shown(self, negative: Negative, measured: _Measured, source: str, flags: tuple[str, ...]) -> Shown:
+    def _shown(
+        self,
+        query: str,
+        negative: Negative,
+        measured: _Measured,
+        *,
+        source: str | None = None,
+        flags: tuple[str, ...] = (),
+    ) -> Shown:
         doc_id = negative.doc_id
-        row = self.collection.corpus[self.collection.doc_row[doc_id]]
+        place = self.collection.doc_row[doc_id]
+        row = self.collection.corpus[place]
         text = row["text"] if len(row["text"]) <= _TEXT else row["text"][:_TEXT] + " ..."
         bm25_rank, bm25_score = measured.bm25.get(doc_id, (None, None))
         return Shown(
@@ -257,15 +283,24 @@ class _Look:
             score=negative.score,
             bm25_rank=bm25_rank,
             bm25_score=bm25_score,
-            source=source,
+            source=source or negative.source,
             model=measured.model.get(doc_id),
             relative=measured.relative(doc_id),
             flags=flags,
+            texts=texts_mark(query, self.collection.texts[place]),
         )
 
 
 def _negatives(groups: Sequence[Group]) -> dict[str, Negative]:
-    return {negative.doc_id: negative for group in groups for negative in group.negatives}
+    """By doc_id; where a document is a negative twice, as a ranking found it, and not by chance."""
+    found: dict[str, Negative] = {}
+    for group in groups:
+        for negative in group.negatives:
+            if not found.get(negative.doc_id, negative).rank:
+                found[negative.doc_id] = negative
+            else:
+                found.setdefault(negative.doc_id, negative)
+    return found
 
 
 def write_jsonl(audited: Audit, path: Path, *, force: bool = False) -> None:

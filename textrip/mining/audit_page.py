@@ -3,47 +3,58 @@
 import base64
 import hashlib
 import html
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
 from textrip.files import replacing
 from textrip.mining.audit import FLAGS, NAMES, Audit, Audited, Shown, histogram
+from textrip.mining.verdicts import ACCEPT, REJECT, Verdicts
 
 _SCRIPT = """
 "use strict";
-const verdicts = new Map();
-let saved = 0;
 const bar = document.getElementById("bar");
+// What was decided before is there from the start: what is saved takes the place of the former file.
+const verdicts = new Map(JSON.parse(bar.dataset.verdicts).map(
+  ([query_id, doc_id, verdict, texts]) => [JSON.stringify([query_id, doc_id]), {verdict, texts}]));
+const state = () => JSON.stringify([...verdicts].sort());
+let saved = state();
+function press(row) {
+  const known = verdicts.get(keyOf(row))?.verdict;
+  for (const button of row.querySelectorAll("button[data-verdict]"))
+    button.setAttribute("aria-pressed", String(known === button.dataset.verdict));
+}
+function keyOf(row) {
+  return JSON.stringify([row.dataset.query, row.dataset.document]);
+}
 function show() {
   const many = verdicts.size;
   document.getElementById("count").textContent =
     many === 1 ? "1 verdict" : many + " verdicts";
-  document.getElementById("save").disabled = many === 0;
-  bar.classList.toggle("unsaved", many !== saved);
+  document.getElementById("save").disabled = many === 0 && state() === saved;
+  bar.classList.toggle("unsaved", state() !== saved);
 }
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-verdict]");
   if (!button) return;
   const row = button.closest(".document");
-  const key = JSON.stringify([row.dataset.query, row.dataset.document]);
-  const chosen = button.dataset.verdict;
-  if (verdicts.get(key) === chosen) verdicts.delete(key);
-  else verdicts.set(key, chosen);
-  for (const other of row.querySelectorAll("button[data-verdict]"))
-    other.setAttribute("aria-pressed", String(verdicts.get(key) === other.dataset.verdict));
+  const key = keyOf(row), verdict = button.dataset.verdict;
+  if (verdicts.get(key)?.verdict === verdict) verdicts.delete(key);
+  else verdicts.set(key, {verdict, texts: row.dataset.texts});
+  press(row);
   show();
 });
 document.getElementById("save").addEventListener("click", () => {
-  const lines = [...verdicts].map(([key, verdict]) => {
+  const lines = [...verdicts].map(([key, {verdict, texts}]) => {
     const [query_id, doc_id] = JSON.parse(key);
-    return JSON.stringify({query_id, doc_id, verdict});
+    return JSON.stringify({query_id, doc_id, verdict, texts}) + "\\n";
   });
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([lines.join("\\n") + "\\n"], {type: "application/jsonl"}));
+  link.href = URL.createObjectURL(new Blob(lines, {type: "application/jsonl"}));
   link.download = "verdicts.jsonl";
   link.click();
-  saved = verdicts.size;
+  saved = state();
   show();
 });
 for (const box of document.querySelectorAll("input[data-flag]"))
@@ -53,8 +64,9 @@ for (const box of document.querySelectorAll("input[data-flag]"))
       card.hidden = wanted.length > 0 && !wanted.some((flag) => card.dataset.flags.split(" ").includes(flag));
   });
 window.addEventListener("beforeunload", (event) => {
-  if (verdicts.size !== saved) event.preventDefault();
+  if (state() !== saved) event.preventDefault();
 });
+for (const row of document.querySelectorAll(".document")) press(row);
 show();
 """
 
@@ -100,7 +112,8 @@ $histogram
 filter should not leave out, save the file, and mine again:
 <code>textrip mine DATA -o triples.parquet --verdicts verdicts.jsonl</code></p>
 $queries
-<div id="bar"><span id="count"></span> <button id="save">Save verdicts.jsonl</button></div>
+<div id="bar" data-verdicts="$verdicts"><span id="count"></span>
+<button id="save">Save verdicts.jsonl</button></div>
 <script>$script</script></body></html>
 """)
 
@@ -121,10 +134,18 @@ def write_page(audited: Audit, path: Path, *, name: str, force: bool = False) ->
         shares="".join(_share_rows(audited)),
         histogram=_histogram([one.relative for one in negatives if one.relative is not None]),
         queries="\n".join(map(_query, audited.queries)),
+        verdicts=html.escape(json.dumps(list(_known(audited.verdicts)))),
         script=_SCRIPT,
     )
     with replacing(path, force=force) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _known(verdicts: Verdicts) -> Iterator[tuple[str, str, str, str]]:
+    """(query_id, doc_id, verdict, mark of the texts) of what was decided before."""
+    for verdict, pairs in ((REJECT, verdicts.rejected), (ACCEPT, verdicts.accepted)):
+        for query_id, doc_id in sorted(pairs):
+            yield query_id, doc_id, verdict, verdicts.marks.get((query_id, doc_id), "")
 
 
 def _share_rows(audited: Audit) -> Iterator[str]:
@@ -200,13 +221,14 @@ def _document(query_id: str, one: Shown) -> str:
         if positive
         else "".join(
             f' <button data-verdict="{verdict}" aria-pressed="false">{verdict}</button>'
-            for verdict in ("reject", "accept")
+            for verdict in (REJECT, ACCEPT)
         )
     )
     title = f"<b>{html.escape(one.title)}</b> " if one.title else ""
     return (
         f'<div class="document {kind}" data-query="{html.escape(query_id)}" '
-        f'data-document="{html.escape(one.doc_id)}"><div class="facts">{html.escape(" · ".join(facts))}'
+        f'data-document="{html.escape(one.doc_id)}" data-texts="{one.texts}">'
+        f'<div class="facts">{html.escape(" · ".join(facts))}'
         f'{flags}{buttons}</div><div class="text">{title}{html.escape(one.text)}</div></div>'
     )
 
@@ -215,5 +237,5 @@ def _by_bm25(one: Shown) -> list[str]:
     if one.bm25_rank is None or one.bm25_score is None:
         return ["BM25 not asked"]
     if not one.bm25_rank:
-        return ["not ranked by BM25: no common word"]
+        return ["not ranked by BM25: no common word that tells documents apart"]
     return [f"BM25 rank {one.bm25_rank:,}", f"BM25 score {one.bm25_score:.2f}"]

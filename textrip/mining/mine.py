@@ -77,7 +77,7 @@ def mine(
     """
     settings = settings or MineSettings()
     if verdicts is not None:
-        verdicts.require(collection)
+        verdicts = verdicts.of(collection)
     queries = collection.queries_of(settings.split)
     searcher = searcher or LexicalSearcher.build(
         collection.texts, analyzer=analyzer, order=collection.doc_order
@@ -139,9 +139,7 @@ def mine(
         "texts_sha256": collection.texts_fingerprint,
         "settings": asdict(settings),
         "analyzer": searcher.analyzer.to_dict(),
-        "verdicts": {"rejected": len(verdicts.rejected), "accepted": len(verdicts.accepted)}
-        if verdicts
-        else None,
+        "verdicts": None if verdicts is None else verdicts.to_dict(),
         "denoise": None if scorer is None else scorer.name,
         "counts": {**counts, "groups": len(groups), "triples": sum(len(group.negatives) for group in groups)},
         "left out": dict(miner.dropped.counts),

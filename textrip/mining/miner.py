@@ -1,7 +1,7 @@
 """From rankings to groups: candidates in their order, through the filters, until a group has enough."""
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
+from textrip.data.split import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.mining.filters import (
     DENOISED,
@@ -24,7 +25,7 @@ from textrip.mining.filters import (
 )
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Group, Negative, Source
-from textrip.mining.verdicts import Verdicts
+from textrip.mining.verdicts import Decisions, Verdicts
 
 # So many documents are drawn for a random negative before there is none.
 _DRAWS = 20
@@ -38,7 +39,7 @@ class Known:
     """What is judged for a query's text, worked out once: thousands of documents may share a title.
 
     Attributes:
-        asked: The text, normalised.
+        asked: The text as it counts for being the same question (see near_duplicate_key).
         relevant: The places of what is relevant, ascending.
         texts: The keys of their texts, and that of the query's own.
         not_relevant: The doc_ids that are judged and not relevant, in their order.
@@ -86,17 +87,7 @@ class Miner:
         self.texts = Texts(self.collection.texts)
         self.judged = JudgedTexts(self.collection)
         self._known: dict[str, Known] = {}
-        self._rejected = self._by_text(self.verdicts.rejected)
-        self._accepted = self._by_text(self.verdicts.accepted)
-
-    def _by_text(self, pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[str, int]]:
-        """As judgments hold: for every query of the same text, and for every copy of the document."""
-        queries, rows = self.collection.query_texts, self.collection.doc_row
-        return frozenset(
-            (normalised(queries[query_id]), self.texts.key(rows[doc_id]))
-            for query_id, doc_id in pairs
-            if query_id in queries and doc_id in rows
-        )
+        self.decided = Decisions(self.verdicts, self.collection, self.texts)
 
     @cached_property
     def _by_id(self) -> NDArray[np.int64]:
@@ -146,7 +137,8 @@ class Miner:
         if text not in self._known:
             rows = sorted(self.collection.doc_row[doc_id] for doc_id in self.judged.relevant(text))
             keys = frozenset([*map(self.texts.key, rows), hash(text)])
-            self._known[text] = Known(text, dict.fromkeys(rows), keys, sorted(self.judged.not_relevant(text)))
+            not_relevant = sorted(self.judged.not_relevant(text))
+            self._known[text] = Known(near_duplicate_key(text), dict.fromkeys(rows), keys, not_relevant)
         return self._known[text]
 
     def filled(self, wanted: Sequence[list[Slot]]) -> list[Group]:
@@ -196,7 +188,7 @@ class Miner:
             [(slots[place].query, rows[candidate.doc_id]) for place, candidate in pulled]
         )
         return [
-            good or (slots[place].known.asked, self.texts.key(rows[candidate.doc_id])) in self._accepted
+            good or self.decided.accepts(slots[place].known.asked, rows[candidate.doc_id])
             for good, (place, candidate) in zip(kept, pulled, strict=True)
         ]
 
@@ -208,11 +200,10 @@ class Miner:
             if self.texts.key(row) in slot.known.texts or self.texts.key(row) in slot.seen:
                 continue
             slot.seen.add(self.texts.key(row))
-            pair = slot.known.asked, self.texts.key(row)
-            if pair in self._rejected:
+            if self.decided.rejects(slot.known.asked, row):
                 self.dropped.add(slot.query_id, row, REJECTED)
                 continue
-            if pair in self._accepted:
+            if self.decided.accepts(slot.known.asked, row):
                 yield candidate
                 continue
             if threshold is not None and self.texts.alike(row, slot.known.relevant, threshold):
@@ -237,7 +228,7 @@ class Miner:
                 self.dropped.add(query_id, row, SAME_TEXT)
                 continue
             seen.add(self.texts.key(row))
-            if (known.asked, self.texts.key(row)) in self._rejected:
+            if self.decided.rejects(known.asked, row):
                 self.dropped.add(query_id, row, REJECTED)
             else:
                 found.append(Negative(doc_id, 0, 0.0, "judged"))

@@ -1,15 +1,28 @@
 """What a person decided of mined negatives, as the audit's page saves it: JSON lines."""
 
+import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from textrip.data.collection import Collection
+from textrip.data.split import near_duplicate_key
+from textrip.data.words import normalised
 from textrip.errors import InputError, MismatchError
 from textrip.files import numbered_lines
+from textrip.mining.filters import Texts
 from textrip.progress import say
 
 REJECT, ACCEPT = "reject", "accept"
+Pair = tuple[str, str]
+
+
+def texts_mark(query: str, document: str) -> str:
+    """What a verdict says of the two texts that it was given on: ids may come to stand for others."""
+    both = f"{normalised(query)}\0{normalised(document)}"
+    return hashlib.sha256(both.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -20,40 +33,85 @@ class Verdicts:
         rejected: Never a negative of the query, nor is a copy; of no query that asks the same, either.
         accepted: A negative, whatever a filter by resemblance or by a model would say. Judgments still count,
             and so do windows of ranks and scores.
+        marks: Of the texts that a verdict was given on (see texts_mark), where that is known.
     """
 
-    rejected: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-    accepted: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    rejected: frozenset[Pair] = field(default_factory=frozenset)
+    accepted: frozenset[Pair] = field(default_factory=frozenset)
+    marks: Mapping[Pair, str] = field(default_factory=dict)
 
-    def require(self, collection: Collection) -> None:
-        """Say how many name a query or document that the collection lacks.
+    def of(self, collection: Collection) -> "Verdicts":
+        """Those that are about this collection; how many are not is said.
+
+        A verdict is not where it names a query or document that the collection lacks, or was given on other
+        texts: in data without ids a line more gives all that follow the id of another.
 
         Raises:
-            MismatchError: all of them do.
+            MismatchError: none of them is.
         """
         pairs = self.rejected | self.accepted
-        queries, documents = collection.query_texts, collection.doc_row
-        unknown = sum(query not in queries or document not in documents for query, document in pairs)
-        if not unknown:
-            return
-        counted = (
-            f"{unknown:,} of {len(pairs):,} verdicts name a query or document that {collection.name} lacks"
-        )
-        if unknown == len(pairs):
-            raise MismatchError(f"{counted}; they are of another mining")
-        say(counted)
+        queries, rows = collection.query_texts, collection.doc_row
+        unknown = {pair for pair in pairs if pair[0] not in queries or pair[1] not in rows}
+        other = {
+            pair
+            for pair in pairs - unknown
+            if pair in self.marks
+            and self.marks[pair] != texts_mark(queries[pair[0]], collection.texts[rows[pair[1]]])
+        }
+        counted = [
+            f"{len(found):,} of {len(pairs):,} verdicts {what}"
+            for found, what in (
+                (unknown, f"name a query or document that {collection.name} lacks"),
+                (other, f"were given on other texts than {collection.name} has by these ids"),
+            )
+            if found
+        ]
+        if pairs and pairs == unknown | other:
+            raise MismatchError(f"{', '.join(counted)}; they are of another mining")
+        if counted:
+            say(f"{', '.join(counted)}: they are left out")
+        return Verdicts(self.rejected - unknown - other, self.accepted - unknown - other, self.marks)
+
+    def to_dict(self) -> dict[str, list[list[str]]]:
+        """As triples keep them for a later round of mining."""
+        return {name: sorted(map(list, getattr(self, name))) for name in ("rejected", "accepted")}
 
     @classmethod
-    def read(cls, path: str | Path) -> "Verdicts":
-        """Read a file of {"query_id", "doc_id", "verdict": "accept" or "reject"}; the last line counts.
+    def from_dict(cls, saved: Mapping[str, Any] | None) -> "Verdicts":
+        """What `to_dict` gave; none where nothing was saved."""
+        kept = saved or {"rejected": (), "accepted": ()}
+        if not isinstance(kept["rejected"], (list, tuple)):  # an earlier version kept their number
+            raise InputError(
+                f"the triples were mined with {kept['rejected']} rejected documents, and do not say which: "
+                "mine them again with the verdicts, or train one round"
+            )
+        rejected, accepted = (
+            frozenset((query_id, doc_id) for query_id, doc_id in kept[name])
+            for name in ("rejected", "accepted")
+        )
+        return cls(rejected, accepted)
+
+    @classmethod
+    def read(cls, *paths: str | Path) -> "Verdicts":
+        """Read files of {"query_id", "doc_id", "verdict": "accept" or "reject"}; the last line counts.
 
         Raises:
             InputError: no such file, not UTF-8, or a line that is none of these.
         """
-        path = Path(path)
+        found: dict[Pair, str] = {}
+        marks: dict[Pair, str] = {}
+        for path in map(Path, paths):
+            cls._read(path, found, marks)
+        return cls(
+            frozenset(pair for pair, verdict in found.items() if verdict == REJECT),
+            frozenset(pair for pair, verdict in found.items() if verdict == ACCEPT),
+            marks,
+        )
+
+    @staticmethod
+    def _read(path: Path, found: dict[Pair, str], marks: dict[Pair, str]) -> None:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-        found: dict[tuple[str, str], str] = {}
         # Not by str.splitlines: an id may hold a line separator (U+2028), which JSON leaves as it is.
         for number, line in numbered_lines(path):
             if not line.strip():
@@ -61,7 +119,8 @@ class Verdicts:
             try:
                 row = json.loads(line)
                 pair, verdict = (row["query_id"], row["doc_id"]), row["verdict"]
-                if not all(isinstance(part, str) for part in pair) or verdict not in {REJECT, ACCEPT}:
+                mark = row.get("texts", "")
+                if not ({type(part) for part in (*pair, mark)} == {str} and verdict in {REJECT, ACCEPT}):
                     raise ValueError
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise InputError.at(
@@ -70,7 +129,34 @@ class Verdicts:
                     "expected (or accept)",
                 ) from None  # fmt: skip
             found[pair] = verdict
-        return cls(
-            frozenset(pair for pair, verdict in found.items() if verdict == REJECT),
-            frozenset(pair for pair, verdict in found.items() if verdict == ACCEPT),
-        )
+            marks.pop(pair, None)
+            if mark:
+                marks[pair] = mark
+
+
+class Decisions:
+    """Verdicts as they hold: for every query that asks the same, and for every copy of the document.
+
+    Where one was given on both sides, the document is no negative.
+    """
+
+    def __init__(self, verdicts: Verdicts, collection: Collection, texts: Texts) -> None:
+        self._texts = texts
+        queries, rows = collection.query_texts, collection.doc_row
+
+        def by_text(pairs: Iterable[Pair]) -> frozenset[tuple[str, int]]:
+            return frozenset(
+                (near_duplicate_key(queries[query_id]), texts.key(rows[doc_id]))
+                for query_id, doc_id in pairs
+                if query_id in queries and doc_id in rows
+            )
+
+        self._rejected, self._accepted = by_text(verdicts.rejected), by_text(verdicts.accepted)
+
+    def rejects(self, asked: str, row: int) -> bool:
+        """Whether a document is no negative of a query, given by its near_duplicate_key."""
+        return (asked, self._texts.key(row)) in self._rejected
+
+    def accepts(self, asked: str, row: int) -> bool:
+        """Whether a document is one, whatever a filter says."""
+        return (asked, self._texts.key(row)) in self._accepted and not self.rejects(asked, row)
