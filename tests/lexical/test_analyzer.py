@@ -27,8 +27,25 @@ def test_vowel_signs_are_no_accents() -> None:
         found = [tuple(analyzer(word)) for word in ("दिन", "दान", "दीन")]
         assert len(set(found)) == 3
         assert all(len(terms) == 1 for terms in found)
-    assert len(Analyzer.for_language("none")("กำลังมา")) == 1
     assert Analyzer.for_language("none")("が") != Analyzer.for_language("none")("か")
+
+
+def test_a_term_does_not_depend_on_the_text_around_it() -> None:
+    """Stems of Turkish have letters that their words lack: folded only beside others of the kind."""
+    turkish = Analyzer.for_language("turkish")
+    assert turkish("ilaca") == turkish("ilaç") == turkish("ilaca ü")[:1]
+    assert turkish("KIRMIZI İSTANBUL") == turkish("kırmızı istanbul")
+
+
+@pytest.mark.parametrize(("document", "question"), [
+    ("机器学习是人工智能的一个分支，它研究计算机", "什么是机器学习"),
+    ("今日は天気がいいです。東京へ行きます", "東京の天気"),
+    ("ภาษาไทยเป็นภาษาราชการของประเทศไทย", "ภาษาไทย"),
+])  # fmt: skip
+def test_without_blanks_a_part_of_a_clause_is_found(document: str, question: str) -> None:
+    for language in ("english", "none"):
+        analyzer = Analyzer.for_language(language)
+        assert len(set(analyzer(document)) & set(analyzer(question))) >= 2
 
 
 def test_points_and_accents_may_be_left_out() -> None:

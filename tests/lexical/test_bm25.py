@@ -12,6 +12,7 @@ from textrip.data.formats import read
 from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.bm25 import BM25L, BM25Okapi, BM25Plus
+from textrip.stamps import require_digests
 
 VARIANTS = [(BM25Okapi, rank_bm25.BM25Okapi), (BM25L, rank_bm25.BM25L), (BM25Plus, rank_bm25.BM25Plus)]
 WORDS = st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "h"])
@@ -103,6 +104,22 @@ def test_a_damaged_file_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"impacts\.npy: does not match its digest; the index is damaged, build it again"
     ):
+        BM25Okapi.open(tmp_path / "bm25")
+
+
+def test_a_folder_that_is_replaced_while_it_is_opened_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BM25Okapi(CORPUS).save(tmp_path / "bm25")
+    BM25Okapi([*CORPUS, ["e"]]).save(tmp_path / "new")
+
+    def and_then_replaced(folder: Path, digests: dict[str, str]) -> None:
+        require_digests(folder, digests)
+        (tmp_path / "bm25").rename(tmp_path / "old")
+        (tmp_path / "new").rename(tmp_path / "bm25")
+
+    monkeypatch.setattr("textrip.lexical.impact_files.require_digests", and_then_replaced)
+    with pytest.raises(InputError, match="bm25: was replaced by another while it was opened; open it again"):
         BM25Okapi.open(tmp_path / "bm25")
 
 

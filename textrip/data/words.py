@@ -2,16 +2,24 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 # Marks (vowel signs, accents, tones) lie below this; those above it select an emoji's form.
 _MARKS_UP_TO = 0x1F000
+# Scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
+_UNSPACED = (
+    "\u0e00-\u0e4f\u0e80-\u0eff\u1000-\u103f\u1780-\u17d3\u3005\u3007\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_ANY_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
 
 @cache
-def _any_word() -> re.Pattern[str]:
-    r"""Words with their marks: `\w` alone would cut Devanagari, Thai or decomposed letters at every sign."""
+def _marks() -> str:
+    """The marks of all scripts, as ranges of a pattern."""
     marks = [
         code for code in range(0x300, _MARKS_UP_TO) if unicodedata.category(chr(code)) in {"Mn", "Mc", "Me"}
     ]
@@ -20,7 +28,20 @@ def _any_word() -> re.Pattern[str]:
         if following != code + 1:
             ranges.append(f"{chr(first)}-{chr(code)}")
             first = following
-    return re.compile(rf"\w[\w{''.join(ranges)}]*")
+    return "".join(ranges)
+
+
+@cache
+def _any_word() -> re.Pattern[str]:
+    r"""Words with their marks: `\w` alone would cut Devanagari, Thai or decomposed letters at every sign."""
+    return re.compile(rf"\w[\w{_marks()}]*")
+
+
+@cache
+def _parts_of_unspaced() -> re.Pattern[str]:
+    """A letter of an unspaced script with its marks, or a run of anything else."""
+    letter = rf"(?![{_marks()}])[{_UNSPACED}]"
+    return re.compile(rf"{letter}[{_marks()}]*|(?:(?!{letter}).)+", re.DOTALL)
 
 
 def word_pattern(text: str) -> re.Pattern[str]:
@@ -29,16 +50,41 @@ def word_pattern(text: str) -> re.Pattern[str]:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, in order."""
-    return word_pattern(text).findall(text)
+    """The words of a text, in order.
+
+    Where a script has no blanks between words (Chinese, Japanese, Thai), these are its pairs of letters, as
+    search engines have them without a dictionary: a clause as one word would be found by itself alone.
+    """
+    found = word_pattern(text).findall(text)
+    if text.isascii() or not _ANY_UNSPACED.search(text):
+        return found
+    return [part for word in found for part in _pairs_of_letters(word)]
+
+
+def _pairs_of_letters(word: str) -> Iterator[str]:
+    if not _ANY_UNSPACED.search(word):
+        yield word
+        return
+    run: list[str] = []
+    for part in [*_parts_of_unspaced().findall(word), ""]:
+        if part and _ANY_UNSPACED.match(part):
+            run.append(part)
+            continue
+        yield from map("".join, pairwise(run)) if len(run) > 1 else run
+        run = []
+        if part:
+            yield part
 
 
 def splits_a_word(text: str, place: int) -> bool:
     """Whether a cut before this character has parts of one word on both sides."""
     if not 0 < place < len(text):
         return False
+    between = text[place - 1 : place + 1]
+    if _ANY_UNSPACED.search(between) and not unicodedata.category(between[1]).startswith("M"):
+        return False  # beside a letter of a script without blanks any place is as good, but before its marks
     # A mark begins no word, and may go on with one: a letter goes before both.
-    return word_pattern(text).fullmatch(f"a{text[place - 1 : place + 1]}") is not None
+    return word_pattern(text).fullmatch(f"a{between}") is not None
 
 
 def lone_surrogate(text: str) -> str | None:

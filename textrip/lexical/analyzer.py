@@ -15,6 +15,8 @@ ENGLISH_STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then "  # noqa: SIM905
     "there these they this to was will with".split()
 )
+# Turkish has an i with and one without a dot, each in both cases.
+_TURKISH_LOWER = str.maketrans({"I": "\u0131", "\u0130": "i"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,8 @@ class Analyzer:
         """Case and Unicode folding, before a text is cut into words."""
         if self.fold and not text.isascii():
             text = unicodedata.normalize("NFKC", text) if self._stems_first else without_accents(text)
+        if self.lowercase and self.stemmer == "turkish":
+            text = text.translate(_TURKISH_LOWER)
         return text.lower() if self.lowercase else text
 
     @property
@@ -77,6 +81,6 @@ class Analyzer:
             terms = [term for term in terms if term not in ENGLISH_STOP_WORDS]
         if self._stem is not None:
             terms = self._stem.stemWords(terms)
-        if self.fold and self._stems_first and not text.isascii():
+        if self.fold and self._stems_first:  # a word of ASCII may have a stem that is not (Turkish: ilaca)
             terms = [without_accents(term) for term in terms]
         return terms

@@ -83,4 +83,6 @@ def read_into(matrix: "ImpactMatrix", folder: Path) -> None:
         setattr(matrix, name, np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
     rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
     matrix.vocabulary = _SavedVocabulary(StringTable.open(folder, "terms"), rows)
+    if read_json(folder / "bm25.json", kind=KIND, version=FORMAT, sealed=True) != saved:
+        raise InputError(f"{folder}: was replaced by another while it was opened; open it again")
     matrix.corpus_size = saved["corpus_size"]

@@ -36,7 +36,8 @@ from textrip.stamps import digested, require_digests
 from textrip.string_table import StringTable
 
 KIND = "textrip-derived"
-FORMAT = 2  # 1 cut the words of Hindi and other scripts at their vowel signs
+# 1 cut the words of Hindi and other scripts at their vowel signs, 2 had a clause of Chinese as one word.
+FORMAT = 3
 FOLDER = "derived"
 _NAME = re.compile(r"([0-9]{8,})-[0-9a-f]{8}")
 # While it is made, and while it is removed.
