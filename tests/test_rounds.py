@@ -16,6 +16,7 @@ from textrip import rounds as rounds_module
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
+from textrip.lexical.analyzer import Analyzer
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
@@ -24,6 +25,7 @@ from textrip.pipeline.fit import fit
 from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import train
 from textrip.retrieval.index import Index
+from textrip.rounds import Rounds
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.trainer import GroupTrainer
@@ -84,6 +86,24 @@ def test_what_a_person_rejected_stays_out_of_later_rounds(
     (later,) = mined
     assert later.count
     assert not negative_pairs(later) & pairs
+
+
+def test_later_rounds_say_how_they_mine_otherwise(tiny_collection: Collection, remarks: list[str]) -> None:
+    german, skipping = Analyzer(stemmer="german"), MineSettings(negatives=6, skip=3)
+    triples = mine(prepare(tiny_collection), settings=skipping, analyzer=german)
+    Rounds(count=2, mining=MineSettings(negatives=6)).say_what_differs(triples, Analyzer())
+    assert remarks.pop() == (
+        "later rounds mine otherwise than the triples were mined: skip 0 (there 3), stemmer english (there "
+        "german)"
+    )
+    Rounds(count=2, mining=skipping).say_what_differs(triples, german)
+    assert not remarks
+
+
+def test_a_round_without_negatives_of_bm25_has_no_window_of_its_scores() -> None:
+    mining = MineSettings(negatives=2, most_score=0.9)
+    assert Rounds(count=2, mining=mining).later("m").most_score == 0.9
+    assert Rounds(count=2, mining=mining, dense_share=1).later("m").most_score == 1
 
 
 def negative_pairs(triples: Triples) -> set[tuple[str, str]]:

@@ -23,6 +23,7 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.files import refuse_existing, replacing, write_json
+from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.dense import DenseRanker
 from textrip.mining.mine import mine
@@ -39,6 +40,11 @@ from textrip.training.train import train
 
 # Of the negatives of a later round, so many come from the encoder of the one before.
 DENSE_SHARE = 0.5
+# What tells one way of mining from another.
+_OF_MINING = (
+    "negatives", "random", "depth", "skip", "most_score", "least_score", "sample", "near_duplicates",
+    "positives", "per_document",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +78,16 @@ class Rounds:
                 "the tuned encoder's besides: lower --random or raise --negatives"
             )
 
+    def say_what_differs(self, triples: Triples, analyzer: Analyzer) -> None:
+        """Say how later rounds mine otherwise than triples were mined that somebody else mined."""
+        mined = triples.provenance.get("settings") or {}
+        pairs = {name: (mined[name], getattr(self.mining, name)) for name in _OF_MINING if name in mined}
+        known = triples.provenance.get("analyzer") or {}
+        pairs["stemmer"] = known.get("stemmer", analyzer.stemmer), analyzer.stemmer
+        differ = [f"{name} {now} (there {then})" for name, (then, now) in pairs.items() if then != now]
+        if differ:
+            say(f"later rounds mine otherwise than the triples were mined: {', '.join(differ)}")
+
     @classmethod
     def wanted(
         cls, count: int, dense_share: float, mining: MineSettings, *, by_label: bool = False
@@ -99,7 +115,12 @@ class Rounds:
         """How a later round mines with an encoder of this name."""
         negatives = max(2, self.mining.negatives)
         dense = max(1, min(negatives - self.mining.random, math.ceil(self.dense_share * negatives)))
-        return replace(self.mining, negatives=negatives, dense=dense, dense_model=model)
+        # Where BM25 gives no negative any more, the windows of its scores were the first round's.
+        windows = self.mining if negatives > self.mining.random + dense else MineSettings
+        return replace(
+            self.mining, negatives=negatives, dense=dense, dense_model=model,
+            most_score=windows.most_score, least_score=windows.least_score,
+        )  # fmt: skip
 
 
 def train_in_rounds(
@@ -148,6 +169,7 @@ def train_in_rounds(
     run = run or RunFolder.beside(output)
     verdicts = Verdicts.from_dict(triples.provenance.get("verdicts"))
     parts = _Parts(collection, as_trained(encoder, settings), rounds, searcher, run, verdicts)
+    rounds.say_what_differs(triples, searcher.analyzer)
     if resume:
         run.require(parts.asked(triples, settings))
     else:

@@ -151,8 +151,13 @@ def facts_of(page: Path, kind: str) -> dict[str, str]:
 
 
 def test_queries_are_taken_evenly_and_foreign_triples_refused(collection: Collection) -> None:
-    assert [one.query_id for one in audit(triples_of("n"), collection, queries=1).queries] == ["r"]
-    assert audit(triples_of("n"), collection, queries=1).of == 2
+    several = collection_of(
+        DOCUMENTS, {f"q{n}": f"rose {n}" for n in range(6)}, train={f"q{n}": {"p": 1} for n in range(6)}
+    )
+    groups = [Group(f"q{n}", "p", (Negative("n", 1, 1.0, "bm25"),)) for n in range(6)]
+    found = audit(Triples(groups), several, queries=3)
+    assert [one.query_id for one in found.queries] == ["q0", "q2", "q4"]
+    assert found.of == 6
     with pytest.raises(MismatchError):
         audit(triples_of("nothing"), collection)
 
@@ -336,6 +341,16 @@ def test_verdicts_of_several_files_count_together(tmp_path: Path) -> None:
     found = Verdicts.read(*paths)
     assert found.rejected == {("q", "d")}
     assert found.accepted == {("q", "e")}
+
+
+def test_of_equal_flags_the_one_further_above_comes_first() -> None:
+    queries = {"a": "rose a", "b": "rose b", "c": "rose c"}
+    collection = collection_of(DOCUMENTS, queries, train={query_id: {"p": 1} for query_id in queries})
+    groups = [Group(query_id, "p", (Negative("n", 1, 1.0, "bm25"),)) for query_id in queries]
+    scores = {(queries[query_id], "rose one"): 0.5 for query_id in queries}
+    scores |= {(queries[q], "rose two"): score for q, score in (("a", 0.6), ("b", 0.9), ("c", 0.7))}
+    found = audit(Triples(groups), collection, scorer=Given(scores))
+    assert [one.query_id for one in found.queries] == ["b", "c", "a"]
 
 
 def test_what_a_person_accepted_is_not_suspected_again(collection: Collection) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,6 +179,43 @@ def judged_relevant(triples: Triples, collection: Collection) -> list[tuple[str,
         for negative in group.negatives
         if (asked(collection, group.query_id), negative.doc_id) in relevant
     ]
+
+
+def test_a_query_that_is_a_document_is_no_rank_and_no_best_score() -> None:
+    text = "alpha beta gamma delta epsilon zeta"
+    documents = {"q": text, **{f"d{n}": "alpha beta " + f"x{n} " * 2 for n in range(5)}} | FILLER
+    collection = collection_of(documents, {"q": text}, train={"q": {"d0": 1}})
+
+    def mined(**how: float) -> list[str]:
+        settings = MineSettings(negatives=9, near_duplicates=None, **how)  # type: ignore[arg-type]
+        return [one.doc_id for one in mine(collection, settings=settings).groups[0].negatives]
+
+    assert mined() == ["d1", "d2", "d3", "d4"]
+    assert mined(least_score=0.3) == mined()  # of d0's score, and not of the query's own
+    assert mined(skip=1) == mined()  # d0 is skipped
+    assert mined(skip=2) == mined()[1:]
+
+
+def test_what_is_drawn_from_a_window_stands_hardest_first() -> None:
+    documents = {f"d{n}": "rose " + f"x{n} " * n for n in range(1, 20)} | {"p": "rose"} | FILLER
+    collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
+    settings = MineSettings(negatives=8, sample=True, near_duplicates=None)
+    ranks = [[one.rank for one in mine(collection, settings=replace(settings, seed=seed)).groups[0].negatives]
+             for seed in range(4)]  # fmt: skip
+    assert all(found == sorted(found) and len(found) == 8 for found in ranks)
+    assert len({tuple(found) for found in ranks}) == 4
+
+
+@pytest.mark.parametrize(("how", "message"), [
+    ({"random": 1, "skip": 5, "sample": True},
+     "skip 5, sample True: negatives of a ranking were expected, and all 1 are random; leave it out"),
+    ({"dense": 1, "dense_model": "m", "most_score": 0.5},
+     "most_score 0.5: negatives of BM25 were expected, and all 1 are random or dense;"),
+])  # fmt: skip
+def test_a_window_of_what_nobody_takes_is_refused(how: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        MineSettings(**how)
+    MineSettings(**how | {"negatives": 2})
 
 
 def asked(collection: Collection, query_id: str) -> tuple[str, ...]:

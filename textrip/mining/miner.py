@@ -263,14 +263,18 @@ class Window:
 
     def _ranked(self) -> Iterator[Negative]:
         settings, texts = self.miner.settings, self.miner.texts
-        places, scores = self.ranking
-        best = float(scores[0]) if len(scores) else 0.0
+        collection, (places, scores) = self.miner.collection, self.ranking
+        own = collection.doc_row.get(self.query_id)
+        # A query that is a document is its own best one: it is no rank to skip, and no score to compare with.
+        ranked = [
+            (rank, row, score)
+            for rank, (row, score) in enumerate(zip(places.tolist(), scores.tolist(), strict=True), start=1)
+            if row != own
+        ]
+        best = ranked[0][2] if ranked else 0.0
+        window = settings.least_score * best, settings.most_score * best
         seen = set(self.judged)
-        for rank, (row, score) in enumerate(zip(places.tolist(), scores.tolist(), strict=True), start=1):
-            doc_id = self.miner.collection.doc_ids[row]
-            if rank <= settings.skip or doc_id == self.query_id:
-                continue
-            window = settings.least_score * best, settings.most_score * best
+        for rank, row, score in ranked[settings.skip :]:
             if self.source == "bm25" and not window[0] <= score <= window[1]:
                 continue
             relevant = row in self.known.relevant
@@ -280,4 +284,4 @@ class Window:
                 continue
             seen.add(texts.key(row))
             # As the file will have it: triples that were written and read again are the same ones.
-            yield Negative(doc_id, rank, float(np.float32(score)), self.source)
+            yield Negative(collection.doc_ids[row], rank, float(np.float32(score)), self.source)

@@ -1,10 +1,13 @@
 """How triples are mined: one frozen record, checked once, saved with the triples."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from textrip.errors import InputError
 
+_OF_BM25 = ("most_score", "least_score")
+_OF_RANKINGS = ("depth", "skip", "sample")
 _LEAST = {"negatives": 1, "random": 0, "dense": 0, "depth": 1, "skip": 0, "positives": 1}
 
 
@@ -104,5 +107,19 @@ class MineSettings:
                 f"denoise_margin is {self.denoise_margin:g} and denoise none: a model was expected, of whose "
                 f"scores it is a share, or a margin of {MineSettings.denoise_margin:g}"
             )
+        problems += self._idle()
         if problems:
             raise InputError("; ".join(problems))
+
+    def _idle(self) -> Iterator[str]:
+        """What is asked of a ranking that gives no negative."""
+        by_bm25 = self.negatives - self.random - self.dense
+        windows = [*(() if by_bm25 > 0 else _OF_BM25), *(() if by_bm25 + self.dense > 0 else _OF_RANKINGS)]
+        asked = [name for name in windows if getattr(self, name) != getattr(MineSettings, name)]
+        if asked:
+            chosen = ", ".join(f"{name} {getattr(self, name)}" for name in asked)
+            yield (
+                f"{chosen}: negatives of {'BM25' if self.dense else 'a ranking'} were expected, and all "
+                f"{self.negatives} are random{' or dense' if self.dense else ''}; leave it out, or raise "
+                "negatives"
+            )
