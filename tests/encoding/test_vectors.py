@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from textrip import files
 from textrip.encoding.vectors import read_vectors, sidecar, write_vectors
-from textrip.errors import InputError
+from textrip.errors import InputError, StorageError
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".parquet"])
@@ -46,6 +47,35 @@ def test_an_interruption_leaves_nothing(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_vectors(tmp_path / f"v{suffix}", ["a", "b"], windows(), fingerprint="f", encoder="e")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", [OSError(5, "input/output error"), KeyboardInterrupt()])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_fails_at_the_last_rename_leaves_the_former_pair(
+    how: BaseException, there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "v.npy"
+    if there:
+        write_vectors(path, ["a", "b"], [np.eye(2, 4, dtype=np.float32)], fingerprint="f", encoder="e")
+    rename = files._rename
+
+    def refusing(temporary: Path, target: Path) -> None:
+        if target == path:
+            raise how
+        rename(temporary, target)
+
+    monkeypatch.setattr(files, "_rename", refusing)
+    with pytest.raises((StorageError, KeyboardInterrupt)):
+        write_vectors(path, ["x"], [np.ones((1, 4), np.float32)], fingerprint="g", encoder="e", force=True)
+    if not there:
+        assert list(tmp_path.iterdir()) == []
+        return
+    found = read_vectors(path)
+    assert (found.ids, found.fingerprint, found.matrix.shape) == (["a", "b"], "f", (2, 4))
+    monkeypatch.undo()
+    write_vectors(path, ["x"], [np.ones((1, 4), np.float32)], fingerprint="g", encoder="e", force=True)
+    assert read_vectors(path).ids == ["x"]
+    assert "former" not in sidecar(path).read_text()
 
 
 def test_damage_is_noticed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Vectors on disk with the identity of their encoder: .npy (and a .json beside it) or Parquet."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ KIND = "textrip-vectors"
 FORMAT = 1
 SUFFIXES = (".npy", ".parquet")
 _FINGERPRINT_KEY = b"textrip.fingerprint"
+_FORMER = "former"
 
 
 @dataclass(frozen=True)
@@ -51,24 +53,60 @@ def write_vectors(
 ) -> int:
     """Write windows of vectors as they come; returns how many rows were written.
 
-    The same file is complete or absent: rows go to a temporary name until the last one is there.
+    The same file is complete or absent: rows go to a temporary name until the last one is there. Vectors that
+    stood there are, with their ids, until then.
     """
     path = refuse_suffix(path)
-    write = _write_npy if path.suffix == ".npy" else _write_parquet
-    with replacing(path, force=force) as temporary:
-        rows, dimension, kept_ids = write(temporary, iter(ids), windows, fingerprint)
-        if path.suffix == ".npy":
+    if path.suffix != ".npy":
+        with replacing(path, force=force) as temporary:
+            return _write_parquet(temporary, iter(ids), windows, fingerprint)
+    former = _former(path)
+    try:
+        with replacing(path, force=force) as temporary:
+            rows, dimension, kept_ids = _write_npy(temporary, iter(ids), windows)
             about = {
                 "kind": KIND, "format": FORMAT, "encoder": encoder, "fingerprint": fingerprint,
                 "rows": rows, "dimension": dimension, "sha256": sha256(temporary), "ids": kept_ids,
             }  # fmt: skip
-            with replacing(sidecar(path), force=True) as temporary_sidecar:
-                write_json(temporary_sidecar, about)
+            # Two files cannot be renamed at once: until the second is, the first says what it was, too.
+            _write_about(path, about if former is None else {**about, _FORMER: former})
+    except BaseException:
+        if former is None and not path.exists():
+            sidecar(path).unlink(missing_ok=True)
+        raise
+    if former is not None:
+        _write_about(path, about)
     return rows
 
 
+def _write_about(path: Path, about: dict[str, Any]) -> None:
+    with replacing(sidecar(path), force=True) as temporary:
+        write_json(temporary, about)
+
+
+def _former(path: Path) -> dict[str, Any] | None:
+    """What is said of the vectors that stand at a path; None where there are none that are whole."""
+    with suppress(InputError):
+        return _about(path)
+    return None
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What the file beside says of the vectors that are there."""
+    about = read_json(sidecar(path), kind=KIND, version=FORMAT)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    digest = sha256(path)
+    found = next(
+        (each for each in (about, about.get(_FORMER)) if each and each.get("sha256") == digest), None
+    )
+    if found is None:
+        raise InputError(f"{path}: does not match {sidecar(path).name}; the file is damaged, encode again")
+    return dict(found)
+
+
 def _write_npy(
-    path: Path, ids: Iterator[str], windows: Iterable[NDArray[np.float32]], fingerprint: str
+    path: Path, ids: Iterator[str], windows: Iterable[NDArray[np.float32]]
 ) -> tuple[int, int, list[str]]:
     kept: list[str] = []
     with npy_rows(path) as written:
@@ -80,11 +118,11 @@ def _write_npy(
 
 def _write_parquet(
     path: Path, ids: Iterator[str], windows: Iterable[NDArray[np.float32]], fingerprint: str
-) -> tuple[int, int, list[str]]:
+) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows, dimension = 0, 0
+    rows = 0
     writer: Any = None
     try:
         for window in windows:
@@ -102,7 +140,7 @@ def _write_parquet(
             writer.close()
     if writer is None:
         raise InputError("there is nothing to encode; at least one text was expected")
-    return rows, dimension, []
+    return rows
 
 
 def read_vectors(path: str | Path) -> Vectors:
@@ -118,9 +156,7 @@ def read_vectors(path: str | Path) -> Vectors:
 
 
 def _read_npy(path: Path) -> Vectors:
-    about = read_json(sidecar(path), kind=KIND, version=FORMAT)
-    if sha256(path) != about["sha256"]:
-        raise InputError(f"{path}: does not match {sidecar(path).name}; the file is damaged, encode again")
+    about = _about(path)
     matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     return Vectors(about["ids"], matrix, about["fingerprint"])
 
