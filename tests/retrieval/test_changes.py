@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,36 @@ def index(tmp_path: Path) -> Iterator[Index]:
     """30 documents, d00 to d29."""
     with built({f"d{n:02d}": text_of(n) for n in range(30)}, tmp_path / "index") as made:
         yield made
+
+
+def test_what_was_deleted_is_in_no_file(index: Index, tmp_path: Path) -> None:
+    """Not in the log either, which a reader of the same process kept alive."""
+    index.add([Document("secret", "", "xylophone " * 9), Document("kept", "", "marimba " * 9)])
+    assert (tmp_path / "index" / f"{STORE}-wal").stat().st_size == 0
+    index.delete(["secret"])
+    held = b"".join(path.read_bytes() for path in (tmp_path / "index").glob(f"{STORE}*"))
+    assert b"xylophone" not in held
+    assert b"marimba" in held
+
+
+def test_a_reader_does_not_keep_a_writer_waiting(index: Index) -> None:
+    """What the log holds cannot go into the database while somebody reads an earlier state."""
+    with index.store.snapshot():
+        assert len(index.store) == 30
+        began = time.monotonic()
+        index.delete(["d01"])
+        assert time.monotonic() - began < connection_module.WAIT_SECONDS / 3
+
+
+def test_a_connection_is_closed_when_python_has_forgotten_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the end of a program that holds an index: __del__ comes after the module was emptied."""
+    connection = sqlite3.connect(":memory:", factory=connection_module.Connection)
+    held = connection_module.Held(connection)
+    for name in ("sqlite3", "suppress"):
+        monkeypatch.setattr(connection_module, name, None)
+    held.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 class Changes(RuleBasedStateMachine):

@@ -1,6 +1,7 @@
 """Files of an index that were flipped, cut, deleted or swapped: noticed, and never a wrong answer."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -322,6 +323,47 @@ def test_a_damaged_query_encoder_is_exported_again(damage: str, copy: Path, text
         assert index.check() == []
         assert [hit.doc_id for hit in index.search("sea")] == [hit.doc_id for hit in expected]
         assert isinstance(index.encoder, OnnxEncoder)
+
+
+def test_a_damaged_query_encoder_of_8_bits_is_exported_again(
+    tiny_encoder_folder: Path, tmp_path: Path, textrip: Run
+) -> None:
+    rows = [{"id": f"d{n}", "text": f"rose garden {n}"} for n in range(4)]
+    (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    folder = tmp_path / "index"
+    made = textrip(
+        "index", tmp_path / "d.jsonl", "--model", tiny_encoder_folder, "-o", folder, "--backend", "onnx-int8"
+    )
+    assert made.code == 0
+    with (folder / "onnx" / "model.onnx").open("ab") as stream:
+        stream.write(b"x")
+    assert "--rebuild exports its query encoder again" in textrip("search", folder, "rose").err
+    assert textrip("index", folder, "--rebuild").code == 0
+    assert textrip("search", folder, "rose").code == 0
+
+
+def test_documents_that_are_older_than_what_is_derived_are_told(copy: Path) -> None:
+    """A database of before, or one that was copied without its log."""
+    before = (copy / "documents.sqlite").read_bytes()
+    with opened(copy) as index:
+        index.add([Document("added", "", "a zeppelin over the sea")])
+    (copy / "documents.sqlite").write_bytes(before)
+    with opened(copy) as index, pytest.raises(InputError, match=r"documents are older than what was derived"):
+        index.search("sea", mode="bm25")
+    with opened(copy) as index:
+        index.rebuild()
+        assert index.search("sea", mode="bm25")
+
+
+@pytest.mark.parametrize("name", ["index.json", "onnx/onnx.json", "derived/G/derived.json"])
+def test_a_pipe_in_place_of_a_file_is_refused(name: str, copy: Path, textrip: Run) -> None:
+    """It would be waited for, for good."""
+    place = place_of(copy, name)
+    place.unlink()
+    os.mkfifo(place)
+    refused = textrip("search", copy, "sea")
+    assert refused.code == 2
+    assert f"{place}: is neither a file nor a folder" in refused.err
 
 
 def test_a_damaged_derivation_is_made_again_by_the_next_change(copy: Path, remarks: list[str]) -> None:

@@ -24,9 +24,9 @@ class Held:
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
 
-    def close(self) -> None:
-        """Let the file go."""
-        with suppress(sqlite3.Error):
+    def close(self, _suppress: Any = suppress, _error: Any = sqlite3.Error) -> None:
+        """Let the file go; also when Python ends, and the names of this module are gone."""
+        with _suppress(_error):
             self.connection.close()
 
     def __del__(self) -> None:
@@ -53,6 +53,12 @@ def index_id_of(connection: sqlite3.Connection) -> str | None:
     """Whose store it is."""
     found = connection.execute("SELECT value FROM state WHERE name = 'index_id'").fetchone()
     return None if found is None else str(found[0])
+
+
+def generation_of(connection: sqlite3.Connection) -> int:
+    """How many transactions there were."""
+    found = connection.execute("SELECT value FROM state WHERE name = 'generation'").fetchone()
+    return int(found[0])
 
 
 def connect_reading(path: Path) -> Connection:

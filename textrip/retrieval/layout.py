@@ -15,7 +15,7 @@ JOURNAL = f"{STORE}-journal"
 
 
 def require_inside(folder: Path) -> None:
-    """Raise InputError where what is inside leads elsewhere; the folder itself may be a symbolic link.
+    """Raise InputError where what is inside leads elsewhere, or is no file; the folder itself may be a link.
 
     An index is written to and tidied up, and may come from anybody: whoever made it chose where its links
     lead. All of it is looked at, which is a few dozen names.
@@ -33,6 +33,11 @@ def require_inside(folder: Path) -> None:
                     refuse_link(Path(entry.path))
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(Path(entry.path))
+                elif not entry.is_file(follow_symlinks=False):
+                    raise InputError(
+                        f"{entry.path}: is neither a file nor a folder (a pipe, a socket, a device?), and an "
+                        "index has no such thing: it is not as it was written; remove it"
+                    )
 
 
 def refuse_link(path: Path) -> None:

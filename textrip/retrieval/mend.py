@@ -4,7 +4,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from textrip.encoding.onnx import OnnxEncoder
+from textrip.encoding.onnx import OnnxEncoder, Precision
 from textrip.errors import InputError, MismatchError
 from textrip.files import replacing
 from textrip.progress import say
@@ -45,7 +45,9 @@ def mend_onnx(folder: Path, about: dict[str, Any], store: DocumentStore) -> None
     texts = [stored.document.full_text for stored in islice(store, _SAMPLE)]
     with replacing(folder / "onnx", force=True) as made:
         model = Encoder.load(folder / "encoder", device="cpu")
-        found = export_onnx(model, made, texts=texts)
+        # Vectors of torch in half precision are searched by a float32 export.
+        weights: Precision = "int8" if encoder["precision"] == "int8" else "float32"
+        found = export_onnx(model, made, precision=weights, texts=texts)
         if found.fingerprint != encoder["fingerprint"]:
             raise MismatchError(f"{folder / 'encoder'}: is another encoder than the one that built the index")
     note_moved(made, folder / "onnx")

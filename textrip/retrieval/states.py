@@ -1,5 +1,6 @@
 """The states of an index: what a search reads is of one of them, the newest there is when it begins."""
 
+import contextlib
 import tempfile
 import threading
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from textrip.encoding.approximate import GoneError, Kind
 from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
+from textrip.retrieval.connection import connect_reading, generation_of
 from textrip.retrieval.derived import Derived, derive, has_newer, open_newest
+from textrip.retrieval.layout import STORE
 from textrip.retrieval.snapshot import Snapshot
 from textrip.retrieval.store import DocumentStore
 
@@ -22,6 +25,10 @@ T = TypeVar("T")
 
 class _SupersededError(Exception):
     """What was derived from the state that a transaction sees has given way to something newer."""
+
+    def __init__(self, generation: int) -> None:
+        super().__init__(generation)
+        self.generation = generation
 
 
 class States:
@@ -51,16 +58,27 @@ class States:
         """What a function reads of one state.
 
         Raises:
-            InputError: the index was built anew, or is being rebuilt faster than it can be opened.
+            InputError: the index was built anew, is being rebuilt faster than it can be opened, or its
+                documents are of an earlier day than what was derived from them.
         """
+        superseded = -1
         for _ in range(_ATTEMPTS):
             try:
                 with self._store.snapshot():
                     return function(self._snapshot())
-            except _SupersededError:
-                continue
+            except _SupersededError as error:
+                superseded = error.generation
             except GoneError:  # taken away for another of the same documents
                 self.forget()
+        with contextlib.closing(connect_reading(self._store.path)) as connection:
+            newest = generation_of(connection)
+        # What is derived was committed before: but for the transaction that is open here, it is there.
+        if newest == superseded:
+            raise InputError(
+                f"{self._folder}: its documents are older than what was derived from them (a former {STORE}, "
+                "or one without the -wal that was beside it); put the newer one back, or take them as they "
+                f"are: textrip index {self._folder} --rebuild"
+            )
         raise InputError(f"{self._folder}: is being rebuilt faster than it can be opened; search again")
 
     def forget(self) -> None:
@@ -99,7 +117,7 @@ class States:
         if found is not None:
             return found
         if has_newer(self._folder, generation):
-            raise _SupersededError
+            raise _SupersededError(generation)
         say(
             f"{self._folder}: has nothing derived that is whole; working it out from the documents, as every "
             f"search will until textrip index {self._folder} --rebuild"

@@ -77,12 +77,20 @@ class StoreWriter:
             connection = sqlite3.connect(path, isolation_level=None, timeout=connections.WAIT_SECONDS)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut
+            connection.execute("PRAGMA secure_delete = ON")  # what is deleted is not left in the file
         except sqlite3.Error as error:
             raise StorageError(f"{path}: {error}") from error
         return connection
 
     def close(self) -> None:
-        """Let the file go; what the log holds goes into the database."""
+        """Let the file go; what the log holds goes into the database, where nobody reads it just now.
+
+        SQLite does so by itself when the last connection closes, and a reader's cannot: the text of what was
+        deleted would stay in the log, and a copy of the database without it would lack the last changes.
+        """
+        with suppress(sqlite3.Error):  # what was committed is safe in the log, too
+            self._database.execute("PRAGMA busy_timeout = 0")
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()
 
     @contextmanager
