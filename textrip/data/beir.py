@@ -10,7 +10,8 @@ from pathlib import Path
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
 from textrip.data.rows import read_rows
-from textrip.data.tables import collection_from_rows, corpus_of, id_value, relevance_value, text_value
+from textrip.data.tables import collection_from_rows, corpus_of
+from textrip.data.values import id_value, relevance_value, text_value
 from textrip.errors import InputError
 from textrip.files import COMPRESSIONS
 from textrip.records import Qrels

@@ -8,7 +8,8 @@ from typing import Any
 from textrip.data.collection import Collection
 from textrip.data.columns import Columns
 from textrip.data.rows import Row
-from textrip.data.tables import collection_from_rows, corpus_of, id_value, relevance_value, text_value
+from textrip.data.tables import collection_from_rows, corpus_of
+from textrip.data.values import id_value, relevance_value, text_value
 from textrip.errors import InputError, OfflineError
 from textrip.records import Qrels
 

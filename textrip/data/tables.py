@@ -1,7 +1,8 @@
-"""From rows to a Collection: checked values, Arrow columns, duplicate ids.
+"""From rows to a Collection: Arrow columns, duplicate ids.
 
 Three shapes of table are known by their columns: documents (text, with id, title and label if there
-are any), pairs or triples (anchor, positive and negative), and BEIR's three files (see beir.py).
+are any), pairs or triples (anchor, positive and negative, see triples_table.py), and BEIR's three files
+(see beir.py).
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,74 +15,14 @@ from datasets import Dataset
 
 from textrip.data.collection import Collection, as_dataset, dataset_of
 from textrip.data.columns import Columns
-from textrip.data.finding import Finding, Told, many, short
+from textrip.data.finding import Finding, many
 from textrip.data.metadata import metadata_value
 from textrip.data.rows import Row
 from textrip.data.spill import table_of
-from textrip.data.words import lone_surrogate
+from textrip.data.triples_table import collection_from_triples
+from textrip.data.values import id_value, text_value
 from textrip.errors import InputError
 from textrip.files import uncompressed_suffix
-
-
-def text_value(row: Row, column: str, source: str, line: int, *, optional: bool = False) -> str:
-    """A row's value that must be text; null counts as missing.
-
-    Raises:
-        InputError: missing (unless optional, then ""), not text, or with a lone surrogate.
-    """
-    value = row.get(column)
-    if value is None:
-        if optional:
-            return ""
-        raise _missing(row, column, source, line)
-    if not isinstance(value, str):
-        raise InputError.at(source, line, f"{column!r} is {_kind(value)}, text was expected")
-    return _encodable(value, column, source, line)
-
-
-def _missing(row: Row, column: str, source: str, line: int, remark: str = "") -> InputError:
-    found = ", ".join(map(repr, row)) or "nothing"
-    return InputError.at(source, line, f"has no {column!r}{remark} (found: {found})")
-
-
-def id_value(row: Row, column: str, source: str, line: int) -> str:
-    """A row's id: text that is not blank, or a whole number."""
-    value = row.get(column)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    value = text_value(row, column, source, line)
-    if not value.strip():
-        raise InputError.at(source, line, f"{column!r} is blank, an id was expected")
-    return value
-
-
-def relevance_value(value: Any, source: str, line: int) -> int:
-    """A judgment: a whole number, 0 for judged and not relevant."""
-    try:
-        number = float(value)
-        if number == int(number):
-            return int(number)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InputError.at(
-        source, line, f"relevance is {value!r}, a whole number was expected (0 is not relevant)"
-    )
-
-
-def _encodable(value: str, column: str, source: str, line: int) -> str:
-    found = lone_surrogate(value)
-    if found is not None:
-        reason = (
-            f"{column!r} has a lone surrogate {found}, which is no character; mend the program that wrote it"
-        )
-        raise InputError.at(source, line, reason)
-    return value
-
-
-def _kind(value: Any) -> str:
-    return {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}.get(
-        type(value), f"a {type(value).__name__}"
-    )
 
 
 def corpus_of(
@@ -150,7 +91,7 @@ def collection_from_rows(
     whole = _chain(first, iterator)
     if "anchor" in roles and ("positive" in roles or "text" in roles):
         roles.setdefault("positive", roles.get("text", ""))
-        return _from_triples(whole, roles, source=source, name=name)
+        return collection_from_triples(whole, roles, source=source, name=name)
     if "text" not in roles:
         raise InputError.at(
             source,
@@ -194,67 +135,3 @@ def _from_documents(
     return Collection(
         name=name, corpus=corpus, queries=queries, numbered="id" not in roles, remarks=tuple(remarks)
     )
-
-
-def _from_triples(
-    rows: Iterable[tuple[int, Row]], roles: dict[str, str], *, source: str, name: str
-) -> Collection:
-    """Distinct anchors become queries, distinct positives and negatives documents, all of it `train`."""
-    query_ids: dict[str, str] = {}
-    doc_ids: dict[str, str] = {}
-    judgments: dict[str, dict[str, int]] = {}
-    either_way, own = Told(), Told()
-    for line, row in rows:
-        anchor = text_value(row, roles["anchor"], source, line)
-        query_id = query_ids.setdefault(anchor, f"q{len(query_ids) + 1}")
-        judged = judgments.setdefault(query_id, {})
-        relevance = _relevance(row, roles["score"], source, line) if "score" in roles else 1
-        positive = text_value(row, roles["positive"], source, line)
-        positive_id = doc_ids.setdefault(positive, f"d{len(doc_ids) + 1}")
-        if (judged.get(positive_id, relevance) > 0) != (relevance > 0):
-            either_way.add(f"{source}:{line}: {short(anchor)} / {short(positive)}")
-        judged[positive_id] = max(relevance, judged.get(positive_id, 0))
-        for negative in _negatives(row, roles, source, line):
-            negative_id = doc_ids.setdefault(negative, f"d{len(doc_ids) + 1}")
-            if negative == anchor:
-                own.add(f"{source}:{line}: {short(anchor)}")
-            elif judged.setdefault(negative_id, 0) > 0:
-                either_way.add(f"{source}:{line}: {short(anchor)} / {short(negative)}")
-    return Collection(
-        name=name,
-        corpus=dataset_of(
-            {"doc_id": list(doc_ids.values()), "title": [""] * len(doc_ids), "text": list(doc_ids)}
-        ),
-        queries=dataset_of({"query_id": list(query_ids.values()), "text": list(query_ids)}),
-        qrels={"train": judgments},
-        numbered=True,
-        remarks=(
-            *either_way.findings(
-                "warning",
-                "positive-equals-negative",
-                f"in {many(either_way.count, 'row', 'rows')} a text is relevant for its query here and not "
-                "there, or positive and negative at once; it counts as relevant",
-            ),
-            *own.findings(
-                "warning",
-                "anchor-among-negatives",
-                f"in {many(own.count, 'row', 'rows')} the negative is the query itself; it is left out",
-            ),
-        ),
-    )
-
-
-def _relevance(row: Row, column: str, source: str, line: int) -> int:
-    if column not in row:
-        raise _missing(row, column, source, line, ", which other rows have")
-    return relevance_value(row[column], source, line)
-
-
-def _negatives(row: Row, roles: dict[str, str], source: str, line: int) -> list[str]:
-    """The negatives of a row: none, one, or a list of them."""
-    column = roles.get("negative")
-    if column is None or row.get(column) is None:
-        return []
-    if isinstance(row[column], list):
-        return [text_value({column: item}, column, source, line) for item in row[column]]
-    return [text_value(row, column, source, line)]

@@ -1,0 +1,69 @@
+"""Values of a row, checked: texts, ids and judgments."""
+
+from typing import Any
+
+from textrip.data.rows import Row
+from textrip.data.words import lone_surrogate
+from textrip.errors import InputError
+
+
+def text_value(row: Row, column: str, source: str, line: int, *, optional: bool = False) -> str:
+    """A row's value that must be text; null counts as missing.
+
+    Raises:
+        InputError: missing (unless optional, then ""), not text, or with a lone surrogate.
+    """
+    value = row.get(column)
+    if value is None:
+        if optional:
+            return ""
+        raise missing(row, column, source, line)
+    if not isinstance(value, str):
+        raise InputError.at(source, line, f"{column!r} is {_kind(value)}, text was expected")
+    return _encodable(value, column, source, line)
+
+
+def missing(row: Row, column: str, source: str, line: int, remark: str = "") -> InputError:
+    """The error of a row that lacks a column."""
+    found = ", ".join(map(repr, row)) or "nothing"
+    return InputError.at(source, line, f"has no {column!r}{remark} (found: {found})")
+
+
+def id_value(row: Row, column: str, source: str, line: int) -> str:
+    """A row's id: text that is not blank, or a whole number."""
+    value = row.get(column)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    value = text_value(row, column, source, line)
+    if not value.strip():
+        raise InputError.at(source, line, f"{column!r} is blank, an id was expected")
+    return value
+
+
+def relevance_value(value: Any, source: str, line: int) -> int:
+    """A judgment: a whole number, 0 for judged and not relevant."""
+    try:
+        number = float(value)
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError.at(
+        source, line, f"relevance is {value!r}, a whole number was expected (0 is not relevant)"
+    )
+
+
+def _encodable(value: str, column: str, source: str, line: int) -> str:
+    found = lone_surrogate(value)
+    if found is not None:
+        reason = (
+            f"{column!r} has a lone surrogate {found}, which is no character; mend the program that wrote it"
+        )
+        raise InputError.at(source, line, reason)
+    return value
+
+
+def _kind(value: Any) -> str:
+    return {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}.get(
+        type(value), f"a {type(value).__name__}"
+    )
