@@ -1,7 +1,8 @@
 """Which column of a table means what: found by its usual names, or named by the caller."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from textrip.errors import InputError
 
@@ -31,16 +32,18 @@ class Columns:
     score: str | None = None
     label: str | None = None
 
-    def resolve(self, found: Iterable[str], *, source: str) -> dict[str, str]:
-        """From role to column name, for the roles that `found` has.
+    def resolve(
+        self, found: Iterable[str], *, source: str, held: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """From role to column name, for the roles that `found` has; a role that is `held` stays as it is.
 
         Raises:
             InputError: a column that the caller named is not there.
         """
         names = [name for name in found if name is not None]
         by_lower = {name.lower(): name for name in reversed(names)}
-        roles: dict[str, str] = {}
-        for role in (member.name for member in fields(self)):
+        roles: dict[str, str] = dict(held or {})
+        for role in (member.name for member in fields(self) if member.name not in roles):
             asked = getattr(self, role)
             if asked is not None:
                 if asked not in names:
@@ -51,3 +54,39 @@ class Columns:
             if match is not None and match not in roles.values():
                 roles[role] = match
         return roles
+
+    def by_row(
+        self,
+        rows: Iterable[tuple[int, dict[str, Any]]],
+        roles: dict[str, str],
+        *,
+        source: str,
+        optional: Collection[str],
+        of_every_row: Collection[str],
+    ) -> Iterator[tuple[int, dict[str, Any], dict[str, str]]]:
+        """The rows with the roles that hold for each: a later row may bring a column that the first lacks.
+
+        Args:
+            rows: With their lines; dictionaries of one file need not have the same columns.
+            roles: Of the first row.
+            source: For errors.
+            optional: The roles that a later row may bring; it has them from there on.
+            of_every_row: The roles that it may not: the rows before would mean something else with them.
+
+        Raises:
+            InputError: a row brings one that it may not.
+        """
+        seen: set[str] = set()
+        for line, row in rows:
+            if seen and not row.keys() <= seen:
+                found = self.resolve(row, source=source, held=roles)
+                for role in of_every_row:
+                    if role in found and role not in roles:
+                        reason = (
+                            f"has {'a' if role == 'score' else 'an'} {role} in {found[role]!r}, which "
+                            "earlier rows lack: give it to all of them, or to none"
+                        )
+                        raise InputError.at(source, line, reason)
+                roles = roles | {role: found[role] for role in optional if role in found}
+            seen.update(row)
+            yield line, row, roles

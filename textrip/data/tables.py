@@ -91,7 +91,8 @@ def collection_from_rows(
     whole = _chain(first, iterator)
     if "anchor" in roles and ("positive" in roles or "text" in roles):
         roles.setdefault("positive", roles.get("text", ""))
-        return collection_from_triples(whole, roles, source=source, name=name)
+        by_row = columns.by_row(whole, roles, source=source, optional=("negative",), of_every_row=("score",))
+        return collection_from_triples(by_row, source=source, name=name)
     if "text" not in roles:
         raise InputError.at(
             source,
@@ -99,7 +100,8 @@ def collection_from_rows(
             f"columns {', '.join(map(repr, first[1])) or 'none'} have no text, and no anchor and positive; "
             "name them with --text-column, or --anchor-column and --positive-column",
         )
-    return _from_documents(whole, roles, source=source, name=name)
+    by_row = columns.by_row(whole, roles, source=source, optional=("title",), of_every_row=("id", "anchor"))
+    return _from_documents(by_row, roles, source=source, name=name)
 
 
 def _chain(first: tuple[int, Row], rest: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
@@ -108,13 +110,13 @@ def _chain(first: tuple[int, Row], rest: Iterator[tuple[int, Row]]) -> Iterator[
 
 
 def _from_documents(
-    rows: Iterable[tuple[int, Row]], roles: dict[str, str], *, source: str, name: str
+    rows: Iterable[tuple[int, Row, dict[str, str]]], first: dict[str, str], *, source: str, name: str
 ) -> Collection:
-    taken = frozenset(roles[role] for role in ("id", "title", "text", "label") if role in roles)
     typed = uncompressed_suffix(Path(source)) not in {".csv", ".tsv", ".tab"}
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
-        for count, (line, row) in enumerate(rows, start=1):
+        for count, (line, row, roles) in enumerate(rows, start=1):
+            taken = {roles[role] for role in ("id", "title", "text", "label") if role in roles}
             record = {
                 "doc_id": id_value(row, roles["id"], source, line) if "id" in roles else str(count),
                 "title": text_value(row, roles["title"], source, line, optional=True)
@@ -133,5 +135,5 @@ def _from_documents(
         corpus = corpus.remove_columns("metadata")
     queries = dataset_of({"query_id": [], "text": []})
     return Collection(
-        name=name, corpus=corpus, queries=queries, numbered="id" not in roles, remarks=tuple(remarks)
+        name=name, corpus=corpus, queries=queries, numbered="id" not in first, remarks=tuple(remarks)
     )

@@ -9,14 +9,20 @@ from textrip.data.values import missing, relevance_value, text_value
 
 
 def collection_from_triples(
-    rows: Iterable[tuple[int, Row]], roles: dict[str, str], *, source: str, name: str
+    rows: Iterable[tuple[int, Row, dict[str, str]]], *, source: str, name: str
 ) -> Collection:
-    """Distinct anchors become queries, distinct positives and negatives documents, all of it `train`."""
+    """Distinct anchors become queries, distinct positives and negatives documents, all of it `train`.
+
+    Args:
+        rows: With their lines and roles.
+        source: For messages.
+        name: The collection's.
+    """
     query_ids: dict[str, str] = {}
     doc_ids: dict[str, str] = {}
     judgments: dict[str, dict[str, int]] = {}
     either_way, own = Told(), Told()
-    for line, row in rows:
+    for line, row, roles in rows:
         anchor = text_value(row, roles["anchor"], source, line)
         query_id = query_ids.setdefault(anchor, f"q{len(query_ids) + 1}")
         judged = judgments.setdefault(query_id, {})
