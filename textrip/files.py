@@ -57,9 +57,10 @@ def open_binary(path: str | Path) -> Iterator[IO[bytes]]:
             with gzip.GzipFile(fileobj=raw) as stream:
                 yield stream  # type: ignore[misc]  # GzipFile is a binary stream in all but name
         elif path.suffix.lower() == ".zst":
-            import zstandard
+            import pyarrow as pa
 
-            with zstandard.ZstdDecompressor().stream_reader(raw) as stream:
+            # Not zstandard's own reader: to it a file that was cut off is one that ends.
+            with pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd") as stream:
                 yield io.BufferedReader(stream)
         else:
             yield raw

@@ -89,6 +89,24 @@ BAD_TABLES: list[tuple[str, str, bytes, str]] = [
         gzip.compress(GOOD.encode() * 99)[:40],
         r"t\.jsonl\.gz:\d+: the archive is damaged",
     ),
+    (
+        "cut zstandard",
+        "t.jsonl.zst",
+        zstandard.compress(b"".join(b'{"text": "%d"}\n' % n for n in range(9999)))[:-40],
+        r"t\.jsonl\.zst:\d+: the archive is damaged: Truncated",
+    ),
+    (
+        "cut zstandard of one line",
+        "t.jsonl.zst",
+        zstandard.compress(GOOD.encode())[:-1],
+        r"t\.jsonl\.zst:1: the archive is damaged",
+    ),
+    (
+        "cut in its second frame",
+        "t.csv.zst",
+        zstandard.compress(b"id,text\n1,a\n") + zstandard.compress(b"2,b\n")[:6],
+        r"t\.csv\.zst:\d: the archive is damaged",
+    ),
     ("not zstandard", "t.jsonl.zst", GOOD.encode(), r"t\.jsonl\.zst:1: the archive is damaged"),
 ]
 
@@ -111,6 +129,15 @@ def test_a_bomb_of_one_line_is_refused_before_it_fills_the_memory(
     path.write_bytes(pack(b"a" * 2**24))
     with pytest.raises(InputError, match=r":1: the line is longer than 1 MiB"):
         read(path)
+
+
+def test_archives_of_several_parts_are_read_to_the_end(tmp_path: Path) -> None:
+    parts = [b'{"_id": "1", "te', b'xt": "one"}\n', b"", b'{"_id": "2", "text": "two"}\n']
+    aside = b"\x50\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"any"  # a frame that readers skip
+    for pack, suffix, between in ((gzip.compress, "gz", b""), (zstandard.compress, "zst", aside)):
+        path = tmp_path / f"parts.jsonl.{suffix}"
+        path.write_bytes(between.join(map(pack, parts)))
+        assert read(path).doc_ids == ["1", "2"]
 
 
 def test_a_line_of_10_megabytes_is_read(tmp_path: Path) -> None:
