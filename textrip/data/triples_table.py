@@ -6,6 +6,7 @@ from textrip.data.collection import Collection, dataset_of
 from textrip.data.finding import Told, many, short
 from textrip.data.rows import Row
 from textrip.data.values import missing, relevance_value, text_value
+from textrip.errors import InputError
 
 
 def collection_from_triples(
@@ -23,11 +24,11 @@ def collection_from_triples(
     judgments: dict[str, dict[str, int]] = {}
     either_way, own = Told(), Told()
     for line, row, roles in rows:
-        anchor = text_value(row, roles["anchor"], source, line)
+        anchor = _said(row, roles["anchor"], source, line)
         query_id = query_ids.setdefault(anchor, f"q{len(query_ids) + 1}")
         judged = judgments.setdefault(query_id, {})
         relevance = _relevance(row, roles["score"], source, line) if "score" in roles else 1
-        positive = text_value(row, roles["positive"], source, line)
+        positive = _said(row, roles["positive"], source, line)
         positive_id = doc_ids.setdefault(positive, f"d{len(doc_ids) + 1}")
         if (judged.get(positive_id, relevance) > 0) != (relevance > 0):
             either_way.add(f"{source}:{line}: {short(anchor)} / {short(positive)}")
@@ -68,11 +69,23 @@ def _relevance(row: Row, column: str, source: str, line: int) -> int:
     return relevance_value(row[column], source, line)
 
 
+def _said(row: Row, column: str, source: str, line: int) -> str:
+    """A question, or what answers it: text that is not blank."""
+    value = text_value(row, column, source, line)
+    if not value.strip():
+        reason = f"{column!r} is blank; text was expected: fill it in, or leave the row out"
+        raise InputError.at(source, line, reason)
+    return value
+
+
 def _negatives(row: Row, roles: dict[str, str], source: str, line: int) -> list[str]:
-    """The negatives of a row: none, one, or a list of them."""
+    """The negatives of a row: none, one, or a list of them; a blank cell of a table is none."""
     column = roles.get("negative")
-    if column is None or row.get(column) is None:
+    if column is None:
         return []
-    if isinstance(row[column], list):
-        return [text_value({column: item}, column, source, line) for item in row[column]]
-    return [text_value(row, column, source, line)]
+    items = row.get(column)
+    found = [
+        text_value({column: item}, column, source, line, optional=True)
+        for item in (items if isinstance(items, list) else [items])
+    ]
+    return [text for text in found if text.strip()]
