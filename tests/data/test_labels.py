@@ -8,8 +8,10 @@ import pytest
 from textrip.data.columns import Columns
 from textrip.data.formats import read
 from textrip.data.labels import by_label, thinned
+from textrip.data.pairs import with_queries
 from textrip.data.split import near_duplicate_key
 from textrip.errors import InputError
+from textrip.pipeline.prepare import prepare
 
 
 def write(path: Path, texts: list[tuple[str, str]]) -> Path:
@@ -39,6 +41,32 @@ def test_a_folder_of_splits_is_read_as_it_was_cut(tmp_path: Path) -> None:
         for query_id, relevant in judged.items():
             assert {label_of[doc_id] for doc_id in relevant} == {label_of[query_id]}
             assert len(relevant) == sum(label == label_of[query_id] for label in asked.labels)
+
+
+def test_questions_made_of_a_folder_of_splits_are_asked_in_their_split(tmp_path: Path) -> None:
+    def titled(name: str, count: int) -> None:
+        rows = [
+            {
+                "title": f"How {name} {place} grows",
+                "text": f"{'word ' * 20}{name} {place}",
+                "label": "ab"[place % 2],
+            }
+            for place in range(count)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    titled("train", 30)
+    titled("test", 9)
+    made, _ = with_queries(read(tmp_path))
+    assert {split: len(qrels) for split, qrels in made.qrels.items()} == {"train": 30, "test": 9}
+    assert set(made.qrels["test"]) == {f"test-{place}" for place in range(1, 10)}
+    prepared = prepare(read(tmp_path))
+    assert {split: len(qrels) for split, qrels in prepared.qrels.items()} == {
+        "train": 27,
+        "test": 9,
+        "dev": 3,
+    }
+    assert prepared.qrels["test"] == made.qrels["test"]
 
 
 def test_near_copies_stay_on_one_side_and_given_test_texts_leave_train(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from textrip.data.collection import Collection, dataset_of
+from textrip.data.labels import SPLIT
 from textrip.data.tables import corpus_of
 from textrip.data.words import folded, words
 from textrip.errors import InputError
@@ -53,9 +54,9 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
     and what stands under the seventh heading is not there. What becomes a query is taken out, or the pair
     would be a game of spotting the same words; one with which its answer begins, and one of six words and
     more that its answer says nearly word for word, is left out and counted. So this corpus is for training
-    and measuring; what is searched later is the one that was given. The judgments are all `train`;
-    `with_splits` cuts them. A collection that has judgments
-    comes back as it is, with no counts.
+    and measuring; what is searched later is the one that was given. The judgments are all `train`, and
+    `with_splits` cuts them; where files gave the documents splits, a query is of its document's. A
+    collection that has judgments comes back as it is, with no counts.
 
     Raises:
         InputError: no document has enough text to make a pair of.
@@ -64,7 +65,7 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
         return collection, {}
     counts: Counter[str] = Counter()
     queries: dict[str, str] = {}
-    judged: dict[str, dict[str, int]] = {}
+    judged: dict[str, dict[str, dict[str, int]]] = {}
     taken, taken_by_queries = set(collection.doc_ids), set(collection.doc_ids)
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
@@ -75,7 +76,8 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
             for asked, query_id in zip(made.asked, query_ids, strict=True):
                 counts[asked.rule] += 1
                 queries[query_id] = asked.text
-                judged[query_id] = {ids[part]: 1 for part in asked.parts}
+                asked_in = judged.setdefault(row.get(SPLIT, "train"), {})
+                asked_in[query_id] = {ids[part]: 1 for part in asked.parts}
             counts[LEFT_OUT] += made.left_out
             for doc_id, text in zip(ids, made.parts, strict=True):
                 yield line, {**row, "doc_id": doc_id, "title": made.title, "text": text}
@@ -90,7 +92,7 @@ def with_queries(collection: Collection) -> tuple[Collection, dict[str, int]]:
         collection,
         corpus=corpus,
         queries=dataset_of({"query_id": list(queries), "text": list(queries.values())}),
-        qrels={"train": judged},
+        qrels=judged,
     )
     return made, {rule: count for rule, count in counts.items() if count}
 
