@@ -1,5 +1,7 @@
 """Splits: whole groups, no text on both sides, the same cut every time."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from textrip.data.collection import Collection
 from textrip.data.split import assign_groups, near_duplicate_key, with_splits
 from textrip.errors import InputError
+from textrip.progress import reporting
 from textrip.records import Document
 
 
@@ -45,6 +48,37 @@ def test_nothing_hangs_over_a_cut(links: list[tuple[int, int]]) -> None:
             assert not keys[0] & keys[1]
 
 
+def in_versions(count: int, versions: int) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+    """Questions of thirty words, each of them in versions of which only the last word is another."""
+    texts = {
+        f"q{n}-{version}": " ".join(f"w{n}x{place}" for place in range(29)) + f" version{version}"
+        for n in range(count)
+        for version in range(versions)
+    }
+    return {query: {f"d{query}": 1} for query in texts}, texts
+
+
+def test_questions_of_nearly_the_same_words_are_not_cut_apart() -> None:
+    judged, texts = in_versions(100, 2)
+    cut = with_splits(collection_of(judged, texts))
+    for qrels in cut.qrels.values():
+        assert {query.partition("-")[0] + f"-{version}" for query in qrels for version in (0, 1)} == set(
+            qrels
+        )
+    assert [len(cut.qrels[split]) for split in ("train", "dev", "test")] == [140, 20, 40]
+    again = with_splits(collection_of(judged, texts))
+    assert again.qrels == cut.qrels
+
+
+def test_questions_of_one_template_can_be_cut() -> None:
+    judged, texts = in_versions(1, 60)
+    said: list[str] = []
+    with reporting(bars=False, say=said.append):
+        cut = with_splits(collection_of(judged, texts))
+    assert min(len(qrels) for qrels in cut.qrels.values()) >= 6
+    assert "nearly the same queries may be cut apart" in said[0]
+
+
 def test_queries_that_are_nearly_the_same_have_one_key() -> None:
     assert near_duplicate_key("How do I reset it?") == near_duplicate_key("how do I  reset it")
     assert near_duplicate_key("reset it, reset it") == near_duplicate_key("It: reset!")
@@ -56,6 +90,15 @@ def test_queries_with_a_document_in_common_may_be_cut_apart() -> None:
     judged = {f"q{n}": {"the one document": 1} for n in range(20)}
     cut = with_splits(collection_of(judged, {query: query for query in judged}))
     assert [len(cut.qrels[split]) for split in ("train", "dev", "test")] == [14, 2, 4]
+
+
+def test_what_the_data_groups_is_not_cut_apart() -> None:
+    judged = {f"q{n}": {f"d{n}": 1} for n in range(60)}
+    base = collection_of(judged, {query: query for query in judged})
+    cut = with_splits(replace(base, groups={f"q{n}": str(n // 3) for n in range(57)}))
+    for qrels in cut.qrels.values():
+        grouped = {int(query[1:]) for query in qrels if int(query[1:]) < 57}
+        assert {3 * (n // 3) + place for n in grouped for place in range(3)} == grouped
 
 
 def test_groups_stay_together_and_shares_are_near() -> None:

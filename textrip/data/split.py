@@ -2,12 +2,15 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from textrip.data.collection import Collection
+from textrip.data.finding import many
+from textrip.data.near_duplicates import near_duplicates
 from textrip.data.words import folded, normalised, words
 from textrip.errors import InputError
+from textrip.progress import say
 from textrip.records import Qrels
 
 
@@ -63,7 +66,7 @@ def with_splits(collection: Collection, *, seed: int = 0, dev: float = 0.1, test
     if not wanted or "train" not in qrels:
         return collection
     train = qrels["train"]
-    groups = _groups(collection, train)
+    groups = _groups(collection, train, most=max(2, int(min(wanted.values()) * len(train))))
     if len(set(groups.values())) <= len(wanted):
         raise InputError(
             f"{collection.name}: {len(train)} judged queries in {len(set(groups.values()))} groups "
@@ -77,23 +80,58 @@ def with_splits(collection: Collection, *, seed: int = 0, dev: float = 0.1, test
     return replace(collection, qrels=qrels)
 
 
-def _groups(collection: Collection, qrels: Qrels) -> dict[str, str]:
-    """From query to the smallest query_id that it hangs together with (union-find)."""
-    parent = {query: query for query in qrels}
+def _groups(collection: Collection, qrels: Qrels, most: int) -> dict[str, str]:
+    """From query to the smallest query_id that it hangs together with.
 
-    def root(query: str) -> str:
+    Texts that are nearly the same hang together, as far as no more than `most` queries do: all questions of
+    one template would be one group, and nothing could be cut.
+    """
+    linked = _Linked(qrels)
+    texts = collection.query_texts
+    first_with: dict[tuple[str, str], str] = {}
+    for query in qrels:
+        links = [("text", near_duplicate_key(texts.get(query, query)))]
+        links += [("group", collection.groups[query])] if query in collection.groups else []
+        for link in links:
+            linked.join(first_with.setdefault(link, query), query)
+    asked = [query for query in qrels if query in texts]
+    pairs = near_duplicates(
+        (texts[query] for query in asked), progress="looking for near-duplicate queries", total=len(asked)
+    )
+    apart = 0
+    for pair in sorted(pairs, key=lambda pair: -pair.resemblance):
+        apart += not linked.join(asked[pair.first], asked[pair.second], most=most)
+    if apart:
+        say(
+            f"{many(apart, 'pair', 'pairs')} of nearly the same queries may be cut apart: kept together they "
+            f"would be more than {many(most, 'query', 'queries')} in one piece"
+        )
+    return {query: linked.root(query) for query in qrels}
+
+
+class _Linked:
+    """Queries that hang together (union-find); the smallest query_id stands for all."""
+
+    def __init__(self, queries: Iterable[str]) -> None:
+        self._parent = {query: query for query in queries}
+        self._sizes = dict.fromkeys(self._parent, 1)
+
+    def root(self, query: str) -> str:
+        """The query_id that stands for all that hangs together with this one."""
+        parent = self._parent
         while parent[query] != query:
             parent[query] = parent[parent[query]]
             query = parent[query]
         return query
 
-    first_with: dict[tuple[str, str], str] = {}
-    texts = collection.query_texts
-    for query in qrels:
-        links = [("text", near_duplicate_key(texts.get(query, query)))]
-        links += [("group", collection.groups[query])] if query in collection.groups else []
-        for link in links:
-            other = root(first_with.setdefault(link, query))
-            low, high = sorted((other, root(query)))
-            parent[high] = low
-    return {query: root(query) for query in qrels}
+    def join(self, one: str, other: str, *, most: int | None = None) -> bool:
+        """Hang two together, where that does not become more than `most`; whether they do now."""
+        low, high = sorted((self.root(one), self.root(other)))
+        if low == high:
+            return True
+        size = self._sizes[low] + self._sizes[high]
+        if most is not None and size > most:
+            return False
+        self._parent[high] = low
+        self._sizes[low] = size
+        return True
