@@ -14,6 +14,7 @@ from textrip.data.truncation import truncation
 from textrip.errors import InputError, MismatchError
 from textrip.mining.check import check_triples
 from textrip.mining.triples import Group, Negative, Triples
+from textrip.pipeline.prepare import prepare
 
 LONG = " ".join(f"word{number}" for number in range(40))
 CLEAN = {"p": "rose one", "r": "tulip one"} | FILLER
@@ -55,6 +56,7 @@ def test_a_text_of_train_dev_and_test_is_found_in_both() -> None:
     found = check(collection, near=False)
     assert kinds(found) == {
         "dev-queries-in-train": ("warning", 1), "test-queries-in-train": ("warning", 1),
+        "test-queries-in-dev": ("warning", 1),
     }  # fmt: skip
     triples = Triples([Group("q", "p", (Negative("f1", 1, 1.0, "bm25"),))])
     assert check_triples(triples, collection)[0].examples == ("query q has the text of dev d and test t",)
@@ -62,6 +64,33 @@ def test_a_text_of_train_dev_and_test_is_found_in_both() -> None:
         CLEAN, queries, train={"q": {"p": 1}}, dev={"q": {"p": 1}, "d": {"r": 1}}, test={"q": {"p": 1}}
     )
     assert check_triples(triples, both)[0].examples == ("query q is dev's and test's",)
+
+
+def test_what_test_asks_and_dev_too_is_found() -> None:
+    queries = {"q": "seed", "d": "Tulip", "d2": "rose", "t": "tulip!", "again": "TULIP"}
+    collection = collection_of(
+        CLEAN, queries, train={"q": {"p": 1}}, dev={"d": {"r": 1}, "d2": {"p": 1}},
+        test={"t": {"r": 1}, "again": {"r": 1}},
+    )  # fmt: skip
+    (finding,) = check(collection, near=False)
+    assert kinds([finding]) == {"test-queries-in-dev": ("warning", 1)}
+    assert finding.examples == ("t is d: Tulip",)
+
+
+def test_dev_is_not_cut_from_what_test_asks() -> None:
+    queries = {f"q{n}": f"question about word{n}" for n in range(40)}
+    queries |= {f"t{n}": f"Question about word{n}?" for n in range(10)}
+    documents = {f"d{n}": f"document number {n} word{n}" for n in range(40)}
+    collection = collection_of(
+        documents, queries, train={f"q{n}": {f"d{n}": 1} for n in range(40)},
+        test={f"t{n}": {f"d{n}": 1} for n in range(10)},
+    )  # fmt: skip
+    prepared = prepare(collection)
+    assert {query for split in ("train", "dev") for query in prepared.qrels[split]} == {
+        f"q{n}" for n in range(10, 40)
+    }
+    assert len(prepared.qrels["dev"]) == 3
+    assert "test-queries-in-dev" not in kinds(check(prepared))
 
 
 def test_nearly_the_same_queries_are_found() -> None:

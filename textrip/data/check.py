@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, Told, gravest_first, many, short, some
-from textrip.data.leaks import leaking
+from textrip.data.leaks import held_out_keys, leaking
 from textrip.data.near_duplicates import near_duplicates
 from textrip.data.words import normalised
 
@@ -28,6 +28,7 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         *collection.remarks,
         *_unjudged(collection),
         *_held_out_in_train(collection),
+        *_test_in_dev(collection),
         *_conflicts(collection),
         *_unknown(collection),
         *_without_positive(collection),
@@ -70,6 +71,18 @@ def _held_out_in_train(collection: Collection) -> Iterator[Finding]:
             "train are left out of training",
             some(f"{theirs} is {mine}: {short(texts[mine])}" for mine, theirs in pairs),
         )
+
+
+def _test_in_dev(collection: Collection) -> Iterator[Finding]:
+    texts = collection.query_texts
+    both = [held for held in held_out_keys(collection).values() if {"dev", "test"} <= held.keys()]
+    if both:
+        yield Finding(
+            "warning", "test-queries-in-dev", len(both),
+            f"{many(len(both), 'query text of test', 'query texts of test')} also in dev, which decides what "
+            "is kept: figures of test are too good; take them out of dev",
+            some(f"{held['test']} is {held['dev']}: {short(texts[held['dev']])}" for held in both),
+        )  # fmt: skip
 
 
 def _conflicts(collection: Collection) -> Iterator[Finding]:

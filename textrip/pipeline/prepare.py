@@ -21,12 +21,14 @@ def prepare(collection: Collection) -> Collection:
             "no judgments given: training pairs made by rule: "
             + ", ".join(f"{rule} {count:,}" for rule, count in made.items())
         )
+    # Before the cut, or a dev that is cut from train would hold copies of what test asks.
+    collection = without_held_out(collection)
     before = set(collection.qrels)
     collection = with_splits(collection)
     cut = [f"{name} {len(qrels):,}" for name, qrels in collection.qrels.items() if name not in before]
     if cut:
         say(f"cut from train: {', '.join(cut)} queries")
-    return without_held_out(collection)
+    return collection
 
 
 def prepare_to_mine(collection: Collection, split: str = "train") -> Collection:
