@@ -37,3 +37,63 @@ def test_an_empty_anchor_or_positive_is_refused(row: str, column: str, tmp_path:
     path = table(tmp_path / "t.csv", "anchor,positive,negative", "boats,sail,bake", row)
     with pytest.raises(InputError, match=rf"t\.csv:3: '{column}' is blank; text was expected"):
         read(path)
+
+
+def test_a_label_of_0_or_1_says_what_is_relevant(tmp_path: Path) -> None:
+    lines = ["query,passage,label", "roses,prune,1", "roses,sail,0", "boats,sail,1", "boats,bake,0"]
+    expected = {"roses": {"prune": 1, "sail": 0}, "boats": {"sail": 1, "bake": 0}}
+    assert judged(tmp_path / "l.csv", *lines) == expected
+    lines = [
+        '{"query": "roses", "passage": "prune", "label": true}',
+        '{"query": "roses", "passage": "sail", "label": 0.0}',
+    ]
+    assert judged(tmp_path / "l.jsonl", *lines) == {"roses": {"prune": 1, "sail": 0}}
+
+
+@pytest.mark.parametrize(("rows", "reason"), [
+    (["1", "often"], r":3: 'label' is 'often', 0 or 1 was expected, as in the first row"),
+    (["0", "2"], r":3: 'label' is '2', 0 or 1 was expected, as in the first row"),
+    (["0", ""], r":3: 'label' is '', 0 or 1 was expected, as in the first row"),
+])  # fmt: skip
+def test_a_label_that_was_0_or_1_and_is_not(rows: list[str], reason: str, tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "l.csv", "query,passage,label", *(f"q{n},d{n},{row}" for n, row in enumerate(rows))
+    )
+    with pytest.raises(InputError, match=reason):
+        read(path)
+
+
+def test_a_label_that_comes_late_is_refused(tmp_path: Path) -> None:
+    rows = '{"query": "a", "passage": "b"}', '{"query": "c", "passage": "d", "label": 0}'
+    with pytest.raises(
+        InputError, match=r"l\.jsonl:2: 'label' is 0, and earlier rows have no 'label': give it"
+    ):
+        read(table(tmp_path / "l.jsonl", *rows))
+
+
+def test_several_columns_of_negatives(tmp_path: Path) -> None:
+    lines = ["anchor,positive,negative_1,negative_2", "roses,prune,sail,bake", "boats,sail,,bake"]
+    expected = {"roses": {"prune": 1, "sail": 0, "bake": 0}, "boats": {"sail": 1, "bake": 0}}
+    assert judged(tmp_path / "n.csv", *lines) == expected
+    rows = (
+        '{"anchor": "roses", "positive": "prune", "negatives": ["sail", "bake"]}',
+        '{"anchor": "boats", "positive": "sail", "negative_1": "bake"}',
+    )
+    assert judged(tmp_path / "n.jsonl", *rows) == expected
+
+
+def test_columns_of_pairs_that_are_not_read_are_told(tmp_path: Path) -> None:
+    lines = ["id,query,title,text,topic", "7,roses,Of roses,prune,garden"]
+    (finding,) = read(table(tmp_path / "t.csv", *lines)).remarks
+    assert (finding.level, finding.kind, finding.count) == ("warning", "columns-not-read", 3)
+    assert "id, title, topic" in finding.message
+    lines = ["query,text,label", "roses,prune,garden"]
+    (finding,) = read(table(tmp_path / "t.csv", *lines)).remarks
+    assert "label" in finding.message
+    assert read(table(tmp_path / "t.csv", "query,text,score,negative", "roses,prune,1,sail")).remarks == ()
+
+
+@pytest.mark.parametrize("scores", [(1, 0), (0, 1), (2, 1)])
+def test_a_pair_that_is_judged_twice_has_its_best_score(scores: tuple[int, int], tmp_path: Path) -> None:
+    lines = ["query,text,score", *(f"roses,prune,{score}" for score in scores)]
+    assert judged(tmp_path / "t.csv", *lines) == {"roses": {"prune": max(scores)}}

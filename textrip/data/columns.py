@@ -1,5 +1,6 @@
 """Which column of a table means what: found by its usual names, or named by the caller."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,10 +14,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "text": ("text", "body", "content", "contents", "document", "passage", "abstract"),
     "anchor": ("anchor", "query", "question", "query_text"),
     "positive": ("positive", "pos", "answer", "positive_text", "relevant"),
-    "negative": ("negative", "neg", "negative_text", "hard_negative"),
+    "negative": ("negative", "negatives", "neg", "negative_text", "hard_negative", "hard_negatives"),
     "score": ("score", "relevance", "rel"),
     "label": ("label", "labels", "category", "class", "topic", "intent"),
 }
+# Several negatives of a row, a column each; the role of each is "negative" and the column's name.
+_NUMBERED = re.compile(r"(hard_)?neg(ative)?_?[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,9 @@ class Columns:
             match = next((by_lower[alias] for alias in ALIASES[role] if alias in by_lower), None)
             if match is not None and match not in roles.values():
                 roles[role] = match
+        if self.negative is None:
+            numbered = (name for name in names if _NUMBERED.fullmatch(name.lower()))
+            roles |= {f"negative {name}": name for name in numbered if name not in roles.values()}
         return roles
 
     def by_row(
@@ -87,6 +93,6 @@ class Columns:
                             "earlier rows lack: give it to all of them, or to none"
                         )
                         raise InputError.at(source, line, reason)
-                roles = roles | {role: found[role] for role in optional if role in found}
+                roles = roles | {role: found[role] for role in found if role.split()[0] in optional}
             seen.update(row)
             yield line, row, roles

@@ -19,7 +19,7 @@ from textrip.data.finding import Finding, many
 from textrip.data.metadata import metadata_value
 from textrip.data.rows import Row
 from textrip.data.spill import table_of
-from textrip.data.triples_table import collection_from_triples
+from textrip.data.triples_table import collection_from_triples, with_label_as_score
 from textrip.data.values import id_value, text_value
 from textrip.errors import InputError
 from textrip.files import uncompressed_suffix
@@ -91,6 +91,7 @@ def collection_from_rows(
     whole = _chain(first, iterator)
     if "anchor" in roles and ("positive" in roles or "text" in roles):
         roles.setdefault("positive", roles.get("text", ""))
+        roles = with_label_as_score(first[1], roles)
         by_row = columns.by_row(whole, roles, source=source, optional=("negative",), of_every_row=("score",))
         return collection_from_triples(by_row, source=source, name=name)
     if "text" not in roles:
