@@ -2,10 +2,14 @@
 
 import gzip
 import json
+import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -118,6 +122,48 @@ def test_bad_tables(name: str, content: bytes, reason: str, tmp_path: Path) -> N
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=reason):
         read(tmp_path / name)
+
+
+def parquet(path: Path, names: list[str], columns: list[pa.Array]) -> Path:
+    pq.write_table(pa.Table.from_arrays(columns, names=names), path)
+    return path
+
+
+ODD_VALUES = {
+    "a year beyond all calendars": pa.array([0, 10**18], pa.timestamp("us")),
+    "a day beyond all calendars": pa.array([0, 10**8], pa.date32()),
+    "a duration beyond all time": pa.array([0, 2**62], pa.duration("s")),
+    "a field twice": pa.StructArray.from_arrays([pa.array([1, 2]), pa.array([3, 4])], names=["a", "a"]),
+}
+
+
+@pytest.mark.parametrize("values", ODD_VALUES.values(), ids=ODD_VALUES.keys())
+def test_a_value_of_parquet_that_cannot_be_read_is_told_with_column_and_row(
+    values: pa.Array, tmp_path: Path
+) -> None:
+    path = parquet(tmp_path / "t.parquet", ["text", "when"], [pa.array(["one", "two"]), values])
+    row = 1 if pa.types.is_struct(values.type) else 2
+    with pytest.raises(InputError, match=rf"t\.parquet:{row}: 'when' is a .* that cannot be read") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_columns_or_keys_of_one_name_are_refused_in_every_format(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "t.parquet", ["text", "id", "text"], [pa.array(["a"])] * 3)
+    with pytest.raises(InputError, match=r"t\.parquet: a column name occurs twice: text, id, text"):
+        read(path)
+    path = tmp_path / "t.jsonl"
+    path.write_text(GOOD + '{"_id": "2", "text": "two", "text": "three"}\n')
+    with pytest.raises(InputError, match=r"t\.jsonl:2: .*the key 'text' occurs twice"):
+        read(path)
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names of files are Unicode there")
+def test_a_file_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("good")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")).write_text("coffee")
+    with pytest.raises(InputError, match=r"the name of the file caf\\xe9\.txt is not UTF-8; rename it"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize(("pack", "suffix"), [(gzip.compress, ".gz"), (zstandard.compress, ".zst")])

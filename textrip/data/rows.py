@@ -1,7 +1,9 @@
 """Tables as rows: JSONL, CSV, TSV and Parquet become dictionaries with the line they stand on."""
 
 import csv
+import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -55,13 +57,24 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]:
             yield from _read_separated(path, _DELIMITERS[separated])
 
 
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} occurs twice in an object")
+    return row
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_object)
+
+
 def _read_jsonl(path: str | Path) -> Iterator[tuple[int, Row]]:
     source = "<stdin>" if str(path) == STDIN else str(path)
     for number, line in numbered_lines(path):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = _JSON.decode(line)
         except json.JSONDecodeError as error:
             reason = f"not JSON at column {error.colno}: {error.msg}; one JSON object a line was expected"
             raise InputError.at(source, number, reason) from None
@@ -69,7 +82,7 @@ def _read_jsonl(path: str | Path) -> Iterator[tuple[int, Row]]:
             raise InputError.at(
                 source, number, "JSON nested too deep; one flat object a line was expected"
             ) from None
-        except ValueError as error:  # an integer of more digits than Python converts
+        except ValueError as error:  # a key twice, or an integer of more digits than Python converts
             raise InputError.at(source, number, f"not JSON that can be read: {error}") from None
         if not isinstance(row, dict):
             reason = f"a JSON {type(row).__name__}; one JSON object a line was expected"
@@ -114,12 +127,30 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
     with open_binary(path) as stream:  # a missing file is told the same way in every format
         stream.read(1)
     try:
-        number = 0
+        number = 1
         with pq.ParquetFile(path, memory_map=True) as file:
+            names = file.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise InputError(f"{path}: a column name occurs twice: {', '.join(names)}")
             for batch in file.iter_batches(batch_size=8192):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
+                try:
+                    rows = batch.to_pylist()
+                except (OverflowError, ValueError) as error:
+                    raise _unreadable(batch, path, number) from error
+                yield from enumerate(rows, start=number)
+                number += len(rows)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{path}: is not a Parquet file that can be read: {first}") from None
+
+
+def _unreadable(batch: Any, path: Path, number: int) -> InputError:
+    """The error of rows from `number` on, one of which has a value that Python has none for."""
+    for place, name in itertools.product(range(len(batch)), batch.schema.names):
+        try:
+            batch.column(name)[place].as_py()
+        except (OverflowError, ValueError) as error:
+            kind = batch.schema.field(name).type
+            reason = f"{name!r} is a {kind} that cannot be read ({error}); mend it, or write it as text"
+            return InputError.at(str(path), number + place, reason)
+    return InputError.at(str(path), number, "the rows from here on cannot be read")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.tables import corpus_of
+from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
 from textrip.files import numbered_lines
 
@@ -31,8 +32,12 @@ def read_text_folder(folder: Path) -> Collection:
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
         for number, path in enumerate(text_files(folder), start=1):
+            doc_id = path.relative_to(folder).as_posix()
+            if lone_surrogate(doc_id) is not None:
+                name = os.fsencode(doc_id).decode(errors="backslashreplace")
+                raise InputError(f"{folder}: the name of the file {name} is not UTF-8; rename it")
             title, text = _title_and_text(path)
-            yield number, {"doc_id": path.relative_to(folder).as_posix(), "title": title, "text": text}
+            yield number, {"doc_id": doc_id, "title": title, "text": text}
 
     try:
         corpus = corpus_of(records(), str(folder))
