@@ -18,8 +18,9 @@ from textrip.errors import InputError
 TITLE, HEADING, SENTENCE = "title to body", "heading to section", "first sentence to the rest"
 LEFT_OUT = "left out: the question stands in its own answer"
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
-_HEADING = re.compile(r"#{1,6}\s+(?P<text>.*?)\s*#*\s*")
-_FENCE = ("```", "~~~")
+_HEADING = re.compile(r"#{1,6}\s+")
+# What follows backticks has none itself, or it is code within a line.
+_FENCE = re.compile(r"\s*(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<rest>.*)")
 _MIN_QUERY_WORDS = 3
 _MIN_BODY_WORDS = 12
 # A name of three words may well be said again; a sentence that is was copied.
@@ -129,19 +130,18 @@ def _made(title: str, text: str) -> _Made:
 def _sections(text: str) -> _Made:
     """Cut a text at Markdown's headings that say enough and have a section that does not say them again."""
     lines = text.splitlines()
-    marks = [place for place, line in _outside_fences(lines) if _HEADING.fullmatch(line)]
+    marks = [place for place, line in _outside_fences(lines) if _HEADING.match(line)]
     made = _Made("", [])
     begins: list[tuple[int, str]] = []
     for place, following in zip(marks, [*marks, len(lines)][1:], strict=True):
-        match = _HEADING.fullmatch(lines[place])
-        assert match is not None
+        heading = _heading(lines[place])
         section = "\n".join(lines[place + 1 : following])
-        if not _long(match["text"], section):
+        if not _long(heading, section):
             continue
-        if _copied(match["text"], section):
+        if _copied(heading, section):
             made.left_out += 1
         else:
-            begins.append((place, match["text"]))
+            begins.append((place, heading))
     if not begins:
         return _Made("", [text], left_out=made.left_out)
     lead = "\n".join(lines[: begins[0][0]]).strip()
@@ -153,14 +153,28 @@ def _sections(text: str) -> _Made:
     return made
 
 
+def _heading(line: str) -> str:
+    """What a heading says, without the hashes before it, and those after it that stand alone."""
+    said = _HEADING.sub("", line, count=1).strip()
+    bare = said.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1].isspace() else said
+
+
 def _outside_fences(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Lines that are no code: a comment in a shell script looks like a heading."""
-    fenced = False
+    """Lines that are no code: a comment in a shell script looks like a heading.
+
+    As in CommonMark a fence is closed by one of its own kind, at least as long, with nothing behind it.
+    """
+    opened = ""
     for place, line in enumerate(lines):
-        if line.lstrip().startswith(_FENCE):
-            fenced = not fenced
-        elif not fenced:
-            yield place, line
+        match = _FENCE.match(line)
+        if match is None:
+            if not opened:
+                yield place, line
+        elif not opened:
+            opened = match["fence"]
+        elif match["fence"].startswith(opened) and not match["rest"].strip():
+            opened = ""
 
 
 def _copied(query: str, body: str) -> bool:
