@@ -1,33 +1,26 @@
-"""BEIR's layout: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, each plain or compressed.
+"""BEIR's layout: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, each in any format, plain or packed.
 
 The layout of the BEIR benchmark (Thakur et al., 2021, arXiv 2104.08663).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
-from textrip.data.rows import read_rows
+from textrip.data.finding import Finding, many, some
+from textrip.data.rows import read_rows, table_format
+from textrip.data.table_file import split_of, table_stem, the_one, the_table
 from textrip.data.tables import collection_from_rows, corpus_of
 from textrip.data.values import id_value, relevance_value, text_value
 from textrip.errors import InputError
-from textrip.files import COMPRESSIONS
-from textrip.records import Qrels
-
-_TABLES = (".jsonl", ".parquet")
-
-
-def find(folder: Path, stem: str, suffixes: tuple[str, ...] = _TABLES) -> Path | None:
-    """The file of that stem with one of the suffixes, plain or compressed."""
-    names = (f"{stem}{suffix}{packed}" for suffix in suffixes for packed in ("", *COMPRESSIONS))
-    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def is_beir(folder: Path) -> bool:
     """Whether a folder has a corpus file of BEIR's name."""
-    return find(folder, "corpus") is not None
+    return the_table(folder, ["corpus"], "the corpus") is not None
 
 
 def read_beir(folder: Path, columns: Columns) -> Collection:
@@ -36,15 +29,16 @@ def read_beir(folder: Path, columns: Columns) -> Collection:
     Raises:
         InputError: with `file:line: reason`; also for a folder with judgments and no queries.
     """
-    corpus_file = find(folder, "corpus")
+    corpus_file = the_table(folder, ["corpus"], "the corpus")
     if corpus_file is None:
         raise InputError(f"{folder}: has no corpus.jsonl (.gz, .zst) or corpus.parquet")
     documents = collection_from_rows(
         read_rows(corpus_file), columns, source=str(corpus_file), name=folder.resolve().name
     )
     remarks = [*documents.remarks]
-    query_file = find(folder, "queries")
-    qrels = dict(_read_splits(folder / "qrels"))
+    query_file = the_table(folder, ["queries"], "the queries")
+    files = _judgment_files(folder, remarks)
+    qrels = {split: read_qrels(path) for split, path in files.items()}
     if query_file is None:
         if qrels:
             raise InputError(f"{folder}: has judgments and no queries.jsonl; add the queries' texts")
@@ -67,23 +61,33 @@ def _read_queries(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         )
 
 
-def _read_splits(folder: Path) -> Iterator[tuple[str, Qrels]]:
-    if not folder.is_dir():
-        return
-    files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        name = path.name
-        for suffix in COMPRESSIONS:
-            name = name.removesuffix(suffix)
-        if path.is_file() and name.endswith(".tsv"):
-            other = files.setdefault(name.removesuffix(".tsv"), path)
-            if other != path:
-                raise InputError(
-                    f"{folder}: {other.name} and {path.name} both hold the judgments of "
-                    f"{name.removesuffix('.tsv')}; remove the one that is out of date"
-                )
-    for split, path in files.items():
-        yield split, read_qrels(path)
+def _judgment_files(folder: Path, remarks: list[Finding]) -> dict[str, Path]:
+    """From split to its file in `qrels`; what is no table there is told."""
+    wanted = "judgments were expected in qrels/train.tsv, qrels/dev.tsv and qrels/test.tsv"
+    inside = folder / "qrels"
+    astray = inside if inside.is_file() else the_table(folder, ["qrels"], "judgments")
+    if astray is not None:
+        raise InputError(f"{astray}: {wanted}; move the file there")
+    if not inside.is_dir():
+        return {}
+    by_split: dict[str, list[Path]] = defaultdict(list)
+    others: list[Path] = []
+    for path in sorted(inside.iterdir()):
+        stem = table_stem(path)
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if stem is None:
+            others.append(path)
+        else:
+            by_split[split_of(stem)].append(path)
+    if not by_split:
+        found = ", ".join(path.name for path in others) or "nothing"
+        raise InputError(f"{inside}: has no table of judgments (found: {found}); {wanted}")
+    if others:
+        message = f"{many(len(others), 'file', 'files')} among the judgments not read: no table"
+        remarks.append(Finding("warning", "files-not-read", len(others), message, some(map(str, others))))
+    files = {split: the_one(paths, f"the judgments of {split}") for split, paths in by_split.items()}
+    return {split: path for split, path in files.items() if path is not None}
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -99,7 +103,8 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
             reason = (
                 f"columns {', '.join(row)}; query-id, corpus-id and score were expected in the first line"
             )
-            raise InputError.at(source, line - 1, reason)
+            headed = table_format(path) in {"csv", "tsv"}
+            raise InputError.at(source, line - 1 if headed else line, reason)
         judged = qrels.setdefault(id_value(row, "query-id", source, line), {})
         doc_id = id_value(row, "corpus-id", source, line)
         relevance = relevance_value(row["score"], source, line)

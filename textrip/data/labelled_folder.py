@@ -7,23 +7,25 @@ from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
 from textrip.data.labels import SPLIT
 from textrip.data.rows import read_rows
+from textrip.data.table_file import stems_of, the_table
 from textrip.data.tables import collection_from_rows, corpus_of
 from textrip.errors import InputError
 
-_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".csv.gz", ".tsv.gz", ".jsonl.zst")
-_FILES = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
-
 
 def split_files(folder: Path) -> dict[str, Path]:
-    """From split to its file, for a folder that has one for train."""
-    found = {
-        split: folder / f"{stem}{suffix}"
-        for split, stems in _FILES.items()
-        for stem in stems
-        for suffix in _SUFFIXES
-        if (folder / f"{stem}{suffix}").is_file()
-    }
-    return found if "train" in found else {}
+    """From split to its file, for a folder that has one for train.
+
+    Raises:
+        InputError: there are two for a split.
+    """
+    found: dict[str, Path] = {}
+    for split in ("train", "dev", "test"):
+        path = the_table(folder, stems_of(split), f"the texts of {split}")
+        if path is not None:
+            found[split] = path
+        elif split == "train":
+            break
+    return found
 
 
 def read_labelled_folder(folder: Path, columns: Columns) -> Collection:
