@@ -101,6 +101,21 @@ def test_nearly_the_same_queries_are_found() -> None:
     assert check(collection, near=False) == []
 
 
+def test_queries_of_dev_near_those_of_test_are_no_finding_of_train() -> None:
+    near = LONG.replace("word0 ", "other ")
+    collection = collection_of(
+        CLEAN, {"q": "rose", "d": LONG, "t": near}, train={"q": {"p": 1}}, dev={"d": {"p": 1}},
+        test={"t": {"r": 1}},
+    )  # fmt: skip
+    assert check(collection) == []
+
+
+def test_a_copy_with_a_word_twice_is_told_once() -> None:
+    queries = {"q": f"{LONG} word39", "t": LONG}
+    collection = collection_of(CLEAN, queries, train={"q": {"p": 1}}, test={"t": {"r": 1}})
+    assert kinds(check(collection)) == {"test-queries-in-train": ("warning", 1)}
+
+
 @pytest.mark.parametrize("first", ["q1", "t", "q2"])
 def test_queries_near_a_text_that_is_also_in_train_are_found(first: str) -> None:
     near = LONG.replace("word0 ", "other ")
