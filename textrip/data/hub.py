@@ -8,6 +8,7 @@ from typing import Any
 from textrip.data.collection import Collection
 from textrip.data.columns import Columns
 from textrip.data.rows import Row
+from textrip.data.table_file import split_of
 from textrip.data.tables import collection_from_rows, corpus_of
 from textrip.data.values import id_value, relevance_value, text_value
 from textrip.errors import InputError, OfflineError
@@ -90,7 +91,7 @@ def collection_from_beir_datasets(name: str, corpus: Any, queries: Any, qrels: A
         for line, row in _numbered(rows):
             found = by_query.setdefault(id_value(row, "query-id", source, line), {})
             found[id_value(row, "corpus-id", source, line)] = relevance_value(row["score"], source, line)
-        judged["dev" if split == "validation" else split] = by_query
+        judged[split_of(split)] = by_query
     return Collection(
         name=name,
         corpus=documents.corpus,
