@@ -85,6 +85,7 @@ BAD_TABLES: list[tuple[str, str, bytes, str]] = [
     ("a header only", "t.csv", b"id,text\n", r"t\.csv: is empty"),
     ("a ragged tsv", "t.tsv", b"id\ttext\n1\n", r"t\.tsv:2: 1 columns, the header has 2"),
     ("not Parquet", "t.parquet", b"PAR1 but no", r"t\.parquet: is not a Parquet file that can be read"),
+    ("packed Parquet", "t.parquet.gz", b"anything", r"t\.parquet\.gz: is packed Parquet, .*; unpack it"),
     ("an unknown suffix", "t.docx", b"x", r"t\.docx: has suffix '\.docx', one of \.jsonl"),
     ("not gzip", "t.jsonl.gz", GOOD.encode(), r"t\.jsonl\.gz:1: the archive is damaged"),
     (

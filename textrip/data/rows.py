@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from textrip.errors import InputError
-from textrip.files import STDIN, numbered_lines, open_binary, uncompressed_suffix
+from textrip.files import COMPRESSIONS, STDIN, numbered_lines, open_binary, uncompressed_suffix
 
 Row = dict[str, Any]
 TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -124,6 +124,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if path.suffix.lower() in COMPRESSIONS:
+        raise InputError(f"{path}: is packed Parquet, which is compressed within already; unpack it")
     with open_binary(path) as stream:  # a missing file is told the same way in every format
         stream.read(1)
     try:
