@@ -103,12 +103,15 @@ def train(
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
     searcher = None
     if mines:
-        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
+        searcher = _bm25(collection, analyzer)
         triples = mined(collection, mining, searcher, as_trained(encoder, settings), device=device)
     elif triples is not None:
         triples = without_dev(triples, collection)
     elif not by_label:
         triples = run.triples()
+    cut = not by_label and 0 < dev_documents < len(collection.corpus)
+    if searcher is None and (cut or several is not None):  # dev's pool is that of the first half of a run
+        searcher = _bm25(collection, analyzer)
     if by_label:
         evaluate_dev, searched = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
     else:
@@ -120,8 +123,10 @@ def train(
         "settings": settings, "evaluate_dev": evaluate_dev, "run": run, "resume": resume, "request": request,
         "checkpoint_minutes": checkpoint_minutes, "tensorboard": tensorboard, "force": force,
     }  # fmt: skip
-    if several is None or triples is None:
+    if several is None or triples is None or searcher is None:
         return train_encoder(collection, triples, encoder, output, **options)
-    if searcher is None:
-        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
     return train_in_rounds(collection, triples, encoder, output, rounds=several, searcher=searcher, **options)
+
+
+def _bm25(collection: Collection, analyzer: Analyzer | None) -> LexicalSearcher:
+    return LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
