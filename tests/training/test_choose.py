@@ -1,5 +1,7 @@
 """A margin that is chosen: from the untuned encoder's distances, so that a stated share is active."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from textrip.training.batch import GroupCollator, QuerySampler
 from textrip.training.choose import ACTIVE_SHARE, choose
 from textrip.training.distance import largest_distance
 from textrip.training.loss import GroupLoss
-from textrip.training.names import DISTANCES, Distance
+from textrip.training.names import DISTANCES, Distance, Loss
 from textrip.training.settings import TrainSettings
 from textrip.training.survey import Gaps, Survey, survey
 
@@ -77,8 +79,10 @@ def test_nothing_to_choose_from_is_said() -> None:
     given = choose(TrainSettings(margin=0.2), surveyed([], []))
     assert (given.settings.strategy, given.settings.margin) == ("in-batch", 0.2)
     nothing = Gaps(np.empty(0, dtype=np.float32), np.empty(0, dtype=np.float32))
-    with pytest.raises(InputError, match="no margin can be chosen: no group of the sample has"):
+    with pytest.raises(InputError, match="no group of the sample has a mined negative, and no batch of the"):
         choose(TrainSettings(), Survey(nothing, nothing))
+    with pytest.raises(InputError, match="strategy is in-batch, and no batch of the sample has a document"):
+        choose(TrainSettings(strategy="in-batch"), Survey(surveyed([0.5], [0.4]).mined, nothing))
     assert choose(TrainSettings(margin=0.2), Survey(nothing, nothing)).sample == 0
     with pytest.raises(InputError, match="gives vectors that are NaN or infinite"):
         choose(TrainSettings(), surveyed([0.1], [float("nan")]))
@@ -94,6 +98,23 @@ def test_where_most_mined_negatives_are_nearer_they_are_left_out() -> None:
     assert choose(TrainSettings(), seldom).settings.strategy == "batch-hard"
     assert choose(TrainSettings(strategy="semi-hard"), mostly).settings.strategy == "semi-hard"
     assert choose(TrainSettings(), surveyed([], [])).settings.strategy == "in-batch"
+
+
+@pytest.mark.parametrize("margin", ["auto", 0.2])
+def test_where_the_batch_has_no_others_the_mined_negatives_stay(margin: Literal["auto"] | float) -> None:
+    """One query alone, or one document that is relevant for all: in-batch would compare nothing."""
+    nothing = Gaps(np.empty(0, dtype=np.float32), np.empty(0, dtype=np.float32))
+    alone = Survey(surveyed([0.5] * 10, [0.4] * 10).mined, nothing)
+    choice = choose(TrainSettings(margin=margin), alone)
+    assert (choice.settings.strategy, choice.sample, choice.inverted_share) == ("batch-hard", 10, 1)
+
+
+@pytest.mark.parametrize("loss", ["smooth", "triplet", "contrastive"])
+def test_a_base_that_tells_no_text_from_another_is_said(loss: Loss) -> None:
+    alike = surveyed([0.0] * 4, [1e-7, -6e-8, 0.0, 0.0])
+    with pytest.raises(InputError, match="the untuned encoder gives all texts the same vector"):
+        choose(TrainSettings(loss=loss), alike)
+    assert choose(TrainSettings(loss=loss, margin=0.2), alike).settings.margin == 0.2
 
 
 @pytest.mark.parametrize("distance", DISTANCES)

@@ -9,7 +9,7 @@ import numpy as np
 from textrip.errors import InputError
 from textrip.training.names import BY_STRATEGY, OF_PAIRS, WITHOUT_MARGIN
 from textrip.training.settings import TrainSettings
-from textrip.training.survey import Survey
+from textrip.training.survey import Gaps, Survey
 
 # So many of the surveyed triples cost something at the start, with the margin that is chosen.
 ACTIVE_SHARE = 0.5
@@ -18,6 +18,8 @@ ACTIVE_SHARE = 0.5
 TOO_MANY_INVERTED = 0.6
 # The paper's delta: a text is measured against proxies, which no survey of the texts knows.
 PROXY_ANCHOR_MARGIN = 0.1
+# Below this share of the largest distance the usual one is none: what is left of it is rounding.
+_NO_DISTANCE = 1e-5
 # Never below this share of the usual distance between a query and a negative: where most negatives are
 # nearer than the positives, the share asked for would give a margin of nothing or less.
 _LEAST = 0.1
@@ -82,10 +84,11 @@ def choose(
     """Replace an auto strategy and an auto margin.
 
     The strategy is batch-hard, or in-batch where most mined negatives are nearer than their positives, or
-    where there are none. The margin is the one at which half of the triples are active: those of the mined
-    negatives, or of the in-batch ones where the strategy compares no others. It is at least a tenth of the
-    negatives' median distance, has 3 digits, and is never impossible, as no gap between two distances is
-    larger than the largest distance. Soft-margin and proxy-nca get 0, proxy-anchor its paper's.
+    where there are none, and the batch has others. The margin is the one at which half of the triples are
+    active: those of the mined negatives, or of the in-batch ones where the strategy compares no others. It
+    is at least a tenth of the negatives' median distance, has 3 digits, and is never impossible, as no gap
+    between two distances is larger than the largest distance. Soft-margin and proxy-nca get 0, proxy-anchor
+    its paper's.
 
     Args:
         settings: With auto, or without.
@@ -94,19 +97,16 @@ def choose(
         largest: The largest distance that there can be: no larger margin is chosen.
 
     Raises:
-        InputError: the survey has no triples to choose from.
+        InputError: the survey has no triples to choose from, or all their distances are 0.
     """
     mined = surveyed.mined
     strategy = settings.strategy
     if strategy == "auto":
         alone = not mined.d_an.size or mined.inverted_share > TOO_MANY_INVERTED
-        strategy = "in-batch" if alone and settings.batch_queries > 1 else "batch-hard"
+        strategy = "in-batch" if alone and surveyed.in_batch.d_an.size else "batch-hard"
     found = surveyed.in_batch if strategy == "in-batch" or not mined.d_an.size else mined
     if not found.d_an.size and settings.margin == "auto":
-        raise InputError(
-            "no margin can be chosen: no group of the sample has a positive and a negative; "
-            "give --margin a number"
-        )
+        raise InputError(f"no margin can be chosen: {_nothing_found(strategy, mined)}")
     if not np.isfinite(found.d_ap + found.d_an).all():
         raise InputError(
             "no margin can be chosen: the untuned encoder gives vectors that are NaN or infinite; "
@@ -115,7 +115,14 @@ def choose(
     gaps = found.d_an if settings.loss in OF_PAIRS else found.d_an - found.d_ap
     margin = settings.margin
     if margin == "auto":
-        least = _LEAST * float(np.median(found.d_an))
+        usual = float(np.median(found.d_an))
+        of_the_texts = settings.loss not in {*WITHOUT_MARGIN, "proxy-anchor"}
+        if of_the_texts and usual < _NO_DISTANCE * (largest if largest < math.inf else 1):
+            raise InputError(
+                "no margin can be chosen: the untuned encoder gives all texts the same vector; choose "
+                "another --model, or look at what it reads of the texts"
+            )
+        least = _LEAST * usual
         wanted = max(least, float(np.quantile(gaps, ACTIVE_SHARE)))
         if settings.loss == "proxy-anchor":
             wanted = PROXY_ANCHOR_MARGIN
@@ -128,3 +135,11 @@ def choose(
         inverted_share=mined.inverted_share,
         mined=mined.d_an.size,
     )
+
+
+def _nothing_found(strategy: str, mined: Gaps) -> str:
+    """Which negatives there are none of, and what gives some."""
+    others = "no batch of the sample has a document of another group that is not relevant too"
+    if strategy == "in-batch" and mined.d_an.size:
+        return f"strategy is in-batch, and {others}; choose another --strategy, or train on more queries"
+    return f"no group of the sample has a mined negative, and {others}; mine negatives, or add queries"
