@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import T5Config, T5EncoderModel
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules as layers
+from transformers import AutoTokenizer, T5Config, T5EncoderModel
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
@@ -289,8 +291,23 @@ def test_adapters_of_low_rank_are_all_that_learns(
     assert all(parameter.requires_grad for parameter in encoder.model.parameters())
 
 
-def test_a_rollback_starts_the_adapters_anew(tiny_encoder_folder: Path) -> None:
-    base, tuned = (Encoder.load(tiny_encoder_folder, device="cpu") for _ in range(2))
+def build_t5(tokenizer: Path, folder: Path) -> Path:
+    """A T5 of random weights: a transformer whose layers are in another transformer within it."""
+    AutoTokenizer.from_pretrained(tokenizer).save_pretrained(folder / "raw")
+    torch.manual_seed(0)
+    config = T5Config(vocab_size=500, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=0)
+    T5EncoderModel(config).save_pretrained(folder / "raw")
+    modules = [layers.Transformer(str(folder / "raw"), max_seq_length=32), layers.Pooling(16)]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder / "t5"))
+    return folder / "t5"
+
+
+@pytest.mark.parametrize("architecture", ["bert", "t5"])
+def test_a_rollback_starts_the_adapters_anew(
+    architecture: str, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    folder = tiny_encoder_folder if architecture == "bert" else build_t5(tiny_encoder_folder, tmp_path)
+    base, tuned = (Encoder.load(folder, device="cpu") for _ in range(2))
     wanted = base.encode(["rose tulip"])
     add_adapters(tuned.model, 4, seed=0)
     np.testing.assert_array_equal(tuned.encode(["rose tulip"]), wanted)  # they start at 0

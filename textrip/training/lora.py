@@ -42,7 +42,7 @@ def add_adapters(model: nn.Module, rank: int, *, seed: int) -> None:
         parameter.requires_grad = False
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for module in transformers_of(model):
+        for module in _outermost(model):
             inject_adapter_in_model(config, module)
 
 
@@ -75,6 +75,13 @@ def load_plain(model: nn.Module, state: dict[str, Tensor]) -> None:
     anew = {name: value * 0 for name, value in target.items() if ".lora_B." in name}
     kept = {name: value for name, value in target.items() if ".lora_A." in name}
     model.load_state_dict({**kept, **anew, **{places[name]: value for name, value in state.items()}})
+
+
+def _outermost(model: nn.Module) -> list[nn.Module]:
+    """The transformers that are in no other one: T5's encoder has another within, which is reached by it."""
+    found = transformers_of(model)
+    within = {inner for outer in found for inner in outer.modules() if inner is not outer}
+    return [module for module in found if module not in within]
 
 
 def _adapters(model: nn.Module) -> "list[tuple[nn.Module, str, LoraLayer]]":
