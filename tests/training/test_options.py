@@ -164,6 +164,9 @@ def test_short_vectors_are_unit_vectors_where_the_whole_ones_are() -> None:
     unit = torch.nn.functional.normalize(torch.randn(3, 6), dim=1)
     assert torch.allclose(shortened(unit, 2).norm(dim=1), torch.ones(3))
     assert torch.equal(shortened(3 * unit, 2), 3 * unit[:, :2])
+    # A text without a token has no direction; the others of its batch have theirs.
+    with_zeros = torch.cat([unit, torch.zeros(1, 6)])
+    assert torch.equal(shortened(with_zeros, 2), torch.cat([shortened(unit, 2), torch.zeros(1, 2)]))
 
 
 def test_a_dimension_that_the_encoder_lacks_is_refused(

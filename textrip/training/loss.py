@@ -157,5 +157,6 @@ def shortened(vectors: Tensor, dimension: int) -> Tensor:
 
 
 def of_unit_length(vectors: Tensor) -> bool:
-    """Whether every row of (n, d) has length 1, give or take a rounding."""
-    return bool(((vectors.detach().norm(dim=1) - 1).abs() < _UNIT).all())
+    """Whether every row of (n, d) has length 1, give or take a rounding; a row of zeros has no length."""
+    lengths = vectors.detach().norm(dim=1)
+    return bool((((lengths - 1).abs() < _UNIT) | (lengths == 0)).all())
