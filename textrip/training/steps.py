@@ -1,6 +1,5 @@
 """The steps of a training, from the first or a checkpoint: the library's trainer and what is around it."""
 
-import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.progress import advancing
 from textrip.training.dev import BestOnDev
 from textrip.training.diagnosis import Diagnosis, DivergedError
+from textrip.training.length import steps_of
 from textrip.training.log import Log
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.material import Collator, LabelledTexts, Material
@@ -79,7 +79,7 @@ class Steps:
 
         watch = Watch(monitor, self.log, settings.on_collapse, restore=None if best is None else restore)
         watch.rollbacks = 0 if checkpoint is None else checkpoint[1]["rollbacks"]
-        total = math.ceil(per_epoch * settings.epochs)
+        total = steps_of(settings.epochs, per_epoch)
         with ExitStack() as stack:
             stack.enter_context(shaped(self.encoder.model, settings))
             advance = stack.enter_context(advancing("training", total))

@@ -1,6 +1,5 @@
 """sentence-transformers' trainer with our batches, our checkpoints and our steps."""
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import quieten
 from textrip.interrupt import raise_if_asked
 from textrip.progress import Advance
+from textrip.training.length import steps_of
 from textrip.training.names import OF_PROXIES
 from textrip.training.proxies import write_proxies
 from textrip.training.run_folder import RunFolder
@@ -91,7 +91,7 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
 def measured_steps(settings: TrainSettings, per_epoch: int) -> list[int]:
     """The steps after which dev is measured: `evaluations` times an epoch, and after the last one."""
     assert settings.epochs != "auto"
-    total = math.ceil(per_epoch * settings.epochs)
+    total = steps_of(settings.epochs, per_epoch)
     inside = _inside(settings, per_epoch)
     return [step for step in range(1, total + 1) if step % per_epoch in inside | {0} or step == total]
 
@@ -168,7 +168,7 @@ def arguments(
     of_proxies = settings.loss in OF_PROXIES
     return SentenceTransformerTrainingArguments(
         output_dir=folder,
-        num_train_epochs=settings.epochs,
+        max_steps=total_steps,  # the library's own product of epochs and batches may be a step more
         per_device_train_batch_size=settings.batch_queries,
         learning_rate=settings.learning_rate,
         learning_rate_mapping={"^proxies$": settings.proxy_learning_rate} if of_proxies else {},
