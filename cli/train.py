@@ -28,7 +28,7 @@ from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.files import STDIN, refuse_existing
 from textrip.mining.settings import MineSettings
-from textrip.training.length import epochs_of
+from textrip.training.length import epochs_of, steps_of
 from textrip.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -219,15 +219,15 @@ def _report(manifest: dict[str, Any], output: str) -> str:
 def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[str, Any]:
     settings, mining = request.settings, request.mining
     if request.by_label:
-        texts, labels = len(collection.corpus), len(set(collection.labels))
-        batch = min(settings.batch_queries, labels) * settings.texts_per_label
-        an_epoch = math.ceil(texts / batch)
-        epochs = epochs_of(settings.epochs, an_epoch)
+        from textrip.training.material import LabelledTexts
+
+        sampler = LabelledTexts(collection).sampler(settings)
+        epochs = epochs_of(settings.epochs, len(sampler))
         return {
-            "documents": texts,
-            "labels": labels,
-            "steps": math.ceil(an_epoch * epochs),
-            "texts encoded": round(texts * epochs),
+            "documents": len(collection.corpus),
+            "labels": len(set(collection.labels)),
+            "steps": steps_of(epochs, len(sampler)),
+            "texts encoded": round(sampler.size * epochs),
             "writes": request.output,
         }
     queries, mined = _asked(collection, request, triples)
@@ -241,7 +241,7 @@ def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[
     return {
         "documents": len(collection.corpus),
         "queries": queries,
-        "steps": math.ceil(an_epoch * epochs) * request.rounds,
+        "steps": steps_of(epochs, an_epoch) * request.rounds,
         "texts encoded": round(encoded),
         # Measured on 2 CPU cores with MiniLM-L6: 2,000 tokens a second forward and backward.
         "seconds about (2 CPU cores, MiniLM-L6)": round(tokens / 2000),

@@ -1,5 +1,6 @@
 """Training on labels: P x K batches, the relations of texts, proxies, and a run that goes on."""
 
+import json
 import math
 from collections import Counter
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import TOPICS
 from tests.oracles import losses as naive
+from tests.running import Run
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.labels import by_label
 from textrip.encoding.encoder import Encoder
@@ -106,6 +108,32 @@ def test_large_labels_come_as_often_as_their_texts_want() -> None:
     assert found["large"] > 2 * max(count for label, count in found.items() if label != "large")
 
 
+@pytest.mark.parametrize("sizes", [[2] * 100, [3] * 50, [90, *[2] * 60], [2, 2, 40], [9, 8, 7]])
+def test_an_epoch_shows_as_many_texts_as_there_are(sizes: list[int]) -> None:
+    """Of a label with fewer than K texts there are no K to show."""
+    names = [f"l{label}" for label, size in enumerate(sizes) for _ in range(size)]
+    collection = collection_of([f"text {place}" for place in range(len(names))], names)
+    sampler = LabelSampler(collection, batch_labels=16, texts_per_label=4, seed=0)
+    shown = sum(len(batch) for batch in sampler)
+    largest = max(len(batch) for batch in sampler)
+    assert 0.85 * len(names) <= shown < 1.15 * len(names) + largest
+
+
+def test_the_plan_has_the_steps_that_are_taken(
+    textrip: Run, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Labels of few texts give smaller batches, and copies of a text are one."""
+    lines = [
+        {"text": f"{topic} {min(number, 2)} rose", "label": topic} for topic in TOPICS for number in range(6)
+    ]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    given = ["train", tmp_path / "d.jsonl", "--by-label", "-o", tmp_path / "m", "--json"]
+    given += ["--model", tiny_encoder_folder, "--epochs", 1, "--batch-queries", 2]
+    (plan,) = textrip(*given, "--dry-run").json_lines()
+    (manifest,) = textrip(*given, "--force").json_lines()
+    assert plan["steps"] == manifest["steps"]
+
+
 # --- the collator
 
 
@@ -136,6 +164,18 @@ def test_every_pair_of_a_label_is_an_anchor_with_its_positive(tiny_encoder: Enco
         [B, X, P, X, B],
         [P, B, B, B, X],
     ]
+
+
+def test_a_copy_of_a_positive_under_another_label_is_no_negative(tiny_encoder: Encoder) -> None:
+    texts = ["rose tulip", "soil", "Rose tulip", "wave"]
+    collection = collection_of(texts, ["garden", "garden", "sea", "sea"])
+    label = LabelCollator(collection, ["garden", "sea"], tiny_encoder)([{"group": row} for row in range(4)])[
+        "label"
+    ]
+    # In this order, the longest first: rose tulip, Rose tulip, soil, wave.
+    assert label["classes"].tolist() == [0, 1, 0, 1]
+    assert label["anchors"].tolist() == [0, 1, 2, 3]
+    assert label["relations"].tolist() == [[X, X, P, B], [X, X, B, P], [P, X, X, B], [X, P, B, X]]
 
 
 @pytest.mark.parametrize("strategy", [s for s in STRATEGIES if s != "mined"])

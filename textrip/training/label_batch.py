@@ -18,15 +18,16 @@ from textrip.data.words import normalised
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.training.batch import Bucketed, numbered
+from textrip.training.length import ROUNDING
 from textrip.training.relations import Relation
 
 
 class LabelSampler(DefaultBatchSampler):  # type: ignore[misc]
     """Batches of P labels and K texts of each, so that no batch is of one class.
 
-    An epoch has as many batches as it takes to show every text once, and its draws follow the labels'
-    sizes: a label of many texts comes often, and what it shows is what it has not shown for longest. A
-    label of fewer than K texts shows them all; one of a single distinct text is left out.
+    An epoch has as many batches as show, as a rule, as many texts as there are, and its draws follow the
+    labels' sizes: a label of many texts comes often, and what it shows is what it has not shown for longest.
+    A label of fewer than K texts shows them all; one of a single distinct text is left out.
 
     Args:
         collection: Labelled texts.
@@ -53,10 +54,22 @@ class LabelSampler(DefaultBatchSampler):  # type: ignore[misc]
         self.labels, self.rows = list(rows), list(rows.values())
         self.texts_per_label = texts_per_label
         self.batch_labels = min(batch_labels, len(rows))
+        self.size = sum(map(len, self.rows))
+        self.batches = math.ceil(self.size / self._texts_of_a_batch() - ROUNDING)
 
     def __len__(self) -> int:
-        texts = sum(len(rows) for rows in self.rows)
-        return math.ceil(texts / (self.batch_labels * self.texts_per_label))
+        return self.batches
+
+    def _texts_of_a_batch(self) -> float:
+        """How many texts a batch has as a rule: a label of fewer than K brings fewer."""
+        sizes = np.asarray([len(rows) for rows in self.rows], dtype=np.float64)
+        # What P draws by size come to, without replacement: labels that are large enough are in every batch.
+        always = np.zeros(len(sizes), dtype=bool)
+        while True:
+            chance = np.where(always, 1.0, sizes * (self.batch_labels - always.sum()) / sizes[~always].sum())
+            if not (sure := (chance > 1) & ~always).any():
+                return float(chance @ np.minimum(sizes, self.texts_per_label))
+            always |= sure
 
     def __iter__(self) -> Iterator[list[int]]:
         draw = np.random.default_rng((self.seed, self.epoch))
@@ -80,7 +93,8 @@ class LabelCollator(Bucketed):
     """A batch of labelled texts in buckets of like length, each the anchor of its label's others.
 
     A row of the relations is a pair of an anchor and one positive, so that a strategy that compares every
-    negative sees all triplets of the batch; the anchor's other positives are RELEVANT, its copies MASKED.
+    negative sees all triplets of the batch; the anchor's other positives are RELEVANT, its copies MASKED, and
+    so is under another label a copy of any text of its own.
     """
 
     def __init__(self, collection: Collection, labels: Sequence[str], encoder: Encoder) -> None:
@@ -122,7 +136,8 @@ def _relations(
     """
     alike = classes[:, None] == classes[None, :]
     between = np.where(alike, Relation.RELEVANT, Relation.IN_BATCH).astype(np.int8)
-    between[same] = Relation.MASKED
+    copied = (alike.astype(np.int32) @ same.astype(np.int32)) > 0  # (n, n): whether of a text of the label
+    between[same | (copied & ~alike)] = Relation.MASKED
     anchors, positives = np.nonzero(alike & ~same)
     relations = between[anchors]
     relations[np.arange(len(anchors)), positives] = Relation.POSITIVE
