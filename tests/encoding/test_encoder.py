@@ -1,5 +1,7 @@
 """The encoder: unit vectors in order, whatever the batch; an identity that moves with all that matters."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ from tests.conftest import build_tiny_encoder
 from textrip.encoding import encoder as encoder_module
 from textrip.encoding import text_encoder
 from textrip.encoding.encoder import Encoder, Precision
+from textrip.encoding.export import export_onnx
 from textrip.errors import InputError
+from textrip.training.batch import Bucketed
 
 ODD_TEXTS = [
     "",
@@ -39,6 +43,22 @@ def test_odd_texts_give_finite_unit_vectors_in_order_at_any_batch_size(
     np.testing.assert_allclose(tiny_encoder.encode(ODD_TEXTS), together, atol=1e-6)
     backwards = tiny_encoder.encode(ODD_TEXTS[::-1])
     np.testing.assert_allclose(backwards[::-1], together, atol=1e-6)
+
+
+def test_a_text_without_a_token_has_a_vector(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    """A tokenizer that adds nothing, as GPT-2's, leaves nothing of an empty text."""
+    folder = tmp_path / "bare"
+    shutil.copytree(tiny_encoder_folder, folder)
+    for path in folder.rglob("tokenizer.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"post_processor": None}))
+    encoder = Encoder.load(folder, device="cpu")
+    alone, company = encoder.encode(["", " "]), encoder.encode(["rose tulip", ""])
+    np.testing.assert_allclose(alone, company[[1, 1]], atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1, atol=1e-6)
+    exported = export_onnx(encoder, tmp_path / "onnx", texts=["rose", ""])
+    np.testing.assert_allclose(exported.encode(["", "rose"])[:1], alone[:1], atol=1e-5)
+    (bucket,) = Bucketed(encoder).in_buckets(["", ""], "document").features
+    assert bucket["attention_mask"].sum().item() == 2
 
 
 def test_vectors_equal_sentence_transformers(tiny_encoder: Encoder) -> None:

@@ -162,7 +162,10 @@ class Encoder(TextEncoder):
         self.model.eval()
         try:
             with torch.inference_mode():
-                for rows in batches(self.count_tokens(texts), tokens=budget, texts=_MAX_TEXTS_A_BATCH):
+                lengths = self.count_tokens(texts)
+                if not self.prompt(kind):
+                    texts = self.read(texts, lengths)
+                for rows in batches(lengths, tokens=budget, texts=_MAX_TEXTS_A_BATCH):
                     batch = self._forward([texts[row] for row in rows], kind)
                     if vectors is None:
                         vectors = np.empty((len(texts), batch.shape[1]), dtype=np.float32)
@@ -207,6 +210,18 @@ class Encoder(TextEncoder):
             padding=False, return_attention_mask=False, return_token_type_ids=False,
         )  # fmt: skip
         return [len(ids) for ids in encoded["input_ids"]]
+
+    def read(self, texts: Sequence[str], tokens: Sequence[int]) -> list[str]:
+        """The texts; one without a token, which no vector could be of, is read as a padding.
+
+        An empty text is one where the tokenizer adds nothing to it (GPT-2's).
+
+        Args:
+            texts: n of them.
+            tokens: So many each has, prompt included.
+        """
+        padding = self.model.tokenizer.pad_token or ""
+        return [text if length else padding for text, length in zip(texts, tokens, strict=True)]
 
     def save(self, folder: str | Path) -> None:
         """Write an ordinary sentence-transformers folder (safetensors)."""

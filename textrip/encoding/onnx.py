@@ -137,7 +137,7 @@ class OnnxEncoder(TextEncoder):
             mask = np.zeros((len(rows), width), dtype=np.int64)
             for place, row in enumerate(rows):
                 ids[place, : lengths[row]] = tokenized[row].ids
-                mask[place, : lengths[row]] = 1
+                mask[place, : max(1, lengths[row])] = 1  # no token is read as a padding (see Encoder.read)
             (batch,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
             vectors[rows] = batch
             if advance is not None:

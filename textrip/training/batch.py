@@ -62,6 +62,7 @@ class Bucketed:
     def __init__(self, encoder: Encoder) -> None:
         self.preprocess: Callable[..., dict[str, Any]] = encoder.model.preprocess
         self.count_tokens, self.max_length = encoder.count_tokens, encoder.max_length_tokens
+        self.read = encoder.read
         self.prompts = {"query": encoder.prompt("query"), "document": encoder.prompt("document")}
 
     def in_buckets(self, texts: Sequence[str], kind: str) -> "Buckets":
@@ -73,6 +74,7 @@ class Bucketed:
         """
         prompt = self.prompts[kind]
         uncut = self.count_tokens([prompt + text for text in texts], cut=False)
+        texts = self.read(texts, uncut)
         lengths = [min(length, self.max_length) for length in uncut]
         order = sorted(range(len(texts)), key=lambda place: (-lengths[place], place))
         return Buckets(
