@@ -218,6 +218,12 @@ def test_bad_settings_are_refused_together() -> None:
         TrainSettings(epochs=0, learning_rate=3, loss="x", strategy="easy", margin=float("nan"))  # type: ignore[arg-type]
 
 
+def test_a_gradient_is_clipped_at_a_number() -> None:
+    """JSON has no infinity: the manifest could not be read by others."""
+    with pytest.raises(InputError, match="max_gradient_norm is inf, a number above 0"):
+        TrainSettings(max_gradient_norm=float("inf"))
+
+
 def test_a_batch_of_one_query_has_no_negatives_of_its_own() -> None:
     TrainSettings(batch_queries=1, strategy="mined")
     with pytest.raises(InputError, match="batch_queries is 1, and strategy batch-hard takes negatives"):
@@ -353,7 +359,7 @@ def test_a_second_margin_that_no_pair_could_satisfy_is_refused(
     ({"proxy_learning_rate": 0.1}, "proxy_learning_rate is 0.1, and loss smooth has none"),
     ({"weight_decay": -1.0}, "weight_decay is -1, 0 or more"),
     ({"weight_decay": float("nan")}, "weight_decay is nan, 0 or more"),
-    ({"max_gradient_norm": -3.0}, "max_gradient_norm is -3, above 0"),
+    ({"max_gradient_norm": -3.0}, "max_gradient_norm is -3, a number above 0"),
 ])  # fmt: skip
 def test_what_would_have_nothing_to_do_is_refused(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(InputError, match=reason):

@@ -51,7 +51,7 @@ _NUMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "second_margin": (_positive, "a number above 0"),
     "weight_decay": (lambda value: 0 <= value < math.inf, "0 or more (0.01)"),
     "warmup_share": (lambda value: 0 <= value < 1, "a share below 1"),
-    "max_gradient_norm": (lambda value: value > 0, "above 0 (1)"),
+    "max_gradient_norm": (_positive, "a number above 0 (1)"),
     "cache_tokens": (lambda value: value >= 1, "at least 1"),
     "lora_rank": (lambda value: value >= 1, "at least 1"),
     "seed": (lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
