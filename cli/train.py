@@ -176,9 +176,11 @@ def _refuse_beside_resume(context: typer.Context) -> None:
 def _refuse_early(request: Request) -> None:
     """Say what the training would refuse, before anything is read; a dry run says it, too."""
     from textrip.rounds import Rounds
+    from textrip.training.requirements import refuse_what_is_for_labels
     from textrip.training.train import refuse_what_is_for_one
 
     refuse_what_is_for_one(request.settings, rounds=request.rounds)
+    refuse_what_is_for_labels(request.settings, by_label=request.by_label)
     Rounds.wanted(request.rounds, request.dense_share, request.mining, by_label=request.by_label)
 
 

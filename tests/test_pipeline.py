@@ -124,6 +124,15 @@ def test_judgments_of_test_alone_are_refused_before_an_encoder_is_loaded(
     ):
         errand(asked, tmp_path / "out", model="no/such/model")
     assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("errand", [fit, train, tune])
+def test_what_is_for_labels_is_refused_before_an_encoder_is_loaded(
+    errand: Any, tiny_collection: Collection, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="texts_per_label is 9, and nothing is trained by label"):
+        errand(tiny_collection, tmp_path / "out", model="no/model", settings=TrainSettings(texts_per_label=9))
+    assert list(tmp_path.iterdir()) == []
+
+
 
 
 def test_triples_of_questions_that_were_made(

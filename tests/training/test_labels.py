@@ -359,6 +359,10 @@ def test_a_loss_of_labels_is_refused_without_labels(
         train(
             tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=TrainSettings(loss="proxy-nca")
         )
+    with pytest.raises(InputError, match="texts_per_label is 9, and nothing is trained by label"):
+        train(
+            tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=TrainSettings(texts_per_label=9)
+        )
     with pytest.raises(InputError, match="cache_tokens is set, and proxy-anchor needs no large batch"):
         TrainSettings(loss="proxy-anchor", cache_tokens=100)
     with pytest.raises(InputError, match="texts_per_label is 1, at least 2"):

@@ -126,6 +126,8 @@ def test_what_no_trial_could_use_is_said_at_once(search: Callable[..., Tuning]) 
     with pytest.raises(InputError, match="loss is proxy-nca, which compares labels"):
         search(settings=replace(SETTINGS, loss="proxy-nca"))
 
+    with pytest.raises(InputError, match="texts_per_label is 9, and nothing is trained by label"):
+        search(settings=replace(SETTINGS, texts_per_label=9))
 
 def test_a_rate_beyond_what_is_searched_is_the_first_all_the_same(search: Callable[..., Tuning]) -> None:
     (trial,) = search(settings=replace(SETTINGS, learning_rate=3e-3), trials=1).trials

@@ -27,6 +27,7 @@ from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
 from textrip.retrieval.index import Index
 from textrip.rounds import DENSE_SHARE, Rounds
+from textrip.training.requirements import refuse_what_is_for_labels
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
@@ -95,6 +96,7 @@ def fit(
     run = RunFolder.beside(output)
     run.refuse_unfinished(force=force)
     settings = settings or TrainSettings()
+    refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed)
     Rounds.wanted(rounds, dense_share, mining)  # refused now, and not after the mining
     with replacing(output, force=force) as folder:

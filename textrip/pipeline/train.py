@@ -21,6 +21,7 @@ from textrip.pipeline.mined import mined, without_dev
 from textrip.pipeline.prepare import prepare, prepare_labels, prepare_to_mine
 from textrip.progress import say
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
+from textrip.training.requirements import refuse_what_is_for_labels
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
@@ -88,6 +89,7 @@ def train(
     refuse_existing(output, force=force)
     settings = settings or TrainSettings()
     refuse_what_is_for_one(settings, rounds=rounds)
+    refuse_what_is_for_labels(settings, by_label=by_label)
     mining = mining or MineSettings(seed=settings.seed)
     several = Rounds.wanted(rounds, dense_share, mining, by_label=by_label)
     run = run or RunFolder.beside(output)

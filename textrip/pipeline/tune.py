@@ -13,6 +13,7 @@ from textrip.mining.settings import MineSettings
 from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS
+from textrip.training.requirements import refuse_what_is_for_labels
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.tune import Tuning
@@ -52,6 +53,7 @@ def tune(
         InputError: data or settings that cannot be used, or a folder that holds something else.
     """
     settings = settings or TrainSettings()
+    refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
     collection = prepare_to_mine(data if isinstance(data, Collection) else read(data), mining.split)
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)

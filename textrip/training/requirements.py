@@ -31,8 +31,18 @@ def require_fitting(material: Material, base: Encoder, settings: TrainSettings) 
         )
     if settings.compile:
         require_compiler(base.device)
-    if settings.loss in OF_PROXIES and not material.labels:
+    refuse_what_is_for_labels(settings, by_label=bool(material.labels))
+
+
+def refuse_what_is_for_labels(settings: TrainSettings, *, by_label: bool) -> None:
+    """Raise InputError for what only a training by label has a use for, in another one."""
+    if settings.loss in OF_PROXIES and not by_label:
         raise InputError(f"loss is {settings.loss}, which compares labels: train with --by-label")
+    if settings.texts_per_label != TrainSettings.texts_per_label and not by_label:
+        raise InputError(
+            f"texts_per_label is {settings.texts_per_label}, and nothing is trained by label: train with "
+            "--by-label, or leave it out"
+        )
 
 
 def gives_unit_vectors(encoder: Encoder) -> bool:

@@ -21,7 +21,7 @@ from textrip.training.length import epochs_of
 from textrip.training.material import GroupedTriples, Material
 from textrip.training.names import OF_PROXIES, WITH_TEMPERATURE, WITHOUT_MARGIN, Loss, Strategy
 from textrip.training.rate import usual_rate
-from textrip.training.requirements import require_fitting
+from textrip.training.requirements import refuse_what_is_for_labels, require_fitting
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
@@ -76,6 +76,7 @@ class Search:
         if loss in OF_PROXIES:
             raise InputError(f"loss is {loss}, which compares labels; tune searches over mined triples")
         others: dict[str, tuple[Loss, Strategy]] = (
+        refuse_what_is_for_labels(self.settings, by_label=False)
             _WAYS
             if loss in {"smooth", "triplet"}
             else {loss: (loss, "batch-hard"), f"{loss}, in-batch": (loss, "in-batch")}
