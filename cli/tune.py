@@ -64,7 +64,9 @@ def tune(
         dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code,
     )  # fmt: skip
     used = {"model": model, "stemmer": stemmer, "dev_documents": dev_documents}
-    _write_config(Path(output) / "best.toml", tuning, {**_not_defaults(used), **_mining(mining)})
+    _write_config(
+        Path(output) / "best.toml", tuning, {**_not_defaults(used), **_mining(mining, tuning.negatives)}
+    )
     if plot:
         plot_study(tuning, Path(output))
     if json:
@@ -102,12 +104,20 @@ def _not_defaults(used: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _mining(mining: MineSettings) -> dict[str, Any]:
-    """How it was mined, save for what a trial chose and for the seed."""
+def _mining(mining: MineSettings, negatives: int) -> dict[str, Any]:
+    """How it was mined, save for the seed, so that it gives the first negatives that the trial used.
+
+    BM25's come first, then an encoder's, then random ones: of fewer, less are of the later sources.
+    """
+    dense = max(0, min(mining.dense, negatives - (mining.negatives - mining.dense - mining.random)))
+    of_chance = max(0, negatives - (mining.negatives - mining.random))
+    unused = set() if dense else {"dense_model", "dense_nearest"}
+    found = {field.name: getattr(mining, field.name) for field in fields(MineSettings)}
+    found |= {"dense": dense, "random": of_chance}
     return {
-        field.name: getattr(mining, field.name)
+        field.name: found[field.name]
         for field in fields(MineSettings)
-        if field.name not in {"negatives", "seed"} and getattr(mining, field.name) != field.default
+        if field.name not in {"negatives", "seed", *unused} and found[field.name] != field.default
     }
 
 

@@ -15,7 +15,6 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.eval.significance import Difference
-from textrip.lexical.analyzer import Analyzer
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
@@ -26,7 +25,6 @@ from textrip.pipeline.train import train
 from textrip.pipeline.tune import tune
 from textrip.records import Document
 from textrip.retrieval.index import Index
-from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 
 LEARN = TrainSettings(epochs=20, batch_queries=8, learning_rate=5e-3, strategy="batch-hard", seed=0)
@@ -124,6 +122,8 @@ def test_judgments_of_test_alone_are_refused_before_an_encoder_is_loaded(
     ):
         errand(asked, tmp_path / "out", model="no/such/model")
     assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("errand", [fit, train, tune])
 def test_what_is_for_labels_is_refused_before_an_encoder_is_loaded(
     errand: Any, tiny_collection: Collection, tmp_path: Path
@@ -131,8 +131,6 @@ def test_what_is_for_labels_is_refused_before_an_encoder_is_loaded(
     with pytest.raises(InputError, match="texts_per_label is 9, and nothing is trained by label"):
         errand(tiny_collection, tmp_path / "out", model="no/model", settings=TrainSettings(texts_per_label=9))
     assert list(tmp_path.iterdir()) == []
-
-
 
 
 def test_triples_of_questions_that_were_made(
@@ -265,43 +263,3 @@ def test_the_filter_reads_with_the_prompts_and_the_length_of_the_training(
     )
     # fit's vectors of the untuned encoder are without the prompt: the filter makes its own.
     assert seen == [("text: ", 16, None)]
-
-
-def test_a_run_that_goes_on_measures_dev_over_the_documents_it_began_with(
-    tiny_encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the analyzer that was asked for: another BM25 finds other documents for a corpus that is cut."""
-    things = ["rose", "wave", "oven", "drum", "orbit", "boat", "seed", "storm", "note", "star"]
-    documents = [Document(f"d{n:02d}", "", f"{things[n % 10]}{'s' * (n % 2)} {n}") for n in range(60)]
-    queries = {f"q{n}": f"{things[n]}s" for n in range(10)}
-    judged = {query_id: {f"d{n:02d}": 1} for n, query_id in enumerate(queries)}
-    splits = {"train": list(judged)[:6], "dev": list(judged)[6:8], "test": list(judged)[8:]}
-    collection = Collection.of(
-        "stems", documents, queries,
-        {split: {query_id: judged[query_id] for query_id in part} for split, part in splits.items()},
-    )  # fmt: skip
-    pools: list[list[str]] = []
-
-    def measured(*_: Any, evaluate_dev: Any, **__: Any) -> dict[str, Any]:
-        with monkeypatch.context() as patch:
-            read: list[str] = []
-            encode = Encoder.encode
-            patch.setattr(
-                Encoder, "encode",
-                lambda self, texts, **o: read.extend(texts) or encode(self, texts, **o),  # type: ignore[func-returns-value]
-            )  # fmt: skip
-            evaluate_dev(tiny_encoder)
-        pools.append(sorted(read))
-        return {}
-
-    monkeypatch.setattr(importlib.import_module("textrip.pipeline.train"), "train_encoder", measured)
-    triples = mine(collection)
-    run = RunFolder(tmp_path / "begun")
-    run.begin({}, force=False, triples=triples)
-    plain = Analyzer.for_language("none")
-    begun: dict[str, Any]
-    for begun in ({}, {"triples": triples}, {"run": run, "resume": True}):
-        train(collection, tmp_path / "m", model=tiny_encoder, analyzer=plain, dev_documents=8, **begun)
-    assert pools[0] == pools[1] == pools[2]
-    train(collection, tmp_path / "m", model=tiny_encoder, dev_documents=8)
-    assert pools[3] != pools[0]

@@ -5,7 +5,9 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
 
 from tests.running import Run
@@ -20,8 +22,7 @@ from textrip.training import plots
 from textrip.training.names import STRATEGIES
 from textrip.training.search_space import AS_GIVEN, Search
 from textrip.training.settings import TrainSettings
-from textrip.training.trainer import measured_steps
-from textrip.training.tune import Tuning, _down, tune
+from textrip.training.tune import Tuning, tune
 
 SETTINGS = TrainSettings(epochs=2, batch_queries=8, seed=3)
 
@@ -125,20 +126,53 @@ def test_what_no_trial_could_use_is_said_at_once(search: Callable[..., Tuning]) 
         search(settings=replace(SETTINGS, matryoshka=(512,)))
     with pytest.raises(InputError, match="loss is proxy-nca, which compares labels"):
         search(settings=replace(SETTINGS, loss="proxy-nca"))
-
     with pytest.raises(InputError, match="texts_per_label is 9, and nothing is trained by label"):
         search(settings=replace(SETTINGS, texts_per_label=9))
+
 
 def test_a_rate_beyond_what_is_searched_is_the_first_all_the_same(search: Callable[..., Tuning]) -> None:
     (trial,) = search(settings=replace(SETTINGS, learning_rate=3e-3), trials=1).trials
     assert trial.parameters["learning_rate"] == pytest.approx(3e-3)
 
 
-@pytest.mark.parametrize("per_epoch", [7, 11, 49, 99])
-def test_the_best_epoch_takes_no_step_more(per_epoch: int) -> None:
-    for step in range(1, 3 * per_epoch):
-        epochs = _down(step / per_epoch)
-        assert measured_steps(replace(SETTINGS, epochs=epochs), per_epoch)[-1] == step
+def test_a_trial_trains_with_the_negatives_and_the_margin_that_were_proposed(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, float]] = []
+
+    def trained(_: Collection, given: Triples, *__: Any, margin_factor: float, **___: Any) -> dict[str, Any]:
+        seen.append((max(len(group.negatives) for group in given.groups), margin_factor))
+        dev = [{"epoch": epoch, "nDCG@10": 0.5} for epoch in (0.0, 1.0)]
+        return {"dev": dev, "settings": {"margin": 0.1, "loss": "triplet", "strategy": "semi-hard"}}
+
+    monkeypatch.setattr("textrip.training.search_space.train", trained)
+    found = Search(tiny_collection, triples, lambda: tiny_encoder, lambda _: 0.5, SETTINGS, None)
+    point = {"learning_rate": 1e-3, "strategy": "semi-hard", "margin_factor": 1.7, "negatives": 2}
+    assert found.trial(optuna.trial.FixedTrial(point)) == 0.5  # type: ignore[arg-type]
+    assert seen == [(2, 1.7)]
+
+
+def test_a_study_goes_on_with_the_dev_that_it_was_begun_with(search: Callable[..., Tuning]) -> None:
+    """Figures over other documents cannot be compared."""
+    for _ in range(2):
+        with pytest.raises(TextripError, match="no trial was finished: give more --minutes"):
+            search(trials=0, dev={"dev_documents": 30, "analyzer": None})
+    with pytest.raises(MismatchError, match="was begun with another dev_documents; a study can only"):
+        search(trials=0, dev={"dev_documents": 60, "analyzer": None})
+
+
+def test_the_largest_seed_goes_on_too(search: Callable[..., Tuning]) -> None:
+    largest = replace(SETTINGS, seed=2**32 - 1, epochs=1)
+    assert len(search(settings=largest, trials=1).trials) == 1
+    assert len(search(settings=largest, trials=2).trials) == 2
+
+
+def test_where_every_trial_failed_the_last_one_says_why(search: Callable[..., Tuning]) -> None:
+    def broken(_: Encoder) -> float:
+        raise TextripError("out of memory with 8 queries a batch; lower --batch-queries")
+
+    with pytest.raises(TextripError, match="no trial was finished; 2 failed, the last one so: out of memory"):
+        search(evaluate_dev=broken, trials=2)
 
 
 def test_a_margin_that_was_given_stays(search: Callable[..., Tuning]) -> None:

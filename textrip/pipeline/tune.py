@@ -57,7 +57,8 @@ def tune(
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
     collection = prepare_to_mine(data if isinstance(data, Collection) else read(data), mining.split)
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-    evaluate_dev, _ = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    cut = searched < len(collection.corpus)
     encoder = Encoder.load(
         model,
         device=device,
@@ -73,4 +74,5 @@ def tune(
         settings=settings,
         trials=trials,
         minutes=minutes,
+        dev={"dev_documents": searched, "analyzer": searcher.analyzer.to_dict() if cut else None},
     )

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,7 @@ class Search:
     evaluate_dev: DevEvaluation
     settings: TrainSettings
     minutes: float | None
+    dev: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         base = self.load_encoder()
@@ -75,8 +76,8 @@ class Search:
         # first, an auto as the auto it is.
         if loss in OF_PROXIES:
             raise InputError(f"loss is {loss}, which compares labels; tune searches over mined triples")
-        others: dict[str, tuple[Loss, Strategy]] = (
         refuse_what_is_for_labels(self.settings, by_label=False)
+        others: dict[str, tuple[Loss, Strategy]] = (
             _WAYS
             if loss in {"smooth", "triplet"}
             else {loss: (loss, "batch-hard"), f"{loss}, in-batch": (loss, "in-batch")}
@@ -113,6 +114,7 @@ class Search:
             "triples_sha256": self.triples.fingerprint,
             "base": self.base_fingerprint,
             "settings": repr(self.settings),
+            **self.dev,
         }
 
     def given(self) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from textrip.training.search_space import ERROR, FailedError, Search
 from textrip.training.settings import TrainSettings
 
 _STUDY = "textrip-tune"
+# Where the best epoch lies within the trial's warm-up, the rate rises to the end.
+_MOST_WARMUP = 0.999
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Tuning:
     Attributes:
         trials: Every one, the best first; pruned and failed ones last.
         start: Dev nDCG@10 of the untuned encoder.
-        settings: The best trial's, without an auto.
+        settings: The best trial's up to its best epoch, without an auto.
         negatives: The best trial's number of mined negatives.
         importance: By parameter the share of the variance that it explains; empty with too few trials.
     """
@@ -75,6 +77,7 @@ def tune(
     settings: TrainSettings | None = None,
     trials: int = 20,
     minutes: float | None = None,
+    dev: dict[str, Any] | None = None,
 ) -> Tuning:
     """Search for settings; nothing but the dev split is looked at.
 
@@ -90,12 +93,14 @@ def tune(
         trials: How many trainings there are to be in the end, those of earlier calls included.
         minutes: No trial begins after so much time, and one that runs then ends at its next measurement (or
             is kept, where that is its last).
+        dev: What `evaluate_dev` measures over; a study goes on with the same alone.
 
     Raises:
         InputError: the folder holds something else; the settings cannot be used.
-        MismatchError: the study was begun with other data, another base or other settings.
+        MismatchError: the study was begun with other data, another base, other settings or another dev.
     """
-    search = Search(collection, triples, load_encoder, evaluate_dev, settings or TrainSettings(), minutes)
+    settings = settings or TrainSettings()
+    search = Search(collection, triples, load_encoder, evaluate_dev, settings, minutes, dev or {})
     study = _open(Path(folder), search)
     done = _ended(study)
     if not done and not study.get_trials(states=(TrialState.WAITING,)):
@@ -125,7 +130,8 @@ def _open(folder: Path, search: Search) -> optuna.Study:
         load_if_exists=True,
     )
     # A sampler begins where its seed says: of a study that goes on it is not to propose the same again.
-    study.sampler = optuna.samplers.TPESampler(seed=search.settings.seed + len(study.trials))
+    seed = (search.settings.seed + len(study.trials)) % 2**32  # what the library's generator takes
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
     identity = search.identity()
     begun = study.user_attrs.get("identity")
     if begun is None:
@@ -151,6 +157,9 @@ def _ended(study: optuna.Study) -> list[FrozenTrial]:
 def _result(study: optuna.Study, search: Search) -> Tuning:
     complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if not complete:
+        failed = [trial.user_attrs[ERROR] for trial in study.trials if ERROR in trial.user_attrs]
+        if failed:
+            raise TextripError(f"no trial was finished; {len(failed)} failed, the last one so: {failed[-1]}")
         raise TextripError("no trial was finished: give more --minutes, or fewer --epochs")
     best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number))
     ended = sorted(
@@ -161,19 +170,32 @@ def _result(study: optuna.Study, search: Search) -> Tuning:
         search.settings_of(best.user_attrs["loss"], best.user_attrs["strategy"]),
         learning_rate=best.params["learning_rate"],
         margin=best.user_attrs["margin"],
-        epochs=_down(best.user_attrs["epoch"]),
     )
     return Tuning(
         [_row(trial) for trial in ended],
         best.user_attrs["start"],
-        settings,
+        _up_to(best.user_attrs["epoch"], settings),
         best.params["negatives"],
         _importance(study, complete),
     )
 
 
+def _up_to(epoch: float, settings: TrainSettings) -> TrainSettings:
+    """Settings that take a trial's steps again, up to the epoch that was its best.
+
+    The warm-up is a share of all steps: of fewer it has to be a larger one. A rate that falls to 0 in the end
+    would fall faster, so that with one only a training of the trial's length passes its best epoch.
+    """
+    if settings.schedule == "linear":
+        return settings
+    assert settings.epochs != "auto"
+    epochs = _down(epoch)
+    share = min(settings.warmup_share * settings.epochs / epochs, _MOST_WARMUP)
+    return replace(settings, epochs=epochs, warmup_share=float(f"{share:.6g}"))
+
+
 def _down(epoch: float) -> float:
-    """A little less, where it is no whole number: times the steps of an epoch it is to be no step more."""
+    """With 6 digits, rounded down: times the steps of an epoch it is to be no step more."""
     return math.floor(epoch * 1e6) / 1e6
 
 
