@@ -26,6 +26,7 @@ from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import train
 from textrip.retrieval.index import Index
 from textrip.rounds import Rounds
+from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.trainer import GroupTrainer
@@ -227,6 +228,29 @@ def test_killed_in_any_round_and_resumed_it_ends_as_if_it_had_not_been(
     assert without_time(resumed) == without_time(whole)
     assert [path.name for path in tmp_path.iterdir()] == ["killed"]
     assert json.loads((tmp_path / "killed" / "manifest.json").read_text()) == resumed
+
+
+@pytest.mark.parametrize(("error", "goes_on"), [(DivergedError("not a number"), False), (OSError(), True)])
+def test_only_what_can_go_on_is_told_how(
+    error: Exception, goes_on: bool, tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, remarks: list[str],
+) -> None:  # fmt: skip
+    """A second round that diverges would diverge again: the first is kept."""
+
+    def trained(collection: Any, triples: Any, encoder: Encoder, output: Path, **options: Any) -> Any:
+        if Path(output).name == "round-2":
+            raise error
+        encoder.save(output)
+        (Path(output) / "manifest.json").write_text("{}")
+        return {"dev": [{"nDCG@10": 0.5}], "data": {"triples": 1}}
+
+    monkeypatch.setattr(rounds_module, "train", trained)
+    with pytest.raises(type(error)):
+        train(
+            tiny_collection, tmp_path / "m", model=tiny_encoder_folder, settings=LEARN, rounds=2, device="cpu"
+        )
+    assert any(line.startswith("go on with") for line in remarks) is goes_on
+    assert any(line.startswith("the best round so far on dev is kept") for line in remarks)
 
 
 def test_a_run_on_another_disk_ends_all_the_same(

@@ -33,6 +33,7 @@ from textrip.mining.triples import Triples
 from textrip.mining.verdicts import Verdicts
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
+from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
@@ -192,8 +193,8 @@ def train_in_rounds(
             done.append(manifest)
             _say_how_it_went(done)
         best = parts.write_best(done, Path(output), force=force)
-    except BaseException:
-        _leave(parts, done)
+    except BaseException as stopped:
+        _leave(parts, done, stopped)
         raise
     run.remove()
     return best
@@ -284,13 +285,14 @@ def _say_how_it_went(done: list[dict[str, Any]]) -> None:
         say(f"round {number}: dev {DEV_MEASURE} {_entry(number, done[-1])[DEV_MEASURE]:.4f}, {verdict}")
 
 
-def _leave(parts: _Parts, done: list[dict[str, Any]]) -> None:
+def _leave(parts: _Parts, done: list[dict[str, Any]], stopped: BaseException) -> None:
     """Say what is left of rounds that stop here; remove what is not worth going on with."""
     stopped_in = parts.unfinished(len(done) + 1)
     if not done:
         if not stopped_in.path.exists():
             parts.run.remove()
         return
-    if not stopped_in.path.exists():  # else it was said
+    hopeless = isinstance(stopped, DivergedError)  # the round would come to the same end again
+    if not stopped_in.path.exists() and not hopeless:  # what exists said it
         say(f"go on with: {parts.run.way_on}")
     say(f"the best round so far on dev is kept: {parts.folder(_best(done) + 1)}")
