@@ -7,6 +7,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
+from tokenizers import Tokenizer
 
 from textrip.encoding import load
 from textrip.encoding.encoder import Encoder
@@ -62,6 +65,15 @@ def test_a_path_is_never_taken_for_a_name_of_the_hub(name: str, reason: str) -> 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no encoder \(no modules.json or config.json\)"):
         Encoder.load(tmp_path, device="cpu")
+
+
+def test_an_embedding_without_a_transformer_is_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    """A static one has a tokenizer of another kind, and was an AttributeError with the first text."""
+    tokenizer = Tokenizer.from_file(str(next(tiny_encoder_folder.rglob("tokenizer.json"))))
+    model = SentenceTransformer(modules=[modules.StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu")
+    model.save_pretrained(str(tmp_path / "static"), create_model_card=False)
+    with pytest.raises(InputError, match="its first module is a StaticEmbedding"):
+        Encoder.load(tmp_path / "static", device="cpu")
 
 
 def test_a_damaged_model_is_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:

@@ -165,9 +165,16 @@ def _load(name: str, device: str, trust_remote_code: bool, *, local: bool) -> "S
     with warnings.catch_warnings():
         # Published models name their modules by paths that the library has since moved.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return SentenceTransformer(
+        model = SentenceTransformer(
             name, device=device, trust_remote_code=trust_remote_code, local_files_only=local
         )
+    if not hasattr(model.tokenizer, "backend_tokenizer"):
+        first = type(model[0]).__name__
+        raise InputError(
+            f"its first module is a {first} without a fast tokenizer of transformers; a transformer with one "
+            "was expected"
+        )
+    return model
 
 
 def first_line(error: Exception) -> str:
