@@ -177,6 +177,18 @@ def test_quadruplet_by_hand() -> None:
     assert value.item() == pytest.approx((0.1 + 0 + 0) / 3 + (0.3 + 0 + 0) / 3)
 
 
+def test_quadruplet_weighs_both_of_its_terms() -> None:
+    # As above with 0.3 between all documents, so that the second term costs something for two anchors:
+    # 0.5 - 0.3 + 0.1 = 0.3, 0.25 - 0.3 + 0.1 = 0.05 and 0; the first is 0.1, 0 and 0.
+    documents = [[0.0, 0.3, 0.3], [0.3, 0.0, 0.3], [0.3, 0.3, 0.0]]
+    batch = batch_of(
+        [[0.5, 0.6, 0.9], [0.9, 0.25, 0.9], [0.9, 0.9, 0.1]], [[P, B, B], [B, P, B], [B, B, P]], documents
+    )
+    batch = replace(batch, weights=torch.tensor([1.0, 0.5, 0.5]))
+    value = formula("quadruplet", strategy="batch-hard", margin=0.2, **OPTIONS)(batch)
+    assert value.item() == pytest.approx((0.1 + 0 + 0) / 2 + (0.3 + 0.05 / 2 + 0) / 2)
+
+
 # A pair is enough for the contrastive losses.
 @pytest.mark.parametrize(("loss", "strategy"), [case for case in CASES if "contrastive" not in case[0]])
 @pytest.mark.parametrize("relation", [[X, X], [P, X], [X, M], [R, X], [R, M]])

@@ -25,6 +25,7 @@ from textrip.training.monitor import Cost, Monitor, effective_rank, line, spread
 from textrip.training.relations import Batch, Relation
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
+from textrip.training.watch import Watch
 
 X, R, P, M, B = Relation
 
@@ -281,6 +282,19 @@ def test_collapsed_rolls_back_at_half_the_rate_and_stops_in_the_end(
     assert manifest["stopped"].startswith("collapsed")
     rates = [entry["learning_rate"] for entry in manifest["log"]]
     assert rates[1] < 0.6 * rates[0]
+
+
+def test_a_rollback_forgets_the_moments_that_led_here(tmp_path: Path) -> None:
+    weights = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weights], lr=0.4)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
+    weights.sum().backward()
+    optimizer.step()
+    assert optimizer.state[weights]
+    watch = Watch(Monitor(Cost(0.2)), Log(tmp_path / "log.jsonl"), "rollback", restore=None)
+    watch._halve_the_rate(optimizer, scheduler)
+    assert not optimizer.state
+    assert (optimizer.param_groups[0]["lr"], scheduler.base_lrs, watch.rollbacks) == (0.2, [0.2], 1)
 
 
 def test_a_rollback_gives_the_best_weights_back(tiny_encoder: Encoder, provoke: Provoke) -> None:
