@@ -80,7 +80,7 @@ def subject_of(case: Case) -> "Collection":
 
     collection = read(case.data)
     if case.held_out is None:
-        return without_held_out(with_splits(collection))
+        return with_splits(without_held_out(collection))  # as `prepare` does
     known = {**collection.qrels.get("train", {}), **collection.qrels.get("dev", {})}
     return without_held_out(with_splits(replace(collection, qrels={"train": known}), test=case.held_out))
 

@@ -1,12 +1,19 @@
 """Reciprocal rank fusion equals a plain loop and an example by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracles import naive
+from tests.retrieval.stub import StubEncoder, text_of
+from textrip.data.collection import Collection
+from textrip.records import Document
+from textrip.retrieval import answer
 from textrip.retrieval.fusion import Fusion, reciprocal_rank_fusion
+from textrip.retrieval.index import Index
 
 RANKINGS = st.lists(st.lists(st.integers(0, 12), unique=True, max_size=10), max_size=4)
 
@@ -37,6 +44,32 @@ def test_by_hand() -> None:
     assert places.tolist() == [1, 3, 2]
     assert scores.tolist() == pytest.approx([0.0325225, 0.0163934, 0.0161290], abs=1e-7)
     assert reciprocal_rank_fusion([[3, 1], [1, 2]], 1)[0].tolist() == [1]
+
+
+@pytest.mark.parametrize("weight", [0.2, 0.5, 0.8])
+def test_a_convex_combination_has_both_scores_of_what_one_ranking_found(
+    weight: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a plain loop over all documents: one that is first by words is not at -1 by its vector."""
+    texts = {f"d{n:02d}": text_of(n) for n in range(40)} | {f"f{n}": f"filler {n}" for n in range(60)}
+    corpus = Collection.of("c", [Document(doc_id, "", text) for doc_id, text in texts.items()])
+    monkeypatch.setattr(answer, "DEPTH", 5)
+    with Index.build(corpus, StubEncoder(), tmp_path / "index") as index:
+        index.note(fusion={"weight": weight, "tuned_on": None, "queries": 0})
+        for query in ("rose tulip", "boat", "violin chord orbit rose"):
+            dense = {hit.doc_id: hit.score for hit in index.search(query, k=100)}
+            words = {hit.doc_id: hit.score for hit in index.search(query, k=100, mode="bm25")}
+            union = {*list(dense)[:5], *list(words)[:5]}
+            best = max(dense.values()) + 1, max(words.values())
+            expected = {
+                doc_id: weight * (dense[doc_id] + 1) / best[0] + (1 - weight) * words.get(doc_id, 0) / best[1]
+                for doc_id in union
+            }
+            found = index.search(query, k=5, mode="hybrid")
+            assert [hit.score for hit in found] == pytest.approx(
+                sorted(expected.values())[::-1][:5], abs=1e-6
+            )
+            assert all(hit.score == pytest.approx(expected[hit.doc_id], abs=1e-6) for hit in found)
 
 
 def test_ties_by_hand() -> None:

@@ -58,12 +58,15 @@ def rank(
         return snapshot.dense(encoded, k, keys=keys, exact=exact)
     depth = max(DEPTH, k)
     fused: list[Ranked] = []
-    for dense, words in zip(
+    for query, vector, dense, words in zip(
+        queries,
+        encoded,
         snapshot.dense(encoded, depth, keys=keys, exact=exact),
         snapshot.bm25(queries, depth, keys=keys),
         strict=True,
     ):
-        rows, scores = fuse(dense[:2], words[:2], k, snapshot.order)
+        both = (dense[:2], words[:2]) if fuse.by_ranks else snapshot.completed(query, vector, dense, words)
+        rows, scores = fuse(*both, k, snapshot.order)
         passage = dict(zip(dense[0].tolist(), dense[2].tolist(), strict=True))
         numbers = [passage.get(row, NO_PASSAGE) for row in rows.tolist()]
         fused.append((rows, scores, np.asarray(numbers, dtype=np.int64)))

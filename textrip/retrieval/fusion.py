@@ -40,6 +40,11 @@ class Fusion:
         """What was saved with an index."""
         return cls(**saved)
 
+    @property
+    def by_ranks(self) -> bool:
+        """Whether places count, and not scores."""
+        return self.weight is None
+
     def __call__(
         self,
         dense: tuple[NDArray[np.int64], NDArray[Any]],
@@ -47,7 +52,11 @@ class Fusion:
         k: int,
         order: NDArray[np.int64] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Fuse (rows, scores) of the two rankings of one query: the k best, best first."""
+        """Fuse (rows, scores) of the two rankings of one query: the k best, best first.
+
+        Each ranking is best first. Where scores count, what only the other one found follows it with its
+        score here (see `Snapshot.completed`): a row without one has the least there is.
+        """
         if self.weight is None:
             return reciprocal_rank_fusion([dense[0], words[0]], k, order)
         parts = []
@@ -60,7 +69,7 @@ class Fusion:
 
 
 def _to_best(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores, best first, as shares of the best; below 0 (see `WordIndex.hits`) it is the share of theirs."""
+    """Scores, the best first, as shares of it; below 0 (see `WordIndex.hits`) it is the share of theirs."""
     best = float(found[0]) if len(found) else 0.0
     return best / found if best < 0 else found / (best or 1.0)
 

@@ -20,6 +20,8 @@ NO_PASSAGE = -1
 
 # Rows, scores, and of each row the number of the passage that was found.
 Ranked = tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]
+# Rows and scores: the best first, and then others in any order.
+Scored = tuple[NDArray[np.int64], NDArray[np.floating]]
 
 
 class Snapshot:
@@ -173,3 +175,19 @@ class Snapshot:
             places, best = ranking.top_k(scores[hit][None, :], k, self.order[hit])
             found.append((hit[places[0]], best[0], np.full(places.shape[1], NO_PASSAGE)))
         return found
+
+    def completed(
+        self, query: str, vector: NDArray[np.float32], dense: Ranked, words: Ranked
+    ) -> tuple[Scored, Scored]:
+        """Both rankings of one query, each followed by its own scores of what the other one alone found.
+
+        A document that stands first in one and too far down in the other to be looked at has a score there.
+        """
+        by_words = np.setdiff1d(words[0], dense[0])
+        cosines, _ = self.passages.best(vector, by_words)
+        scores, hit = self.words.hits(self._analyzer(query))
+        by_vector = np.intersect1d(np.setdiff1d(dense[0], words[0]), hit)
+        return (
+            (np.concatenate([dense[0], by_words]), np.concatenate([dense[1], cosines])),
+            (np.concatenate([words[0], by_vector]), np.concatenate([words[1], scores[by_vector]])),
+        )

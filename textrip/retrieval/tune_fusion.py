@@ -32,6 +32,10 @@ def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
         row_of = {snapshot.doc_id(int(row)): int(row) for row in snapshot.rows}
         dense = snapshot.dense(asked, DEPTH)
         words = snapshot.bm25(list(queries.values()), DEPTH)
+        completed = [
+            snapshot.completed(*each) for each in zip(queries.values(), asked, dense, words, strict=True)
+        ]
+        ranked = [(one[:2], other[:2]) for one, other in zip(dense, words, strict=True)]
         gains = [
             {row_of[doc_id]: grade for doc_id, grade in judged[query].items() if doc_id in row_of}
             for query in queries
@@ -42,8 +46,8 @@ def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
         fusions = [Fusion(weight=weight) for weight in (None, *_WEIGHTS)]
         values = [
             float(np.mean([
-                _ndcg(fusion(one[:2], other[:2], _K, snapshot.order)[0], gain)
-                for one, other, gain in zip(dense, words, gains, strict=True)
+                _ndcg(fusion(*both, _K, snapshot.order)[0], gain)
+                for both, gain in zip(ranked if fusion.by_ranks else completed, gains, strict=True)
             ]))
             for fusion in fusions
         ]  # fmt: skip

@@ -136,7 +136,7 @@ def _relations(
     """
     alike = classes[:, None] == classes[None, :]
     between = np.where(alike, Relation.RELEVANT, Relation.IN_BATCH).astype(np.int8)
-    copied = (alike.astype(np.int32) @ same.astype(np.int32)) > 0  # (n, n): whether of a text of the label
+    copied = (alike.astype(np.float32) @ same.astype(np.float32)) > 0  # of a text of the label
     between[same | (copied & ~alike)] = Relation.MASKED
     anchors, positives = np.nonzero(alike & ~same)
     relations = between[anchors]
