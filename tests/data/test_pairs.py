@@ -180,3 +180,15 @@ def test_a_question_whose_words_its_answer_says_is_left_out(title: str, body: st
     made, counts = with_queries(Collection.of("c", [Document("d", title, body), *others]))
     assert (title in made.query_texts.values()) == kept
     assert counts.get("left out: the question stands in its own answer", 0) == (0 if kept else 1)
+
+
+@pytest.mark.parametrize(("first", "rest"), [
+    ("机器学习是人工智能的一个分支。", "它研究计算机如何从数据中学习，而不需要人一步一步地告诉它怎么做。"),
+    ("भारत एक विशाल देश है।", " यहाँ अनेक भाषाएँ बोली जाती हैं और बहुत से लोग अलग अलग राज्यों में रहते हैं।"),
+    ("ما هي عاصمة فرنسا وأين تقع؟", " باريس أكبر مدنها وتقع على نهر السين في شمال البلاد وهي مدينة كبيرة"),
+])  # fmt: skip
+def test_sentences_end_by_the_marks_of_their_script(first: str, rest: str) -> None:
+    made, counts = with_queries(Collection.of("c", [Document("a", "", first + rest)]))
+    assert counts == {"first sentence to the rest": 1}
+    assert made.query_texts == {"a": first}
+    assert list(made.texts) == [rest.strip()]

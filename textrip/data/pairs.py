@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.labels import SPLIT
 from textrip.data.tables import corpus_of
-from textrip.data.words import folded, words
+from textrip.data.words import folded, is_unspaced, words
 from textrip.errors import InputError
 
 TITLE, HEADING, SENTENCE = "title to body", "heading to section", "first sentence to the rest"
 LEFT_OUT = "left out: the question stands in its own answer"
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
+# Arabic and Hindi have marks of their own; after those of Chinese and Japanese there is no blank.
+_SENTENCE_END = re.compile("(?<=[.!?\u061f\u0964])\\s+(?=\\S)|(?<=[\u3002\uff01\uff1f])\\s*(?=\\S)")
 _HEADING = re.compile(r"#{1,6}\s+")
 # What follows backticks has none itself, or it is code within a line.
 _FENCE = re.compile(r"\s*(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<rest>.*)")
@@ -190,4 +191,8 @@ def _copied(query: str, body: str) -> bool:
 
 
 def _long(query: str, body: str) -> bool:
-    return len(query.split()) >= _MIN_QUERY_WORDS and len(body.split()) >= _MIN_BODY_WORDS
+    return _count(query) >= _MIN_QUERY_WORDS and _count(body) >= _MIN_BODY_WORDS
+
+
+def _count(text: str) -> int:
+    return len(words(text) if is_unspaced(text) else text.split())

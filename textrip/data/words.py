@@ -49,6 +49,11 @@ def word_pattern(text: str) -> re.Pattern[str]:
     return _ASCII_WORD if text.isascii() else _any_word()
 
 
+def is_unspaced(text: str) -> bool:
+    """Whether any of it is of a script without blanks between words."""
+    return not text.isascii() and _ANY_UNSPACED.search(text) is not None
+
+
 def words(text: str) -> list[str]:
     """The words of a text, in order.
 
@@ -56,7 +61,7 @@ def words(text: str) -> list[str]:
     search engines have them without a dictionary: a clause as one word would be found by itself alone.
     """
     found = word_pattern(text).findall(text)
-    if text.isascii() or not _ANY_UNSPACED.search(text):
+    if not is_unspaced(text):
         return found
     return [part for word in found for part in _pairs_of_letters(word)]
 
