@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from textrip.data.rows import Row
+from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
 
 # BEIR's own name for an object of them.
@@ -39,6 +40,28 @@ def metadata_value(row: Row, taken: Collection[str], source: str, line: int, *, 
         columns = ", ".join(map(repr, values))
         raise InputError.at(source, line, f"metadata ({columns}) cannot be kept: {error}") from None
     return text
+
+
+def as_kept(metadata: Mapping[Any, Any]) -> dict[str, Any]:
+    """Metadata as it comes back from where it is kept: JSON has no tuples, and names are strings.
+
+    Raises:
+        InputError: JSON could not hold it.
+    """
+    try:
+        text = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
+        kept: dict[str, Any] = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"metadata cannot be kept: {error}") from None
+    found = lone_surrogate(text)
+    if found is not None:
+        raise InputError(f"metadata cannot be kept: it has a lone surrogate '{found}', no character")
+    return kept
+
+
+def is_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two are kept as the same: to Python 1, 1.0 and True are equal, in JSON they are not."""
+    return json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
 
 
 def _plain(value: Any, *, typed: bool) -> Any:

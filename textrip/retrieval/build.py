@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
+from textrip.data.metadata import is_same
 from textrip.encoding.approximate import Kind, chosen
 from textrip.encoding.cut import FURTHER_DOWN, say_what_is_cut
 from textrip.encoding.encoder import Encoder
@@ -220,7 +221,7 @@ def _agreeing(path: Path, collection: Collection, dimension: int) -> int:
     ):
         wanted = documents_of(collection, 0, len(collection.corpus))
         for stored, (document, metadata) in zip(store, wanted, strict=False):
-            if stored.document != document or stored.metadata != metadata:
+            if stored.document != document or not is_same(stored.metadata, metadata):
                 break
             done += 1
     return done

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from textrip.data.collection import Collection
+from textrip.data.metadata import as_kept, is_same
 from textrip.data.words import lone_surrogate
 from textrip.encoding.cut import FURTHER_DOWN, say_what_is_cut
 from textrip.encoding.text_encoder import TextEncoder
@@ -70,7 +71,10 @@ def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
         if not isinstance(document, Document):
             raise InputError(f"{type(document).__name__} given, a Document was expected")
         _require_text(document)
-        yield document, dict(metadata)
+        try:
+            yield document, as_kept(metadata)
+        except InputError as error:
+            raise InputError(f"document {document.doc_id!r}: {error}") from None
 
 
 def _require_text(document: Document) -> None:
@@ -109,7 +113,10 @@ def _known(store: DocumentStore, digests: Sequence[bytes]) -> dict[bytes, Any]:
 
 
 def _same(stored: Any, pair: Pair) -> bool:
-    return stored is not None and (stored.document, dict(stored.metadata)) == pair
+    if stored is None:
+        return False
+    document, metadata = pair
+    return bool(stored.document == document) and is_same(stored.metadata, metadata)
 
 
 def delete_documents(

@@ -1,0 +1,82 @@
+"""What an index keeps of a row beside its text: as JSON has it, and nothing of it lost in silence."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.retrieval.stub import StubEncoder
+from textrip.data.collection import Collection
+from textrip.data.formats import read
+from textrip.errors import InputError
+from textrip.records import Document
+from textrip.retrieval import build
+from textrip.retrieval.index import Change, Index
+
+ONE = Document("m", "", "zeppelin")
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    first = Collection.of("c", [Document("a", "", "rose")])
+    with Index.build(first, StubEncoder(), tmp_path / "index") as built:
+        yield built
+
+
+def kept(index: Index) -> Any:
+    (hit,) = index.search("zeppelin", mode="bm25")
+    return dict(hit.metadata)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1, True), (1, 1.0), (0, False), (0.0, -0.0), ([1], [True]), ({"x": 1}, {"x": 1.0})]
+)
+def test_another_type_is_another_value(before: Any, after: Any, index: Index) -> None:
+    """To Python they are equal."""
+    index.add([(ONE, {"n": before})])
+    assert index.add([(ONE, {"n": after})]) == Change(replaced=1)
+    assert repr(kept(index)) == repr({"n": after})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "as_json"),
+    [
+        ({"t": (1, 2)}, {"t": [1, 2]}),
+        ({7: "x", True: "y"}, {"7": "x", "true": "y"}),
+        ({"n": {1: [()]}}, {"n": {"1": [[]]}}),
+    ],
+)
+def test_what_json_writes_otherwise_is_the_same_the_next_time(
+    metadata: dict[Any, Any], as_json: Any, index: Index
+) -> None:
+    assert index.add([(ONE, metadata)]) == Change(added=1)
+    assert index.add([(ONE, metadata)]) == Change(unchanged=1)
+    assert kept(index) == as_json
+    assert set(as_json) <= set(index.store.columns())
+
+
+def test_the_order_of_names_is_no_change(index: Index) -> None:
+    index.add([(ONE, {"a": 1, "b": 2})])
+    assert index.add([(ONE, {"b": 2, "a": 1})]) == Change(unchanged=1)
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("nan"), object(), {"\udc00": 1}, {(1, 2): 3}])
+def test_what_json_cannot_hold_is_refused(value: Any, index: Index) -> None:
+    with pytest.raises(InputError, match=r"^document 'm': metadata cannot be kept: "):
+        index.add([(ONE, {"n": value})])
+    assert len(index) == 1
+
+
+def test_a_build_that_goes_on_writes_a_change_of_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "d.jsonl"
+    data.write_text('{"id": "m", "text": "zeppelin", "n": 1}\n{"id": "b", "text": "rose", "n": 2}\n')
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "publish", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Index.build(read(data), StubEncoder(), tmp_path / "built")
+    data.write_text('{"id": "m", "text": "zeppelin", "n": true}\n{"id": "b", "text": "rose", "n": 2}\n')
+    with Index.build(read(data), StubEncoder(), tmp_path / "built") as index:
+        assert kept(index)["n"] is True
