@@ -1,6 +1,7 @@
 """Conditions read documents and nothing else."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ("d", {"lang": None, "a.b": 1, "2020": 2, "$price": 3, "[x]": 4, "1st": 5, "key": 6, "Case": 7}),
     ("e", {"case": 8, "lowercase": 1}),
     ("f", {**{name: place for place, name in enumerate(ESCAPED)}, 'say "x"': ["l", 1]}),
+    ("h", {"É": 1, "é": 2, "n": "a\0b", "Title": "T", "of title": 1}),
     ("g", {'q"t': True, "tab\there": None, "\\": 10**30, "a\\b": "text", "a\bb": 99}),
 ]
 
@@ -58,15 +60,15 @@ def found(index: Index, where: str | Where, mode: Any = "dense") -> list[str]:
         ("year > 2010", {}, "bc"),
         ("year >= :y AND lang = :l", {"y": 2010, "l": "en"}, "ac"),
         ("year > ?", [2015], "c"),
-        ("lang IS NULL", {}, "defgz"),
+        ("lang IS NULL", {}, "defghz"),
         ("open", {}, "a"),
         ("NOT open", {}, "c"),
         ("\"odd name\" = 'x'", {}, "b"),
         ("doc_id IN ('a', 'e', 'nowhere')", {}, "ae"),
-        ("text LIKE '%wordc%' OR title = 'title d'", {}, "cd"),
+        ("text LIKE '%wordc%' OR text LIKE '%wordd%'", {}, "cd"),
         ("1 = 0", {}, ""),
-        ("1 -- a comment", {}, "abcdefgz"),
-        ("coalesce(year, 0) = 0", {}, "defgz"),
+        ("1 -- a comment", {}, "abcdefghz"),
+        ("coalesce(year, 0) = 0", {}, "defghz"),
         ('"a.b" = 1 AND "2020" = 2 AND "$price" = 3 AND "[x]" = 4 AND "1st" = 5', {}, "d"),
         ("lang = 'case'", {}, ""),  # of the pair Case and case there is no word outside of a text
         ("lowercase = 1 OR year = 2010", {}, "ae"),
@@ -77,6 +79,13 @@ def found(index: Index, where: str | Where, mode: Any = "dense") -> list[str]:
         ('`tick``y` = 9 AND `q"t` = 1', {}, "f"),
         ('"\\" > 1e20', {}, "g"),
         ('"say ""x""" = \'["l",1]\'', {}, "f"),
+        ("É = 1 AND é = 2", {}, "h"),  # SQLite folds ASCII alone
+        ("É = 2 OR é = 1", {}, ""),
+        ("n = :n", {"n": "a\0b"}, "h"),
+        ("n = 'a'", {}, ""),
+        ("length(n) = 3", {}, ""),  # SQLite counts up to the NUL
+        ("doc_id = :title /* title */ OR doc_id = 'title'", {"title": "a"}, "a"),
+        ('"of title" = 1', {}, "h"),
         ("text LIKE ')%' OR doc_id = 'a' /* ) */ -- )", {}, "a"),
     ],
 )
@@ -115,13 +124,14 @@ def test_every_mode_keeps_to_the_condition(index: Index) -> None:
         "vectors IS NOT NULL",
         "1) UNION SELECT 'abc' WHERE (1",
         "1) UNION SELECT NULL WHERE (1",
+        "$price = 3",
         "case = 8",  # Case and case are one name to SQL
     ],
 )
 def test_what_does_more_than_read_a_document_is_refused(index: Index, attack: str) -> None:
     with pytest.raises(InputError, match=r"^where .*\(columns: doc_id, title, text, "):
         found(index, attack)
-    assert len(index) == 8
+    assert len(index) == 9
     assert index.check() == []
 
 
@@ -154,3 +164,26 @@ def test_what_takes_too_long_is_stopped(index: Index, monkeypatch: pytest.Monkey
     monkeypatch.setattr(where_module, "_INSTRUCTIONS_A_LOOK", 10)
     with pytest.raises(InputError, match=r"took longer than 0 seconds"):
         found(index, f"{slow} > 0")
+
+
+@pytest.mark.parametrize("named", ["title = 'title a'", '"TITLE" IS NULL', "[Title] = 'T'", "year OR title"])
+def test_a_column_named_like_a_documents_own_is_told(index: Index, named: str) -> None:
+    reason = r"the data's column 'Title' and every document's own 'title' are one name to SQL; rename it in"
+    with pytest.raises(InputError, match=reason):
+        found(index, named)
+
+
+def test_of_many_columns_the_first_are_named(tmp_path: Path) -> None:
+    with Index.build(Collection.of("c", [Document("z", "", "rose")]), StubEncoder(), tmp_path / "i") as many:
+        many.add([(Document("a", "", "rose"), {**{f"c{n:04d}": n for n in range(4095)}, "a" * 9999: 1})])
+        with pytest.raises(InputError, match=r"aaa\.\.\., c0000, .*, c0018 and 4,076 more\)$") as told:
+            found(many, "nope = 1")
+    assert len(str(told.value)) < 400
+
+
+@pytest.mark.parametrize("name", ["$a", ":a", "@a", "$a::b", ":a::é", "@🌷$"])
+@pytest.mark.parametrize("other", ["99999", "'abc'", "key FROM documents"])
+def test_a_parameter_whose_name_has_brackets_hides_none(index: Index, name: str, other: str) -> None:
+    where = Where(f"{name}(') ) UNION SELECT {other} WHERE (')' IS NOT NULL", {f"{name[1:]}(')": 0})
+    with pytest.raises(InputError, match=r"^where .*a parameter is :name or \?"):
+        found(index, where)

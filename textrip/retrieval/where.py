@@ -9,8 +9,9 @@ import json
 import math
 import re
 import sqlite3
+import string
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,11 @@ _KEY = '"textrip: key"'
 _VALUE = "textrip_value"
 # No value may grow larger: printf and replace would fill the memory between two looks at the clock.
 _MOST_BYTES = 128 * 2**20
+# So many columns an error names, and so much of a name.
+_COLUMNS_SHOWN = 20
+_MOST_OF_A_NAME = 60
+# SQLite takes letters of ASCII alone for the same in both cases.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # Functions that reach out of the database, or only make work.
 _FORBIDDEN = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
@@ -65,36 +71,37 @@ class Where:
         )
         try:
             found = [key for (key,) in database.execute(statement, self.parameters)]
+            return np.asarray(found, dtype=np.int64)
         except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError) as error:
             raise _refused(self.expression, str(error), columns) from None
         finally:
             database.set_authorizer(None)
             database.set_progress_handler(None, 0)
             database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
-        return np.asarray(found, dtype=np.int64)
 
     def _named(self, columns: Sequence[str]) -> list[str]:
         """The columns of metadata that the expression may name: what it does not contain it cannot.
 
         Raises:
-            InputError: two of them differ by case alone, which SQL does not see.
+            InputError: two of them differ by case alone, which SQL does not see, or one is a document's own.
         """
-        said = self.expression.lower()
+        said = self.expression.translate(_LOWER)
         # A quotation mark is written twice inside two of its kind.
         said = "\0".join([said, said.replace('""', '"'), said.replace("``", "`")])
-        own = [
-            name for name in columns if name.lower() in said and name.lower() not in _OWN and "\0" not in name
-        ]
         by_lower: dict[str, list[str]] = {}
-        for name in own:
-            by_lower.setdefault(name.lower(), []).append(name)
-        outside_of_texts = re.sub("'(?:[^']|'')*'", " ", said)
+        for name in columns:
+            lower = name.translate(_LOWER)
+            if lower in said and "\0" not in name:
+                by_lower.setdefault(lower, []).append(name)
+        meant = _meant(self.expression.translate(_LOWER))
         for lower, names in by_lower.items():
-            # One that is but a part of other words is not meant.
-            if len(names) > 1 and re.search(rf"(?<!\w){re.escape(lower)}(?!\w)", outside_of_texts):
-                reason = f"{names[0]!r} and {names[1]!r} are one name to SQL; rename one of them in the data"
+            own = lower in _OWN
+            if (own or len(names) > 1) and meant(lower):
+                other = f"every document's own {lower!r}" if own else f"{names[1]!r}"
+                remedy = f"rename {'it' if own else 'one of them'} in the data"
+                reason = f"the data's column {names[0]!r} and {other} are one name to SQL; {remedy}"
                 raise _refused(self.expression, reason, columns)
-        return [names[0] for names in by_lower.values() if len(names) == 1]
+        return [names[0] for lower, names in by_lower.items() if len(names) == 1 and lower not in _OWN]
 
     def _require_finite(self, columns: Sequence[str]) -> None:
         """Raise InputError for NaN, which is NULL to SQL and matches nothing, and infinity."""
@@ -105,33 +112,63 @@ class Where:
                 raise _refused(self.expression, reason, columns)
 
 
+def _meant(expression: str) -> Callable[[str], bool]:
+    """Tells of a name whether the expression means it: in quotes, or as a word outside of texts."""
+    quoted = set()
+
+    def without(match: re.Match[str]) -> str:
+        if match[1]:
+            mark = match[1][-1]
+            quoted.add(match[1][1:-1].replace(mark * 2, mark) if mark != "]" else match[1][1:-1])
+        return " "
+
+    rest = _NO_WORD.sub(without, expression)
+    return lambda name: (
+        name in quoted or re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", rest) is not None
+    )
+
+
 def _refused(expression: str, reason: str, columns: Sequence[str]) -> InputError:
     if reason == "interrupted":
         reason = f"took longer than {_SECONDS:.0f} seconds"
     if "prohibited" in reason or "not authorized" in reason:
         reason = "does more than read a document's columns"
-    own = (name if name.isprintable() else repr(name) for name in columns if name.lower() not in _OWN)
-    known = ", ".join([*_OWN, *own])
-    return InputError(f"where {expression!r}: {reason} (columns: {known})")
+    own = [name for name in columns if name.translate(_LOWER) not in _OWN]
+    known = ", ".join([*_OWN, *map(_shown, own[:_COLUMNS_SHOWN])])
+    more = f" and {len(own) - _COLUMNS_SHOWN:,} more" if len(own) > _COLUMNS_SHOWN else ""
+    return InputError(f"where {expression!r}: {reason} (columns: {known}{more})")
 
 
-_TOKEN = re.compile(
-    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | [()]""",
-    re.VERBOSE | re.DOTALL,
-)
+def _shown(name: str) -> str:
+    cut = name if len(name) <= _MOST_OF_A_NAME else f"{name[:_MOST_OF_A_NAME]}..."
+    return cut if cut.isprintable() else repr(cut)
+
+
+_QUOTED_NAME = r""""(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\]"""
+_TEXT_OR_COMMENT = r"""'(?:[^']|'')*' | --[^\n]* | /\*.*?\*/"""
+# What SQLite takes into the name of a parameter. One of $ : @ # may go on in brackets, with anything in them.
+_PARAMETER = r"""[$:@\#] (?: [A-Za-z0-9_$] | [^\x00-\x7f] | :: )* \(?"""
+_TOKEN = re.compile(rf"{_TEXT_OR_COMMENT} | {_QUOTED_NAME} | {_PARAMETER} | [()]", re.VERBOSE | re.DOTALL)
+# What is in none of these is words.
+_NO_WORD = re.compile(rf"{_TEXT_OR_COMMENT} | ({_QUOTED_NAME}) | {_PARAMETER}", re.VERBOSE | re.DOTALL)
 
 
 def _require_sound(expression: str, columns: Sequence[str]) -> None:
     """Raise InputError where a bracket closes what was not opened, and for a column that there is not.
 
+    A parameter whose name holds brackets would hide others from this.
+
     SQLite takes a name in double quotes that it does not know for a text, which equals nothing.
     """
-    known = {name.lower() for name in (*_OWN, *columns)}
+    known = {name.translate(_LOWER) for name in (*_OWN, *columns)}
     depth = 0
     for match in _TOKEN.finditer(expression):
         name = match[0][1:-1].replace('""', '"')
-        if match[0].startswith('"') and name.lower() not in known:
+        if match[0].startswith('"') and name.translate(_LOWER) not in known:
             reason = f"no such column: {name} (a text goes in single quotes: {_literal(name)})"
+            raise _refused(expression, reason, columns)
+        if match[0][0] in "$:@#" and (match[0][0] in "$#" or match[0].endswith("(")):
+            reason = f"{match[0]!r} (a parameter is :name or ?, an odd column goes in double quotes)"
             raise _refused(expression, reason, columns)
         depth += {"(": 1, ")": -1}.get(match[0], 0)
         if depth < 0:
@@ -148,7 +185,11 @@ def _read(name: str) -> str:
     """
     if json.dumps(name, ensure_ascii=False) == f'"{name}"':
         path = f'$."{name}"'
-        return f"json_extract(metadata, {_literal(path)})"
+        # A text ends for it where a NUL is.
+        return (
+            f"CASE WHEN instr(metadata, '\\u0000') THEN {_VALUE}(metadata, {_literal(name)}) "
+            f"ELSE json_extract(metadata, {_literal(path)}) END"
+        )
     return f"{_VALUE}(metadata, {_literal(name)})"
 
 
