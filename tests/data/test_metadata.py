@@ -42,3 +42,18 @@ def test_numbers_of_a_table_without_types(suffix: str, comma: str, tmp_path: Pat
 def test_what_cannot_be_kept_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"d\.jsonl:1: metadata \('bad'\) cannot be kept"):
         metadata(tmp_path / "d.jsonl", '{"id": "a", "text": "x", "bad": "\\ud800"}\n')
+
+
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a": ', "}")])
+@pytest.mark.parametrize("depth", [101, 480, 700])
+def test_what_is_nested_too_deep_is_told_with_its_line(
+    depth: int, begin: str, end: str, tmp_path: Path
+) -> None:
+    """Near the limit of the interpreter's stack it depends on the caller what is read."""
+    ok = begin * 100 + "1" + end * 100
+    assert metadata(tmp_path / "d.jsonl", f'{{"id": "a", "text": "x", "n": {ok}}}\n') == [
+        {"n": json.loads(ok)}
+    ]
+    deep = begin * depth + "1" + end * depth
+    with pytest.raises(InputError, match=r":1: metadata \('n'\) cannot be kept: it is nested more than 100"):
+        metadata(tmp_path / "d.jsonl", f'{{"id": "a", "text": "x", "n": {deep}}}\n')

@@ -8,6 +8,7 @@ import pytest
 
 from tests.retrieval.stub import StubEncoder
 from textrip.data.collection import Collection
+from textrip.data.columns import Columns
 from textrip.data.formats import read
 from textrip.errors import InputError
 from textrip.records import Document
@@ -66,6 +67,28 @@ def test_what_json_cannot_hold_is_refused(value: Any, index: Index) -> None:
     with pytest.raises(InputError, match=r"^document 'm': metadata cannot be kept: "):
         index.add([(ONE, {"n": value})])
     assert len(index) == 1
+
+
+@pytest.mark.parametrize("depth", [101, 5000])
+def test_what_is_nested_too_deep_is_refused(depth: int, index: Index) -> None:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(InputError, match=r"^document 'm': metadata cannot be kept: it is nested more than"):
+        index.add([(ONE, {"n": value})])
+
+
+def test_a_label_takes_the_place_of_no_other_column(index: Index, tmp_path: Path) -> None:
+    data = tmp_path / "d.jsonl"
+    data.write_text('{"id": "m", "text": "zeppelin", "label": "L", "category": "C"}\n')
+    named = read(data, columns=Columns(label="category"))
+    with pytest.raises(InputError, match=r"document 'm': its label is 'C', and a column 'label' .* says 'L'"):
+        index.add(named)
+    with pytest.raises(InputError, match=r"rename that column in the data, or name it with --label-column"):
+        Index.build(named, StubEncoder(), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    index.add(read(data))
+    assert kept(index) == {"label": "L", "category": "C"}
 
 
 def test_a_build_that_goes_on_writes_a_change_of_type(

@@ -11,6 +11,9 @@ from textrip.errors import InputError
 
 # BEIR's own name for an object of them.
 _NESTED = "metadata"
+# So deep may one value be in another: what is read back at the depth of any caller, in any program.
+_MOST_NESTED = 100
+_TOO_DEEP = f"it is nested more than {_MOST_NESTED} levels deep"
 
 
 def metadata_value(row: Row, taken: Collection[str], source: str, line: int, *, typed: bool) -> str:
@@ -32,12 +35,12 @@ def metadata_value(row: Row, taken: Collection[str], source: str, line: int, *, 
         found = {**nested, **found}
     elif nested is not None:
         found[_NESTED] = nested
-    values = {name: _plain(value, typed=typed) for name, value in found.items()}
     try:
+        values = {name: _plain(value, typed=typed) for name, value in found.items()}
         text = json.dumps(values, ensure_ascii=False, allow_nan=False, default=str)
         text.encode("utf-8")
-    except (UnicodeEncodeError, ValueError, RecursionError) as error:
-        columns = ", ".join(map(repr, values))
+    except (ValueError, RecursionError) as error:
+        columns = ", ".join(map(repr, found))
         raise InputError.at(source, line, f"metadata ({columns}) cannot be kept: {error}") from None
     return text
 
@@ -51,7 +54,11 @@ def as_kept(metadata: Mapping[Any, Any]) -> dict[str, Any]:
     try:
         text = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
         kept: dict[str, Any] = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
+        for value in kept.values():
+            _plain(value, typed=True)
+    except RecursionError:
+        raise InputError(f"metadata cannot be kept: {_TOO_DEEP}") from None
+    except (TypeError, ValueError) as error:
         raise InputError(f"metadata cannot be kept: {error}") from None
     found = lone_surrogate(text)
     if found is not None:
@@ -64,13 +71,15 @@ def is_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     return json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
 
 
-def _plain(value: Any, *, typed: bool) -> Any:
+def _plain(value: Any, *, typed: bool, depth: int = 1) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no word for it
+    if isinstance(value, list | dict) and depth > _MOST_NESTED:
+        raise ValueError(_TOO_DEEP)
     if isinstance(value, list):
-        return [_plain(item, typed=True) for item in value]
+        return [_plain(item, typed=True, depth=depth + 1) for item in value]
     if isinstance(value, dict):
-        return {str(name): _plain(item, typed=True) for name, item in value.items()}
+        return {str(name): _plain(item, typed=True, depth=depth + 1) for name, item in value.items()}
     return value if typed or not isinstance(value, str) else _number(value)
 
 

@@ -55,8 +55,19 @@ def documents_of(collection: Collection, first: int, last: int) -> Iterator[tupl
         for place in range(len(rows["doc_id"])):
             metadata = json.loads(rows["metadata"][place]) if "metadata" in rows else {}
             if rows.get("label") is not None:
-                metadata = {**metadata, "label": rows["label"][place]}
+                metadata = _labelled(metadata, rows["label"][place], rows["doc_id"][place])
             yield Document(rows["doc_id"][place], rows["title"][place], rows["text"][place]), metadata
+
+
+def _labelled(metadata: dict[str, Any], label: str, doc_id: str) -> dict[str, Any]:
+    """A row's metadata with its label; InputError where another column has its name, and says otherwise."""
+    if str(metadata.get("label", label)) != label:
+        raise InputError(
+            f"document {doc_id!r}: its label is {label!r}, and a column 'label' beside it says "
+            f"{metadata['label']!r}; one of them would be lost: rename that column in the data, "
+            "or name it with --label-column"
+        )
+    return {**metadata, "label": label}
 
 
 def encoded(
