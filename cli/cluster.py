@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from textrip.cli.command import command
+from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS
 from textrip.cli.options import Device, Json, Seed
 from textrip.data.columns import Columns
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def cluster(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="An index folder, or what textrip index reads.")
     ],
@@ -43,6 +44,9 @@ def cluster(
     from textrip.retrieval.index import Index
 
     is_index = (Path(source) / "index.json").is_file()
+    if is_index:
+        idle = ["model", "device", *COLUMNS.options]
+        refuse_idle(context, f"{source} is an index, which has its vectors", idle)
     opened: Any = Index.open(source, device=device) if is_index else read(source, columns=columns)
     clusters = group(opened, k=k, model=model, device=device, seed=seed)
     if json:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from textrip.cli.command import command
+from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS
 from textrip.cli.options import ByLabel, Device, Json, MaxLength, Stemmer, TrustRemoteCode
 from textrip.data.columns import Columns
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
     columns: Columns,
     split: Annotated[str, typer.Option("--split", help="Whose judged queries are asked.")] = "test",
@@ -48,6 +49,11 @@ def evaluate(
     from textrip.eval.evaluate import evaluate as measure
     from textrip.lexical.analyzer import Analyzer
 
+    if not model:
+        idle = ["max_length_tokens", "trust_remote_code", "device"]
+        refuse_idle(context, "without --model nothing is encoded", idle)
+    elif not bm25 and not hybrid:
+        refuse_idle(context, "without --bm25 and --hybrid no word is looked at", ["stemmer"])
     collection = read(data, columns=columns)
     if by_label:
         from textrip.pipeline.prepare import prepare_labels

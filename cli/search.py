@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textrip.cli.command import command, refuse_idle
+from textrip.cli.command import command, refuse_idle, typed
 from textrip.cli.options import Device, Json
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def search(
         typer.Option("--rerank", help="A cross-encoder (or encoder) that scores the best documents again."),
     ] = None,
     rerank_depth: Annotated[
-        int, typer.Option("--rerank-depth", help="How many of the best are scored again.")
+        int, typer.Option("--rerank-depth", min=1, help="How many of the best are scored again; -k, if more.")
     ] = 50,
     exact: Annotated[
         bool, typer.Option("--exact", help="Look at every vector, where the index looks at some.")
@@ -82,7 +82,8 @@ def search(
             mode=mode,  # type: ignore[arg-type]
             where=condition,
             rerank=_scorer(rerank, device),
-            rerank_depth=max(k, rerank_depth),
+            # Only one that was typed is meant for this -k.
+            rerank_depth=rerank_depth if typed(context, ["rerank_depth"]) else max(k, rerank_depth),
             exact=exact,
         )
         for question, hits in zip(asked, answers, strict=True):
@@ -124,6 +125,8 @@ def _condition(expression: str | None, values: list[str]) -> "Where | None":
         name, equals, text = value.partition("=")
         if not equals:
             raise InputError(f"--param {value!r}: NAME=VALUE was expected")
+        if name in parameters:
+            raise InputError(f"--param {name} is given twice, a name has one value; leave one out")
         try:
             parameters[name] = json.loads(text)
         except (ValueError, RecursionError):

@@ -5,16 +5,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder
 
 from tests.conftest import build_cross_encoder
 from tests.running import Run
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
+from textrip.mining import scoring
 from textrip.retrieval.index import Index
 
 ROWS = [
@@ -82,6 +86,31 @@ def test_rerank_by_a_cross_encoder(
         [by_id[line["doc_id"]] for line in found], abs=1e-5
     )
     assert [line["rank"] for line in found] == [1, 2, 3]
+
+
+class Counting:
+    """A scorer that keeps how many texts it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def fresh(self) -> "Counting":
+        return self
+
+    def scores(self, pairs: Sequence[tuple[str, int]], texts: Sequence[str]) -> NDArray[np.float32]:
+        self.given.append(len(texts))
+        return np.zeros(len(pairs), dtype=np.float32)
+
+
+def test_so_many_as_asked_are_scored_again(
+    index: Path, textrip: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Counting()
+    monkeypatch.setattr(scoring, "load_scorer", lambda *_, **__: scorer)
+    search = ("search", index, "rose", "--rerank", "any", "--json", "-k")
+    for k, depth in ((1, ["--rerank-depth", "1"]), (1, ["--rerank-depth", "2"]), (1, []), (60, [])):
+        assert textrip(*search, k, *depth).code == 0  # a depth that was not typed is -k's, where that is more
+    assert scorer.given == [1, 2, 3, 3]
 
 
 def test_rerank_by_another_encoder(index: Path, tiny_encoder_folder: Path, textrip: Run) -> None:

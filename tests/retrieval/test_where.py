@@ -151,6 +151,8 @@ def test_what_does_more_than_read_a_document_is_refused(index: Index, attack: st
         ("year > :y", {"y": float("nan")}, "parameter y is nan, a finite number was expected"),
         ("year < ?", [float("inf")], "parameter 1 is inf, a finite number was expected"),
         ("year > 1; SELECT 1", {}, ""),
+        ("year > 2000", {"form": 2010}, "does not name parameter form .:form., for which a value is given"),
+        ("year > :y AND lang != ':z'", {"y": 1, "z": 2}, "does not name parameter z"),
     ],
 )
 def test_mistakes_are_told(index: Index, expression: str, parameters: Any, reason: str) -> None:

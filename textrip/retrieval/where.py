@@ -55,6 +55,7 @@ class Where:
         """The keys of the documents for which it holds, ascending; `columns` names the metadata."""
         _require_sound(self.expression, columns)
         self._require_finite(columns)
+        self._require_used(columns)
         own = self._named(columns)
         aliases = "".join(f", {_read(name)} AS {_quoted(name)}" for name in own)
         # On lines of their own, so that a comment in the expression ends before the bracket.
@@ -110,6 +111,17 @@ class Where:
             if isinstance(value, float) and not math.isfinite(value):
                 reason = f"parameter {name} is {value}, a finite number was expected"
                 raise _refused(self.expression, reason, columns)
+
+    def _require_used(self, columns: Sequence[str]) -> None:
+        """Raise InputError for a parameter that the expression does not name: one of the two is a slip."""
+        if not isinstance(self.parameters, Mapping):
+            return
+        tokens = (match[0] for match in _TOKEN.finditer(self.expression))
+        named = {token[1:] for token in tokens if token[0] in ":@"}
+        idle = [name for name in self.parameters if name not in named]
+        if idle:
+            reason = f"does not name parameter {idle[0]} (:{idle[0]}), for which a value is given"
+            raise _refused(self.expression, reason, columns)
 
 
 def _meant(expression: str) -> Callable[[str], bool]:
