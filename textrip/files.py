@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from textrip.errors import DamagedError, InputError, StorageError, TextripError
+from textrip.place import place_of
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".zst")
@@ -156,7 +157,7 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
     target = Path(path)
     if target.exists() and not force:
         raise InputError(f"{target} exists; name another place or overwrite it with --force")
-    parent = next((folder for folder in target.absolute().parents if folder.exists()), None)
+    parent = next((folder for folder in place_of(target).parents if folder.exists()), None)
     if parent is None or not parent.is_dir():
         raise InputError(f"{target}: {parent} is not a folder")
     if not os.access(parent, os.W_OK):

@@ -207,6 +207,20 @@ def test_force_takes_away_nothing_but_an_index(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows moves no folder that a process stands in")
+@pytest.mark.parametrize("named", [".", "../index", "../index/."])
+def test_the_index_that_the_process_stands_in_is_replaced(
+    named: str, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.close()
+    monkeypatch.chdir(index.folder)
+    new = Collection.of("n", [Document("n", "", "rose")])
+    with Index.build(new, StubEncoder(), named, force=True) as built:
+        assert [hit.doc_id for hit in built.search("rose")] == ["n"]
+    assert Path.cwd() == index.folder
+    assert [path.name for path in index.folder.parent.iterdir()] == ["index"]
+
+
 def test_what_goes_with_an_index_that_is_replaced_is_said(index: Index, remarks: list[str]) -> None:
     index.add([Document("new", "", "zeppelin")])
     index.close()

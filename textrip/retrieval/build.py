@@ -31,6 +31,7 @@ from textrip.files import (
     write_sealed_json,
 )
 from textrip.lexical.analyzer import Analyzer
+from textrip.place import place_of, standing
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
 from textrip.retrieval.about import keep_about
@@ -89,6 +90,7 @@ def build_index(
     """
     _require_fitting(collection, encoder, vectors, cutting)
     chosen(nearest, 0)
+    folder = place_of(folder)  # which may be the working directory, or be named by way of it
     restore_replaced(folder, tidy=True)
     refuse_existing(folder, force=force)
     require_replaceable(folder)
@@ -106,7 +108,7 @@ def build_index(
         "precision": encoder.precision,
         "cutting": vars(cutting),
     }
-    with storage_errors(folder), staged(staging, identity) as left:
+    with storage_errors(folder), standing(), staged(staging, identity) as left:
         spare = [*left, *(reusable(folder, identity) if folder.is_dir() else [])]
         index_id = _fill(collection, encoder, staging, spare, vectors=vectors, cutting=cutting)
         store = DocumentStore(staging / STORE, dimension=encoder.dimension)

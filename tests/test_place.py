@@ -1,0 +1,38 @@
+"""A path keeps its meaning when the working directory is replaced."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from textrip.errors import InputError
+from textrip.files import refuse_existing
+from textrip.place import place_of, standing
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(".", "at"), ("../at", "at"), ("..", ""), ("x", "at/x"), ("../link", "link"), ("../link/y", "at/y")],
+)
+def test_the_place_of_a_path(
+    path: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "at").mkdir()
+    (tmp_path / "link").symlink_to("at")
+    monkeypatch.chdir(tmp_path / "at")
+    assert place_of(path) == tmp_path.resolve() / expected
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder that a process stands in")
+def test_a_working_directory_that_is_gone_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for look in (place_of, lambda path: refuse_existing(path, force=False)):
+        with pytest.raises(InputError, match=r"^x: cannot be found from the working directory .*whole path$"):
+            look("x")
+    assert place_of(tmp_path / "x") == tmp_path.resolve() / "x"
+    with standing():
+        pass
