@@ -26,6 +26,7 @@ from textrip.records import Document
 from textrip.retrieval import build as build_module
 from textrip.retrieval import encoded as encoded_module
 from textrip.retrieval import staging as staging_module
+from textrip.retrieval.about import restore_about
 from textrip.retrieval.index import Index
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.snapshot import Snapshot
@@ -436,8 +437,10 @@ def test_ids_that_are_no_text(index: Index) -> None:
 def test_a_sealed_index_json_that_lacks_a_field(index: Index, tmp_path: Path) -> None:
     index.close()
     write_sealed_json(index.folder / "index.json", {"kind": "textrip-index", "format": 2})
-    with pytest.raises(InputError, match=r"index\.json: has no '\w+'; build the index again"):
+    with pytest.raises(InputError, match=r"index\.json: has no 'index_id', .*: textrip index .* --rebuild"):
         Index.open(index.folder)
+    assert restore_about(index.folder)
+    Index.open(index.folder).close()
 
 
 def test_a_full_disk_while_a_large_corpus_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ ONNX/
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from types import NoneType
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from textrip import processes
 from textrip.encoding.text_encoder import Kind, TextEncoder, batches
 from textrip.errors import InputError
+from textrip.fields import require_fields
 from textrip.files import read_json
 from textrip.stamps import require_digests
 
@@ -28,6 +30,19 @@ FILES = ("model.onnx", "tokenizer.json")
 _REMEDY = "the index is damaged, textrip index INDEX --rebuild exports its query encoder again"
 
 Precision = Literal["float32", "int8"]
+
+# A vector's length: of what is longer a few questions would fill the memory.
+DIMENSIONS = range(1, 2**17)
+_FIELDS = {
+    "name": str,
+    "fingerprint": str,
+    "precision": get_args(Precision),
+    "dimension": DIMENSIONS,
+    "max_length_tokens": range(1, 2**31),
+    "pad_token_id": range(2**31),
+    "prompts": {"query": (str, NoneType), "document": (str, NoneType)},
+    "sha256": dict.fromkeys(FILES, str),
+}
 
 # Small batches keep a layer's activations in the processor's cache; measured with 64 to 8192.
 _TOKENS_A_BATCH = 2048
@@ -57,6 +72,7 @@ class OnnxEncoder(TextEncoder):
         """
         folder = Path(folder)
         about = read_json(folder / "onnx.json", kind=KIND, version=FORMAT, sealed=True)
+        require_fields(about, _FIELDS, folder / "onnx.json")
         digests = {name: about["sha256"][name] for name in FILES}
         require_digests(folder, digests, fully=fully, remedy=_REMEDY)
         return cls(folder, about)
@@ -117,6 +133,19 @@ class OnnxEncoder(TextEncoder):
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"{path}: cannot be run: {first}") from None
 
+    def _run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        path = self.folder / "model.onnx"
+        session = self._session
+        try:
+            (batch,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
+        except Exception as error:  # as above
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{path}: cannot be run: {first}") from None
+        if batch.shape != (len(ids), self.dimension):
+            found = batch.shape[1:]
+            raise InputError(f"{path}: makes vectors of shape {found}, {self.dimension} was expected")
+        return batch  # type: ignore[no-any-return]
+
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
         return [len(encoded.ids) for encoded in self._tokenize(list(texts), cut=cut)]
@@ -138,8 +167,7 @@ class OnnxEncoder(TextEncoder):
             for place, row in enumerate(rows):
                 ids[place, : lengths[row]] = tokenized[row].ids
                 mask[place, : max(1, lengths[row])] = 1  # no token is read as a padding (see Encoder.read)
-            (batch,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
-            vectors[rows] = batch
+            vectors[rows] = self._run(ids, mask)
             if advance is not None:
                 advance(len(rows))
         return vectors

@@ -3,9 +3,13 @@
 import contextlib
 import sqlite3
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
+from textrip.encoding.approximate import Kind
+from textrip.encoding.onnx import DIMENSIONS
 from textrip.errors import DamagedError
+from textrip.fields import TEXTS, Exactly, require_fields
 from textrip.files import parse_json, read_json, replacing
 from textrip.retrieval.connection import connect_reading
 from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
@@ -13,6 +17,23 @@ from textrip.retrieval.store_writer import StoreWriter
 
 ABOUT = "index.json"
 _KEPT = "about"
+_FIELDS = {
+    "index_id": str,
+    "encoder": {
+        "name": str,
+        "fingerprint": str,
+        "precision": str,
+        "dimension": DIMENSIONS,
+        "max_length_tokens": range(1, 2**63),
+        "onnx": bool,
+        "torch": bool,
+    },
+    "analyzer": dict,
+    "cutting": Exactly(tokens=range(2**31), overlap=range(2**31)),
+    "nearest": get_args(Kind),
+    "fusion": Exactly(weight=(float, int, NoneType), tuned_on=(str, NoneType), queries=range(2**63)),
+    "sha256": TEXTS,
+}
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -23,11 +44,22 @@ def read_about(folder: Path) -> dict[str, Any]:
         InputError: it is of another kind or a newer format.
     """
     try:
-        return read_json(folder / ABOUT, kind=KIND, version=FORMAT, sealed=True)
+        return _read(folder / ABOUT)
     except DamagedError as error:
         if not (folder / STORE).is_file():
             raise
         raise DamagedError(f"{error}; the documents are there: textrip index {folder} --rebuild") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = read_json(path, kind=KIND, version=FORMAT, sealed=True)
+    _require_sound(found, path)
+    return found
+
+
+def _require_sound(about: dict[str, Any], path: Path) -> None:
+    if about["format"] == FORMAT:
+        require_fields(about, _FIELDS, path)
 
 
 def keep_about(folder: Path, writer: StoreWriter) -> None:
@@ -42,6 +74,7 @@ def require_kept(folder: Path, about: dict[str, Any]) -> None:
     """
     kept = _kept(folder / STORE) or ""
     copy = parse_json(kept, folder / STORE / _KEPT, kind=KIND, version=FORMAT, sealed=True)
+    _require_sound(copy, folder / STORE / _KEPT)
     if copy["index_id"] != about["index_id"]:
         raise DamagedError(f"{folder / STORE}: its copy of {ABOUT} is of another index")
 
@@ -61,7 +94,7 @@ def restore_about(folder: Path) -> bool:
             raise
         with replacing(folder / ABOUT, force=True) as temporary:
             temporary.write_text(kept, encoding="utf-8")
-            read_json(temporary, kind=KIND, version=FORMAT, sealed=True)
+            _read(temporary)
         return True
     return False
 

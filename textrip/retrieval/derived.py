@@ -19,13 +19,14 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.approximate import Approximate, Former, Kind, open_nearest, write_nearest
 from textrip.errors import InputError, StorageError
+from textrip.fields import TEXTS, require_fields
 from textrip.files import read_json, replacing, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordCounts
@@ -39,6 +40,12 @@ KIND = "textrip-derived"
 # 1 cut the words of Hindi and other scripts at their vowel signs, 2 had a clause of Chinese as one word.
 FORMAT = 3
 FOLDER = "derived"
+_FIELDS = {
+    "index_id": str,
+    "generation": range(2**63),
+    "nearest": {"kind": get_args(Kind)},
+    "sha256": TEXTS,
+}
 _NAME = re.compile(r"([0-9]{8,})-[0-9a-f]{8}")
 # While it is made, and while it is removed.
 _HALF_MADE = re.compile(rf"\.{_NAME.pattern}(\.[0-9a-f]{{8}})?\.tmp")
@@ -84,6 +91,7 @@ class Derived:
             InputError: a file is missing or damaged, or it belongs to another index.
         """
         about = read_json(folder / "derived.json", kind=KIND, version=FORMAT, sealed=True)
+        require_fields(about, _FIELDS, folder / "derived.json")
         if about["index_id"] != index_id:
             raise InputError(f"{folder}: belongs to another index")
         if about["format"] < FORMAT:
