@@ -78,6 +78,17 @@ def test_what_is_nested_too_deep_is_refused(depth: int, index: Index) -> None:
         index.add([(ONE, {"n": value})])
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [("abc", "str"), (("a", "b", "c"), "tuple"), (None, "NoneType"), ({"text": "x"}, "dict"), (7, "int"),
+     (("x", {}), "str"), ((ONE, [("a", 1)]), "Document and list"), ((ONE, 7), "Document and int")],
+)  # fmt: skip
+def test_what_is_no_document_is_told(given: Any, found: str, index: Index) -> None:
+    with pytest.raises(InputError, match=f"^{found} given, a Document was expected, or a pair"):
+        index.add([given])
+    assert len(index) == 1
+
+
 def test_a_label_takes_the_place_of_no_other_column(index: Index, tmp_path: Path) -> None:
     data = tmp_path / "d.jsonl"
     data.write_text('{"id": "m", "text": "zeppelin", "label": "L", "category": "C"}\n')

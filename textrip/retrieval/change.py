@@ -67,9 +67,13 @@ def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
         yield from documents_of(documents, 0, len(documents.corpus))
         return
     for given in documents:
-        document, metadata = (given, {}) if isinstance(given, Document) else given
-        if not isinstance(document, Document):
-            raise InputError(f"{type(document).__name__} given, a Document was expected")
+        document, metadata = given if isinstance(given, tuple | list) and len(given) == 2 else (given, {})
+        if not isinstance(document, Document) or not isinstance(metadata, Mapping):
+            found = [type(document).__name__, *([type(metadata).__name__] if metadata else [])]
+            raise InputError(
+                f"{' and '.join(found)} given, a Document was expected, or a pair of one and its metadata "
+                "(names and values)"
+            )
         _require_text(document)
         try:
             yield document, as_kept(metadata)
