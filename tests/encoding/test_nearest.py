@@ -101,6 +101,19 @@ def test_no_query_gives_no_row_and_no_document_no_column() -> None:
     assert rows.shape == scores.shape == (2, 0)
 
 
+def test_more_copies_than_are_kept_stand_in_order_of_their_ids() -> None:
+    """FAISS gives any k of them; here the last are the first."""
+    documents = np.tile(np.asarray([[1.0, 0.0, 0.0, 0.0]], dtype=np.float32), (10, 1))
+    rows, _ = dense_top_k(documents[:1], documents, 2, np.arange(10)[::-1].copy())
+    assert rows.tolist() == [[9, 8]]
+
+
+def test_scores_that_the_product_rounds_apart_are_compared_exactly() -> None:
+    """Equal vectors whose rough scores differ in the last bit are equal: rounding may not choose."""
+    near = dense_module._near(np.asarray([0.5, 0.5 + 6e-8, 0.5, 0.4], dtype=np.float32), 1)
+    assert near.tolist() == [0, 1, 2]
+
+
 def test_the_nearer_vector_comes_first() -> None:
     documents = np.asarray([[0.0, 1.0], [-1.0, 0.0], [0.6, 0.8], [1.0, 0.0]], dtype=np.float32)
     rows, scores = dense_top_k(np.asarray([[1.0, 0.0]], dtype=np.float32), documents, 4)

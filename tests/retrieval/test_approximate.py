@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -207,6 +208,20 @@ def test_a_damaged_file_is_never_read(
         with Index.open(tmp_path / "index", encoder=Wide()) as index:
             assert index.search("q", exact=True)[0] == expected[0]
             assert str(path) not in opened
+
+
+def test_no_part_of_a_file_may_be_larger_than_the_file(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAISS takes memory for as much as a forged length says, before it reads."""
+    with build(collection, tmp_path / "index", "int8"):
+        pass
+    (path,) = (tmp_path / "index").glob("derived/*/nearest.faiss")
+    limits: list[int] = []
+    monkeypatch.setattr(faiss, "set_deserialization_vector_byte_limit", limits.append)
+    nearest_module.Approximate(path, "int8", (N, 64)).candidates(np.ones((1, 64), np.float32), 1)
+    assert limits
+    assert max(limits) <= path.stat().st_size + 4096
 
 
 def test_a_file_of_another_shape_is_refused(collection: Collection, tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.records import Document, Hit
+from textrip.retrieval import answer, upkeep
 from textrip.retrieval import connection as connection_module
 from textrip.retrieval import store as store_module
 from textrip.retrieval import store_writer as writer_module
-from textrip.retrieval import upkeep
 from textrip.retrieval.answer import MODES
 from textrip.retrieval.index import Change, Index
 from textrip.retrieval.layout import STORE
@@ -371,6 +371,18 @@ def test_a_read_only_folder_is_searched_and_not_written(index: Index, tmp_path: 
     finally:
         for path in [folder, *folder.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_as_many_as_asked_are_like_a_document(index: Index) -> None:
+    """It is the nearest to itself, and does not count."""
+    like = [hit.doc_id for hit in index.more_like("d03", k=4)]
+    assert len(like) == 4
+    assert "d03" not in like
+
+
+def test_hybrid_goes_as_deep_as_is_asked(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "DEPTH", 5)
+    assert len(index.search("rose tulip", k=20, mode="hybrid")) == 20
 
 
 def test_questions_that_are_vectors_already(index: Index) -> None:

@@ -107,6 +107,13 @@ def test_hybrids_weight_is_tuned_on_dev_and_kept(tmp_path: Path) -> None:
         assert index.check() == []
 
 
+def test_of_equal_fusions_the_one_by_ranks_is_taken(tmp_path: Path) -> None:
+    documents = [Document("a", "", "rose"), Document("b", "", "boat")]
+    collection = Collection.of("c", documents, {"q": "rose"}, {"dev": {"q": {"a": 1}}})
+    with Index.build(collection, StubEncoder(), tmp_path / "index") as index:
+        assert index.tune_fusion(collection).weight is None  # each of them has it first
+
+
 def test_a_convex_combination_by_hand() -> None:
     # dense: cosines 0.8 and 0.4, from -1: 1.8/1.8 = 1 and 1.4/1.8 = 0.7778; BM25: 6 and 3, from 0: 1 and 0.5
     dense = np.array([7, 3]), np.array([0.8, 0.4], np.float32)
