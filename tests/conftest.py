@@ -108,8 +108,10 @@ def build_tiny_encoder(folder: Path, *, prompts: dict[str, str] | None = None, s
 
 def build_cross_encoder(encoder_folder: Path, folder: Path, labels: int = 1) -> Path:
     """A cross-encoder of random weights with the tiny encoder's vocabulary."""
+    import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
+    torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
