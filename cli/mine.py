@@ -76,8 +76,9 @@ def mine(
     from textrip.files import refuse_existing
     from textrip.lexical.analyzer import Analyzer
     from textrip.lexical.searcher import LexicalSearcher
-    from textrip.mining.audit import audit, write_jsonl
+    from textrip.mining.audit import audit
     from textrip.mining.audit_page import write_page
+    from textrip.mining.audited import write_jsonl
     from textrip.mining.mine import describe
     from textrip.mining.mine import mine as mine_triples
     from textrip.mining.scoring import load_scorer

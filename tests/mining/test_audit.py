@@ -16,8 +16,9 @@ from tests.mining.test_mine import FILLER, collection_of
 from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError
 from textrip.lexical.searcher import LexicalSearcher
-from textrip.mining.audit import FLAGS, audit, histogram, write_jsonl
+from textrip.mining.audit import audit
 from textrip.mining.audit_page import write_page
+from textrip.mining.audited import FLAGS, histogram, write_jsonl
 from textrip.mining.filters import REJECTED
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from textrip.files import replacing
-from textrip.mining.audit import FLAGS, NAMES, Audit, Audited, Shown, histogram
+from textrip.mining.audited import FLAGS, NAMES, Audit, Audited, Shown, histogram
 from textrip.mining.verdicts import ACCEPT, REJECT, Verdicts
 
 _SCRIPT = """
