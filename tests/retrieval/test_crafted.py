@@ -75,7 +75,7 @@ def test_an_odd_onnx_json(field: str, value: Any, reason: str, copy: Path) -> No
         index.search("rose")
 
 
-@pytest.mark.parametrize("value", [None, -1, "x", [], GONE], ids=repr)
+@pytest.mark.parametrize("value", [None, -1, "x", [], GONE], ids=["null", "-1", "text", "list", "gone"])
 @pytest.mark.parametrize("field", ["index_id", "generation", "nearest", "nearest/kind", "sha256"])
 def test_an_odd_derivation_is_passed_over(
     field: str, value: Any, copy: Path, undamaged: list[list[list[Hit]]], remarks: list[str]
