@@ -331,6 +331,22 @@ def test_many_queries_are_mined_on_a_gpu(
         assert scores[0] == pytest.approx(scores[1], abs=1e-4)
 
 
+def test_the_groups_that_a_document_keeps_are_drawn_for_each() -> None:
+    """One draw for all of them would keep the same places of each, the first queries' say."""
+    documents = {f"p{n}": f"rose{n} petal" for n in range(6)} | {f"n{n}": f"rose{n} leaf" for n in range(6)}
+    asked = {f"q{n}-{number}": (n, number) for n in range(6) for number in range(8)}
+    queries = {query_id: f"rose{n} number{number}" for query_id, (n, number) in asked.items()}
+    judged = {query_id: {f"p{n}": 1} for query_id, (n, _) in asked.items()}
+    collection = collection_of(documents | FILLER, queries, train=judged)
+    mined = mine(collection, settings=MineSettings(per_document=3, near_duplicates=None))
+    kept: dict[int, list[int]] = {}
+    for group in mined.groups:
+        n, number = asked[group.query_id]
+        kept.setdefault(n, []).append(number)
+    assert all(len(numbers) == 3 for numbers in kept.values())
+    assert len({tuple(sorted(numbers)) for numbers in kept.values()}) > 3
+
+
 def test_a_document_is_the_positive_of_at_most_so_many_groups() -> None:
     documents = {"all": "rose one", "own": "rose two", "n": "rose three"} | FILLER
     queries = {f"q{number}": f"rose {number}" for number in range(9)}
