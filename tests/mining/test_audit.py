@@ -386,6 +386,10 @@ def test_a_verdict_is_about_texts_and_not_about_places(remarks: list[str]) -> No
     several = replace(verdicts, rejected=verdicts.rejected | {("q", "4")})
     assert negatives(collection, several) == {"rose tree", "rose garden wall"}
     assert any(said.startswith("1 of 2 verdicts were given on other texts") for said in remarks)
+    told = len(remarks)
+    audited = audit(mine(collection), collection, verdicts=several)
+    assert audited.verdicts.rejected == {("q", "4")}
+    assert len(remarks) == told
 
 
 def test_a_verdict_holds_for_copies_and_for_whoever_asks_the_same() -> None:

@@ -85,9 +85,11 @@ def _write_about(path: Path, about: dict[str, Any]) -> None:
 
 
 def _former(path: Path) -> dict[str, Any] | None:
-    """What is said of the vectors that stand at a path; None where there are none that are whole."""
+    """What is said of the vectors that stand at a path; None where nothing is."""
     with suppress(InputError):
-        return _about(path)
+        about = read_json(sidecar(path), kind=KIND, version=FORMAT)
+        # Of two that a stop left, the vectors tell which; of one nothing has to be read of them.
+        return _about(path) if _FORMER in about else about
     return None
 
 

@@ -50,7 +50,7 @@ def audit(
     ids = list(by_query)
     if queries is not None and queries < len(ids):
         ids = [ids[place * len(ids) // queries] for place in range(queries)]
-    verdicts = Verdicts() if verdicts is None else verdicts.of(collection)
+    verdicts = Verdicts() if verdicts is None else verdicts.of(collection, tell=False)  # mining told
     look = _Look(collection, scorer, searcher, verdicts)
     look.score([by_query[query_id] for query_id in ids])
     found = [look.at(by_query[query_id]) for query_id in ids]

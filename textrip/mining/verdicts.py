@@ -40,8 +40,8 @@ class Verdicts:
     accepted: frozenset[Pair] = field(default_factory=frozenset)
     marks: Mapping[Pair, str] = field(default_factory=dict)
 
-    def of(self, collection: Collection) -> "Verdicts":
-        """Those that are about this collection; how many are not is said.
+    def of(self, collection: Collection, *, tell: bool = True) -> "Verdicts":
+        """Those that are about this collection; how many are not is said, where nobody has said it (`tell`).
 
         A verdict is not where it names a query or document that the collection lacks, or was given on other
         texts: in data without ids a line more gives all that follow the id of another.
@@ -68,7 +68,7 @@ class Verdicts:
         ]
         if pairs and pairs == unknown | other:
             raise MismatchError(f"{', '.join(counted)}; they are of another mining")
-        if counted:
+        if counted and tell:
             say(f"{', '.join(counted)}: they are left out")
         return Verdicts(self.rejected - unknown - other, self.accepted - unknown - other, self.marks)
 

@@ -35,7 +35,7 @@ from textrip.place import place_of, standing
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
 from textrip.retrieval.about import keep_about
-from textrip.retrieval.connection import connect_reading, index_id_of
+from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.derived import publish
 from textrip.retrieval.encoded import Sources, documents_of, encoded
 from textrip.retrieval.fusion import Fusion
@@ -174,7 +174,7 @@ def _fill(
             (staging / name).unlink(missing_ok=True)
     if done:
         with contextlib.closing(connect_reading(path)) as database:
-            index_id = str(index_id_of(database))
+            index_id = str(state_of(database, "index_id"))
         writer = StoreWriter.open(path)
         say(f"going on after {done:,} of {len(collection.corpus):,} documents that are encoded already")
     else:

@@ -49,16 +49,10 @@ def state_on_disk(path: Path) -> tuple[int, ...]:
     return found.st_size, found.st_mtime_ns, int(path.with_name(path.name + "-wal").exists())
 
 
-def index_id_of(connection: sqlite3.Connection) -> str | None:
-    """Whose store it is."""
-    found = connection.execute("SELECT value FROM state WHERE name = 'index_id'").fetchone()
+def state_of(connection: sqlite3.Connection, name: str) -> str | None:
+    """One of the values that hold for a whole store, as its index_id or its generation."""
+    found = connection.execute("SELECT value FROM state WHERE name = ?", [name]).fetchone()
     return None if found is None else str(found[0])
-
-
-def generation_of(connection: sqlite3.Connection) -> int:
-    """How many transactions there were."""
-    found = connection.execute("SELECT value FROM state WHERE name = 'generation'").fetchone()
-    return int(found[0])
 
 
 def connect_reading(path: Path) -> Connection:

@@ -11,7 +11,7 @@ from textrip.encoding.approximate import GoneError, Kind
 from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
-from textrip.retrieval.connection import connect_reading, generation_of
+from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.derived import Derived, derive, has_newer, open_newest
 from textrip.retrieval.layout import STORE
 from textrip.retrieval.snapshot import Snapshot
@@ -71,9 +71,9 @@ class States:
             except GoneError:  # taken away for another of the same documents
                 self.forget()
         with contextlib.closing(connect_reading(self._store.path)) as connection:
-            newest = generation_of(connection)
+            newest = state_of(connection, "generation")
         # What is derived was committed before: but for the transaction that is open here, it is there.
-        if newest == superseded:
+        if newest == str(superseded):
             raise InputError(
                 f"{self._folder}: its documents are older than what was derived from them (a former {STORE}, "
                 "or one without the -wal that was beside it); put the newer one back, or take them as they "

@@ -32,7 +32,7 @@ from textrip.retrieval.connection import (
     Held,
     connect_reading,
     file_of,
-    index_id_of,
+    state_of,
     state_on_disk,
 )
 from textrip.retrieval.where import Where
@@ -117,7 +117,7 @@ class DocumentStore:
             connection = connect_reading(self.path)
         except sqlite3.Error as error:
             raise self._damaged(error) from None
-        if self._index_id is not None and index_id_of(connection) != self._index_id:
+        if self._index_id is not None and state_of(connection, "index_id") != self._index_id:
             connection.close()
             raise InputError(
                 f"{self.path}: belongs to another index than the one that was opened; open it again"

@@ -10,7 +10,7 @@ import numpy as np
 
 from textrip.errors import InputError, StorageError
 from textrip.retrieval import connection as connections
-from textrip.retrieval.connection import connect_reading, index_id_of
+from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.store import DAMAGED, SEALS, Stored
 from textrip.seal import seal_of
 
@@ -140,7 +140,7 @@ class StoreWriter:
         if self._index_id is None:
             return
         with suppress(sqlite3.Error), closing(connect_reading(self.path)) as there:
-            if index_id_of(there) == self._index_id == index_id_of(self._database):
+            if state_of(there, "index_id") == self._index_id == state_of(self._database, "index_id"):
                 return
         raise InputError(
             f"{self.path}: the index was built anew meanwhile; nothing was written, open it again"
