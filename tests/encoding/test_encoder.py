@@ -82,6 +82,15 @@ def test_prompts_of_the_model_go_before_queries_only(tmp_path: Path) -> None:
     np.testing.assert_allclose(as_query, encoder.encode(["query : rose"]), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["passage", "corpus"])
+def test_a_prompt_of_passages_is_that_of_documents(name: str, tmp_path: Path) -> None:
+    """The library's own encode_document passes over it: its models all have an empty one for "document"."""
+    encoder = Encoder.load(build_tiny_encoder(tmp_path, prompts={name: "query : "}), device="cpu")
+    np.testing.assert_allclose(encoder.encode(["rose"]), encoder.encode(["query : rose"], kind="query"))
+    encoder.save(tmp_path / "saved")
+    assert Encoder.load(tmp_path / "saved", device="cpu").prompt("document") == "query : "
+
+
 def test_the_fingerprint_survives_saving_and_moves_with_weights_length_and_prompts(
     tiny_encoder: Encoder, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:

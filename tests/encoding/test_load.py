@@ -10,6 +10,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer, RobertaConfig, RobertaModel
 
 from textrip.encoding import load
 from textrip.encoding.encoder import Encoder
@@ -74,6 +75,33 @@ def test_an_embedding_without_a_transformer_is_refused(tiny_encoder_folder: Path
     model.save_pretrained(str(tmp_path / "static"), create_model_card=False)
     with pytest.raises(InputError, match="its first module is a StaticEmbedding"):
         Encoder.load(tmp_path / "static", device="cpu")
+
+
+def test_a_model_of_two_towers_is_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    """Queries went the documents' way, without a word."""
+    towers = [
+        [modules.Transformer(str(tiny_encoder_folder)), modules.Pooling(32, pooling_mode="mean")]
+        for _ in range(2)
+    ]
+    model = SentenceTransformer(modules=[modules.Router.for_query_document(*towers)], device="cpu")
+    model.save_pretrained(str(tmp_path / "towers"), create_model_card=False)
+    with pytest.raises(InputError, match=r"through modules of their own \(a Router\)"):
+        Encoder.load(tmp_path / "towers", device="cpu")
+
+
+def test_positions_behind_the_padding_are_no_length(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    """RoBERTa has 34 rows for 32 tokens: with a length of 34 a long text was an IndexError."""
+    config = RobertaConfig(
+        vocab_size=200, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=34, pad_token_id=1,
+    )  # fmt: skip
+    RobertaModel(config).save_pretrained(tmp_path / "raw")
+    AutoTokenizer.from_pretrained(tiny_encoder_folder).save_pretrained(tmp_path / "raw")
+    encoder = Encoder.load(tmp_path / "raw", device="cpu")
+    assert encoder.max_length_tokens == 32
+    assert encoder.encode(["rose " * 100]).shape == (1, 32)
+    with pytest.raises(InputError, match="max_length_tokens is 33; .*raw reads at most 32 tokens"):
+        Encoder.load(tmp_path / "raw", device="cpu", max_length_tokens=33)
 
 
 def test_a_damaged_model_is_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:

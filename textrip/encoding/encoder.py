@@ -51,8 +51,11 @@ class Encoder(TextEncoder):
         self.name = name
         self.precision = precision
         self.unpadded = precision != "float32" and _leave_out_padding(model)
+        learned = _learned_positions(model)
         if max_length_tokens is not None:
-            self._limit_length(max_length_tokens)
+            self._limit_length(max_length_tokens, learned)
+        elif learned is not None and self.max_length_tokens > learned:  # a longer text would be an IndexError
+            self.model.max_seq_length = learned
 
     @classmethod
     def load(
@@ -83,10 +86,9 @@ class Encoder(TextEncoder):
         model = load_model(name, device=device, trust_remote_code=trust_remote_code)
         return cls(model, str(name), max_length_tokens=max_length_tokens, precision=precision)
 
-    def _limit_length(self, max_length_tokens: int) -> None:
-        own = self.model.max_seq_length
-        positions = getattr(getattr(self.model[0], "auto_model", None), "config", None)
-        limit = getattr(positions, "max_position_embeddings", None) or own
+    def _limit_length(self, max_length_tokens: int, learned: int | None) -> None:
+        config = getattr(getattr(self.model[0], "auto_model", None), "config", None)
+        limit = learned or getattr(config, "max_position_embeddings", None) or self.model.max_seq_length
         if max_length_tokens < 3:
             raise InputError(f"max_length_tokens is {max_length_tokens}; at least 3 are needed")
         if limit is not None and max_length_tokens > limit:
@@ -121,7 +123,10 @@ class Encoder(TextEncoder):
         return tokenizer
 
     def prompt(self, kind: Kind) -> str:
-        """What the model puts before a query or a document; mostly nothing."""
+        """What the model puts before a query or a document; mostly nothing.
+
+        One that is kept as "passage" or "corpus" is a document's (see `load_model`).
+        """
         return self.model.prompts.get(kind) or ""
 
     @property
@@ -227,6 +232,18 @@ class Encoder(TextEncoder):
         """Write an ordinary sentence-transformers folder (safetensors)."""
         quieten()
         self.model.save_pretrained(str(folder), safe_serialization=True, create_model_card=False)
+
+
+def _learned_positions(model: "SentenceTransformer") -> int | None:
+    """How many tokens a transformer with a vector for each position has one for; None where it has none.
+
+    RoBERTa's and MPNet's begin behind the padding's row, so that of 514 they use 512.
+    """
+    embeddings = getattr(getattr(model[0], "auto_model", None), "embeddings", None)
+    table: Any = getattr(embeddings, "position_embeddings", None)
+    if not hasattr(table, "num_embeddings"):
+        return None
+    return int(table.num_embeddings) - (0 if table.padding_idx is None else int(table.padding_idx) + 1)
 
 
 def _leave_out_padding(model: "SentenceTransformer") -> bool:

@@ -161,6 +161,7 @@ def saved_config(name: str | Path) -> dict[str, Any]:
 
 def _load(name: str, device: str, trust_remote_code: bool, *, local: bool) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Router
 
     with warnings.catch_warnings():
         # Published models name their modules by paths that the library has since moved.
@@ -168,13 +169,29 @@ def _load(name: str, device: str, trust_remote_code: bool, *, local: bool) -> "S
         model = SentenceTransformer(
             name, device=device, trust_remote_code=trust_remote_code, local_files_only=local
         )
+    # One tower is trained, exported and told by its fingerprint; a text would go the default's way unasked.
+    if any(isinstance(module, Router) for module in model):
+        raise InputError(
+            "its queries and documents go through modules of their own (a Router); one encoder for both was "
+            "expected"
+        )
     if not hasattr(model.tokenizer, "backend_tokenizer"):
         first = type(model[0]).__name__
         raise InputError(
             f"its first module is a {first} without a fast tokenizer of transformers; a transformer with one "
             "was expected"
         )
+    _name_document_prompt(model)
     return model
+
+
+def _name_document_prompt(model: "SentenceTransformer") -> None:
+    """Keep a document's prompt under that name, where the model calls it a passage's or the corpus'.
+
+    The library says that it takes these where there is no "document", and gives each model an empty one.
+    """
+    former = (model.prompts.get(name) for name in ("document", "passage", "corpus"))
+    model.prompts["document"] = next((prompt for prompt in former if prompt), "")
 
 
 def first_line(error: Exception) -> str:
