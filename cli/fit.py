@@ -1,5 +1,6 @@
 """`textrip fit`."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -86,5 +87,5 @@ def fit(
         print_evaluation(done.evaluation, as_json=False)
         emit()
         emit(gain(done))
-        emit(f'Search it: textrip search {output}/index "a question"')
+        emit(f'Search it: textrip search {shlex.quote(f"{output}/index")} "a question"')
     return 3 if done.verdict == "REGRESSION" else 0

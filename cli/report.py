@@ -1,5 +1,6 @@
 """What `textrip demo` and `textrip fit` print."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
 
 
 def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> str:
-    out, settings = kept or Path("out"), done.manifest["settings"]
+    out, settings = shlex.quote(str(kept or "out")), done.manifest["settings"]
     length = f"--max-length-tokens {settings['max_length_tokens']}"
     return f"""The same, step by step:
   textrip check stdlib

@@ -1,6 +1,7 @@
 """`textrip train`."""
 
 import math
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,7 +111,7 @@ def train(
         if STDIN in (request.source, request.data) and sys.stdin.isatty():
             raise InputError(
                 f"{resume} was begun with data on standard input; pipe the same in again: "
-                f"cat DATA | textrip train --resume {resume}"
+                f"cat DATA | textrip train --resume {shlex.quote(str(resume))}"
             )
     elif source is None or output is None:
         missing = "DATA-or-TRIPLES" if source is None else "-o MODEL"

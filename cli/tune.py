@@ -1,7 +1,8 @@
 """`textrip tune`."""
 
 import inspect
-from dataclasses import fields
+import shlex
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from textrip.cli.command import command, with_defaults
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import DevDocuments, Device, Json, Output, Seed, Stemmer, TrustRemoteCode
 from textrip.data.columns import Columns
+from textrip.files import STDIN
 from textrip.mining.settings import MineSettings
 from textrip.training.settings import TrainSettings
 
@@ -64,8 +66,11 @@ def tune(
         dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code,
     )  # fmt: skip
     used = {"model": model, "stemmer": stemmer, "dev_documents": dev_documents}
+    named = {f"{role}_column": name for role, name in asdict(columns).items() if name is not None}
     _write_config(
-        Path(output) / "best.toml", tuning, {**_not_defaults(used), **_mining(mining, tuning.negatives)}
+        Path(output) / "best.toml",
+        tuning,
+        {**_not_defaults(used), **named, **_mining(mining, tuning.negatives)},
     )
     if plot:
         plot_study(tuning, Path(output))
@@ -79,7 +84,9 @@ def tune(
         shares = ", ".join(f"{name} {share:.0%}" for name, share in tuning.importance.items())
         emit(f"What mattered: {shares}")
     emit(f"dev nDCG@10: untuned {tuning.start:.4f}, best {tuning.trials[0].score:.4f}")
-    emit(f"Train with it: textrip train {data} -o model --config {output}/best.toml")
+    piped = "cat DATA | " if data == STDIN else ""
+    config = shlex.quote(f"{output}/best.toml")
+    emit(f"Train with it: {piped}textrip train {shlex.quote(data)} -o model --config {config}")
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

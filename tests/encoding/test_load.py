@@ -100,7 +100,7 @@ def test_positions_behind_the_padding_are_no_length(tiny_encoder_folder: Path, t
     encoder = Encoder.load(tmp_path / "raw", device="cpu")
     assert encoder.max_length_tokens == 32
     assert encoder.encode(["rose " * 100]).shape == (1, 32)
-    with pytest.raises(InputError, match="max_length_tokens is 33; .*raw reads at most 32 tokens"):
+    with pytest.raises(InputError, match=r"max_length_tokens is 33; .*raw reads at most 32 tokens"):
         Encoder.load(tmp_path / "raw", device="cpu", max_length_tokens=33)
 
 

@@ -1,5 +1,7 @@
 """Tuning: the given settings come first, a study goes on, and a bad trial ends nothing."""
 
+import json
+import shlex
 import time
 import tomllib
 from collections.abc import Callable
@@ -256,6 +258,31 @@ def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
     page = (tmp_path / "m" / "training.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
     assert (tmp_path / "m" / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_that_tune_prints_reads_the_same_data(
+    textrip: Run, tmp_path: Path, tiny_encoder_folder: Path, tiny_collection: Collection
+) -> None:
+    """It lacked the names of the columns, and was no command where a path has a blank."""
+    data = tmp_path / "my pairs.jsonl"
+    texts = dict(zip(tiny_collection.doc_ids, tiny_collection.texts, strict=True))
+    pairs = [
+        {"frage": tiny_collection.query_texts[query_id], "antwort": texts[doc_id]}
+        for query_id, judged in tiny_collection.qrels["train"].items()
+        for doc_id in judged
+    ]
+    data.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    options = ["--model", tiny_encoder_folder, "--epochs", 1, "--batch-queries", 8, "--trials", 1]
+    named = ["--anchor-column", "frage", "--positive-column", "antwort"]
+    done = textrip("tune", data, "-o", tmp_path / "my study", *options, *named)
+    assert done.code == 0, done.err
+    printed = shlex.split(done.out.splitlines()[-1].partition("Train with it: ")[2])
+    assert printed[:2] == ["textrip", "train"]
+    place = printed.index("model")
+    trained = textrip(*printed[1:place], tmp_path / "model", *printed[place + 1 :], "--json", "--force")
+    assert trained.code == 0, trained.err
+    (manifest,) = trained.json_lines()
+    assert manifest["data"]["collection"] == "my pairs"
 
 
 def test_what_stands_in_a_page_is_text(tmp_path: Path) -> None:

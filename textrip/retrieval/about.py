@@ -1,6 +1,7 @@
 """What an index says of itself: index.json, and the copy in the store from which it is restored."""
 
 import contextlib
+import shlex
 import sqlite3
 from pathlib import Path
 from types import NoneType
@@ -48,7 +49,9 @@ def read_about(folder: Path) -> dict[str, Any]:
     except DamagedError as error:
         if not (folder / STORE).is_file():
             raise
-        raise DamagedError(f"{error}; the documents are there: textrip index {folder} --rebuild") from None
+        raise DamagedError(
+            f"{error}; the documents are there: textrip index {shlex.quote(str(folder))} --rebuild"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The states of an index: what a search reads is of one of them, the newest there is when it begins."""
 
 import contextlib
+import shlex
 import tempfile
 import threading
 from collections.abc import Callable
@@ -77,7 +78,7 @@ class States:
             raise InputError(
                 f"{self._folder}: its documents are older than what was derived from them (a former {STORE}, "
                 "or one without the -wal that was beside it); put the newer one back, or take them as they "
-                f"are: textrip index {self._folder} --rebuild"
+                f"are: textrip index {shlex.quote(str(self._folder))} --rebuild"
             )
         raise InputError(f"{self._folder}: is being rebuilt faster than it can be opened; search again")
 
@@ -120,7 +121,7 @@ class States:
             raise _SupersededError(generation)
         say(
             f"{self._folder}: has nothing derived that is whole; working it out from the documents, as every "
-            f"search will until textrip index {self._folder} --rebuild"
+            f"search will until textrip index {shlex.quote(str(self._folder))} --rebuild"
         )
         if self._temporary is not None:
             self._temporary.cleanup()

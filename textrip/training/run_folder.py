@@ -11,6 +11,7 @@ does not exist.
 """
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ class RunFolder:
         except InputError:  # what is damaged is said to who resumes it
             by_command = True
         if by_command:
-            return f"textrip train --resume {self.path}"
+            return f"textrip train --resume {shlex.quote(str(self.path))}"
         return "textrip.train with the same arguments and resume=True"
 
     @classmethod
