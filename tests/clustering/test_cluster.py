@@ -193,7 +193,7 @@ def test_a_cluster_as_plain_values_is_json() -> None:
     ids, texts, vectors = blobs([3, 2])
     (first, _) = cluster_vectors(ids, texts, vectors, k=2, representatives=1)
     assert json.loads(json.dumps(first.to_dict())) == {
-        "cluster": 0, "size": 3, "keywords": ["rose", "word"],
+        "cluster": 0, "size": 3, "keywords": ["rose"],
         "representatives": first.representatives, "doc_ids": ["a0", "a1", "a2"],
     }  # fmt: skip
 

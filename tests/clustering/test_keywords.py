@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -23,18 +24,20 @@ def words_of(text: str) -> list[str]:
 
 
 def weights(texts: Sequence[str], labels: Sequence[int], clusters: int) -> list[dict[str, float]]:
-    """W(t, c) = tf(t, c) / |c| * log(1 + A / f(t)), cluster by cluster and word by word."""
+    """W(t, c) = (tf(t, c) / |c| - tf(t, rest) / |rest|) log(1 + A / f(t)), by cluster and word."""
     counts: list[Counter[str]] = [Counter() for _ in range(clusters)]
     for text, label in zip(texts, labels, strict=True):
         counts[label].update(words_of(text))
     average = sum(sum(count.values()) for count in counts) / clusters
-    return [
-        {
-            word: tf / sum(count.values()) * math.log(1 + average / sum(other[word] for other in counts))
-            for word, tf in count.items()
-        }
-        for count in counts
-    ]
+    found: list[dict[str, float]] = []
+    for count in counts:
+        rest = sum((other for other in counts if other is not count), Counter())
+        found.append({})
+        for word, tf in count.items():
+            share = Fraction(tf, count.total()) - Fraction(rest[word], max(1, rest.total()))
+            if share > 0:
+                found[-1][word] = float(share) * math.log(1 + average / (tf + rest[word]))
+    return found
 
 
 @given(TEXTS, st.integers(1, 4), st.data())
@@ -52,10 +55,10 @@ def test_equals_plain_loops(texts: list[str], clusters: int, data: st.DataObject
 
 def test_by_hand() -> None:
     # Clusters of 3 and 2 words: A = 2.5. Counts in all: rose 3, tulip 1, boat 1.
-    # 0: tulip 1/3 log(1 + 2.5/1) = 0.4176, rose 2/3 log(1 + 2.5/3) = 0.4041
-    # 1: boat  1/2 log(1 + 2.5/1) = 0.6264, rose 1/2 log(1 + 2.5/3) = 0.3031
+    # 0: tulip (1/3 - 0) log(1 + 2.5/1) = 0.4176, rose (2/3 - 1/2) log(1 + 2.5/3) = 0.1010
+    # 1: boat  (1/2 - 0) log(1 + 2.5/1) = 0.6264, rose (1/2 - 2/3) is less than nothing
     texts = ["Rose rose", "boat rose", "tulip"]
-    assert keywords(texts, np.asarray([0, 1, 0]), clusters=2) == [["tulip", "rose"], ["boat", "rose"]]
+    assert keywords(texts, np.asarray([0, 1, 0]), clusters=2) == [["tulip", "rose"], ["boat"]]
     assert keywords(texts, np.asarray([0, 1, 0]), clusters=2, count=1) == [["tulip"], ["boat"]]
 
 
@@ -73,6 +76,22 @@ def test_the_order_of_the_texts_changes_nothing(order: list[int]) -> None:
 
 def test_numbers_single_letters_and_stop_words_name_nothing() -> None:
     assert keywords(["the 42 3d x _y rose2 ÉTÉ"], np.asarray([0]), clusters=1) == [["rose2", "été"]]
+
+
+def test_what_every_cluster_has_names_none() -> None:
+    """No list has the stop words of all languages: they were the keywords of every German cluster."""
+    texts = ["die Rose und die Tulpe und der Garten", "die Welle und die Brandung und der Wind"]
+    names = keywords(texts, np.asarray([0, 1]), clusters=2)
+    assert names == [["garten", "rose", "tulpe"], ["brandung", "welle", "wind"]]
+
+
+@pytest.mark.parametrize(("text", "names"), [
+    ("नमस्ते दुनिया", ["दुनिया", "नमस्ते"]),  # cut at its vowel signs there were three pieces of one letter
+    ("搜索引擎", ["引擎", "搜索", "索引"]),  # no clause as one word
+    ("ÜBERGRÖSSE Straße ﬁn", ["fin", "straße", "übergrösse"]),
+])  # fmt: skip
+def test_words_of_other_scripts(text: str, names: list[str]) -> None:
+    assert keywords([text], np.asarray([0]), clusters=1) == [names]
 
 
 def test_a_cluster_has_at_most_the_wanted_words() -> None:
