@@ -43,7 +43,7 @@ def check(
 
     Example: textrip check my-corpus/ --model all-MiniLM-L6-v2
     """
-    from textrip.cli.output import emit, emit_json
+    from textrip.cli.output import emit, emit_json, heard_or_not
     from textrip.data.finding import summary
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
@@ -63,17 +63,19 @@ def check(
         near=near,
     )
     levels = summary(findings)
-    if json:
-        emit_json(
-            {
-                "collection": collection.name,
-                "errors": levels["error"],
-                "warnings": levels["warning"],
-                "findings": [finding.to_dict() for finding in findings],
-            }
-        )
-    else:
-        emit("\n".join([repr(collection), *map(str, findings), _verdict(levels["error"], levels["warning"])]))
+    with heard_or_not():
+        if json:
+            emit_json(
+                {
+                    "collection": collection.name,
+                    "errors": levels["error"],
+                    "warnings": levels["warning"],
+                    "findings": [finding.to_dict() for finding in findings],
+                }
+            )
+        else:
+            verdict = _verdict(levels["error"], levels["warning"])
+            emit("\n".join([repr(collection), *map(str, findings), verdict]))
     if levels["error"]:
         raise typer.Exit(WITH_ERRORS)
 

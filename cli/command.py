@@ -21,6 +21,8 @@ from textrip.errors import InputError
 
 COMMON = "Common options"
 _TYPED = "COMMANDLINE"
+# Whether the command that runs, or ran last, was to show tracebacks.
+_verbose = [False]
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,17 @@ def _parameter(name: str, annotation: Any, info: Any, default: Any) -> inspect.P
     )
 
 
+def is_verbose() -> bool:
+    """Whether the command that ran was to show tracebacks, however that was said."""
+    return _verbose[0]
+
+
 @contextmanager
-def _in_force(*, threads: int | None, offline: bool, quiet: bool, **_: Any) -> Iterator[None]:
+def _in_force(*, threads: int | None, offline: bool, quiet: bool, verbose: bool, **_: Any) -> Iterator[None]:
     """Put the common options into force for one command."""
     from textrip import progress
 
+    _verbose[:] = [verbose]
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
         os.environ["TRANSFORMERS_OFFLINE"] = "1"
@@ -157,9 +165,33 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise InputError(
             f"{path}: [{command}] has {', '.join(unknown)}, which textrip {command} does not know"
         )
-    merged = {**shared, **own}
-    context.default_map = {name.replace("-", "_"): value for name, value in merged.items()}
+    _refuse_slips(context, path, values)
+    merged = {name.replace("-", "_"): value for name, value in {**shared, **own}.items()}
+    for parameter in context.command.params:
+        if parameter.name in merged:
+            merged[parameter.name] = _as_typed(parameter, merged[parameter.name], path)
+    context.default_map = merged
     return path
+
+
+def _refuse_slips(context: typer.Context, path: Path, values: dict[str, Any]) -> None:
+    """Raise InputError where a file names what no command knows: it would do nothing, without a word."""
+    commands: dict[str, Any] = getattr(context.find_root().command, "commands", {})
+    options = {parameter.name for known in commands.values() for parameter in known.params}
+    for name, value in values.items():
+        if isinstance(value, dict) and name not in commands:
+            raise InputError(f"{path}: there is no command {name!r} for its table [{name}]")
+        if not isinstance(value, dict) and name.replace("-", "_") not in options:
+            raise InputError(f"{path}: has {name}, which is an option of no command")
+
+
+def _as_typed(parameter: Any, value: Any, path: Path) -> Any:
+    """A value of a file for an option: one may stand for a list of one; true and false are for flags."""
+    is_flag = getattr(parameter, "is_flag", False)
+    if isinstance(value, bool) != is_flag:
+        wanted, found = "true or false" if is_flag else "a value", str(value).lower()
+        raise InputError(f"{path}: {parameter.name} is {found}, {wanted} was expected")
+    return [value] if getattr(parameter, "multiple", False) and not isinstance(value, list) else value
 
 
 _COMMON = {

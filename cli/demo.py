@@ -39,18 +39,19 @@ def demo(
     import tempfile
     import time
 
+    from textrip.cli.output import heard_or_not
     from textrip.cli.report import print_report
-    from textrip.files import refuse_existing
+    from textrip.files import refuse_taking_away
     from textrip.mining.settings import MineSettings
     from textrip.pipeline.cluster import cluster
-    from textrip.pipeline.fit import fit
+    from textrip.pipeline.fit import REPORT, fit
     from textrip.progress import say
     from textrip.retrieval.index import Index
     from textrip.training.settings import TrainSettings
 
     started = time.perf_counter()
     if out is not None:
-        refuse_existing(out, force=force)
+        refuse_taking_away(out, force=force, mark=REPORT)
     # The first words say what a function does; one epoch, as a person waits.
     settings = TrainSettings(epochs=1, max_length_tokens=64, seed=seed)
     with tempfile.TemporaryDirectory(prefix="textrip-demo-") as scratch:
@@ -68,7 +69,8 @@ def demo(
         say("· searching and clustering")
         answers = {question: index.search(question, k=3) for question in QUESTIONS}
         clusters = cluster(index, k=12, seed=seed)
-        print_report(done, answers, clusters, index.analyzer, kept=out, as_json=json)
+        with heard_or_not():
+            print_report(done, answers, clusters, index.analyzer, kept=out, as_json=json)
         index.close()
     say(f"done in {time.perf_counter() - started:.0f} s")
     return 3 if done.verdict == "REGRESSION" else 0

@@ -52,19 +52,20 @@ def fit(
 
     Example: textrip fit my-corpus/ -o out && textrip search out/index "a question"
     """
-    from textrip.cli.output import emit, emit_json
+    from textrip.cli.output import emit, emit_json, heard_or_not
     from textrip.cli.report import gain, print_evaluation
     from textrip.data.formats import read
-    from textrip.files import refuse_existing
+    from textrip.files import refuse_taking_away
     from textrip.lexical.analyzer import Analyzer
+    from textrip.pipeline.fit import REPORT
     from textrip.pipeline.fit import fit as run
     from textrip.progress import say
 
-    refuse_existing(output, force=force)
+    refuse_taking_away(output, force=force, mark=REPORT, read=[data])
     request = Request(
         source=data, data=None, output=f"{output}.model", columns=columns, mining=mining, settings=settings,
         model=model, dev_documents=dev_documents, by_label=False, stemmer=stemmer, device=device,
-        checkpoint_minutes=5.0, rounds=rounds, dense_share=dense_share,
+        checkpoint_minutes=5.0, rounds=rounds, dense_share=dense_share, of_fit=True,
     )  # fmt: skip
     done = run(
         read(data, columns=columns),
@@ -81,11 +82,12 @@ def fit(
         request=request.to_dict(),
         stage=lambda name: say(f"· {name}"),
     )
-    if json:
-        emit_json(done.to_dict())
-    else:
-        print_evaluation(done.evaluation, as_json=False)
-        emit()
-        emit(gain(done))
-        emit(f'Search it: textrip search {shlex.quote(f"{output}/index")} "a question"')
+    with heard_or_not():
+        if json:
+            emit_json(done.to_dict())
+        else:
+            print_evaluation(done.evaluation, as_json=False)
+            emit()
+            emit(gain(done))
+            emit(f'Search it: textrip search {shlex.quote(f"{output}/index")} "a question"')
     return 3 if done.verdict == "REGRESSION" else 0

@@ -82,8 +82,9 @@ def index(
     from textrip.encoding.approximate import chosen
     from textrip.encoding.backend import load_backend
     from textrip.errors import InputError
-    from textrip.files import refuse_existing
+    from textrip.files import refuse_taking_away
     from textrip.lexical.analyzer import Analyzer
+    from textrip.retrieval.about import ABOUT
     from textrip.retrieval.index import Index
     from textrip.retrieval.passages import Cutting
 
@@ -95,7 +96,7 @@ def index(
     if output is None:
         raise InputError("--output (-o) is missing: where is the index to be written?")
     if not dry_run:
-        refuse_existing(output, force=force)
+        refuse_taking_away(output, force=force, mark=ABOUT, read=[data])
     chosen(nearest, 0)  # type: ignore[arg-type]
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
     collection = read(data, columns=columns)

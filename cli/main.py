@@ -8,13 +8,28 @@ import contextlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from textrip import interrupt, processes
-from textrip.cli import change, check, cluster, demo, encode, evaluate, fit, index, mine, search, train, tune
+from textrip.cli import (
+    change,
+    check,
+    cluster,
+    command,
+    demo,
+    encode,
+    evaluate,
+    fit,
+    index,
+    mine,
+    search,
+    train,
+    tune,
+)
 from textrip.cli.output import say
 from textrip.errors import InputError, OfflineError, StorageError, TextripError
 
@@ -26,6 +41,9 @@ class Program(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run and exit with the code; never a traceback (save under -v)."""
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:  # closed by who called: nothing to read, and nobody to talk to
+                setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
         for stream in (sys.stdout, sys.stderr):
             # A console that cannot show a character shows a substitute in its place.
             with contextlib.suppress(AttributeError, ValueError):
@@ -35,12 +53,15 @@ class Program(TyperGroup):
         sys.exit(self._run(*args, **kwargs))
 
     def _run(self, *args: Any, **kwargs: Any) -> int:
+        code = DONE
         try:
-            code = super().main(*args, **kwargs)
+            ended = super().main(*args, **kwargs)
+            code = ended if isinstance(ended, int) else DONE
             sys.stdout.flush()
-            return code if isinstance(code, int) else DONE
+            return code
         except BrokenPipeError:
-            return _pipe_closed()
+            _pipe_closed()
+            return code  # a verdict is one, whoever has stopped to listen
         except KeyboardInterrupt as stopped:
             return _interrupted(stopped)
         except Exception as error:  # the last line of defence
@@ -51,15 +72,15 @@ class Program(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise typer.Exit(_pipe_closed()) from None
+            _pipe_closed()
+            raise typer.Exit(DONE) from None
         except KeyboardInterrupt as stopped:
             raise typer.Exit(_interrupted(stopped)) from None
 
 
-def _pipe_closed() -> int:
+def _pipe_closed() -> None:
     # What is still buffered goes nowhere, so that Python's own flush at exit is quiet too.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return DONE
 
 
 def _interrupted(stopped: KeyboardInterrupt) -> int:
@@ -68,7 +89,7 @@ def _interrupted(stopped: KeyboardInterrupt) -> int:
 
 
 def _report(error: Exception) -> int:
-    if {"-v", "--verbose"} & set(sys.argv[1:]):
+    if command.is_verbose() or {"-v", "--verbose"} & set(sys.argv[1:]):  # the latter before it is parsed
         traceback.print_exc()
     match error:
         case InputError() | OfflineError() | StorageError():
@@ -90,7 +111,8 @@ def _report(error: Exception) -> int:
             message = f"{type(error).__name__}: {error} (a mistake in textrip; -v shows where)"
             code = FAILED
     if code == BAD_INPUT:
-        processes.leave_it_to_the_first()
+        with contextlib.suppress(InputError):  # which process this is may be what is wrong
+            processes.leave_it_to_the_first()
     say("Error: " + " ".join(message.split()))
     return code
 

@@ -27,7 +27,8 @@ MaxLength = Annotated[
     typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own length where not given."),
 ]
 DevDocuments = Annotated[
-    int, typer.Option("--dev-documents", help="Dev searches at most so many documents; 0: all of them.")
+    int,
+    typer.Option("--dev-documents", min=0, help="Dev searches at most so many documents; 0: all of them."),
 ]
 Stemmer = Annotated[
     str,

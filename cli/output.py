@@ -3,9 +3,10 @@
 import contextlib
 import json
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 # Marks that turn the direction of a line around: U+200E, U+200F, U+061C, U+202A to U+202E, U+2066 to U+2069.
 _BIDI = {0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+
+# What JSON leaves as it is.
+_OBEYED = re.compile("[\x7f-\x9f" + "".join(map(chr, sorted(_BIDI))) + "]")
 
 
 def printable(text: str) -> str:
@@ -31,15 +35,23 @@ def say(remark: str) -> None:
         print(printable(remark), file=sys.stderr, flush=True)
 
 
-def emit(line: str = "") -> None:
-    """One line of data on stdout."""
-    print(line, flush=False)
+def emit(lines: str = "", *, styled: bool = False) -> None:
+    """Lines of data on stdout, made printable; what is `styled` was, and has marks of its own."""
+    print(lines if styled else "\n".join(map(printable, lines.split("\n"))), flush=False)
+
+
+@contextlib.contextmanager
+def heard_or_not() -> Iterator[None]:
+    """Inside, a reader who has left is no end: the exit code is a verdict, and is still to come."""
+    with contextlib.suppress(BrokenPipeError):
+        yield
 
 
 def emit_json(value: Any) -> None:
-    """One JSON value on one line; escaped where stdout cannot carry every character."""
+    """One JSON value on one line; escaped where stdout cannot carry a character, or a terminal obeys it."""
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") not in {"utf8", "utf8sig"}
-    emit(json.dumps(value, ensure_ascii=plain))
+    line = json.dumps(value, ensure_ascii=plain)
+    emit(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line), styled=True)
 
 
 def emit_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textrip.cli.output import emit, emit_json, emit_table, marked, printable
+from textrip.cli.output import emit, emit_json, emit_table, marked
 
 if TYPE_CHECKING:
     from textrip.clustering.cluster import Cluster
@@ -79,10 +79,10 @@ def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
 
     for hit in hits:
         title = f"{hit.title}  [{hit.doc_id}]" if hit.title and hit.title != hit.doc_id else hit.doc_id
-        emit(f"{hit.rank:3d}  {hit.score:.3f}  {printable(title)}")
+        emit(f"{hit.rank:3d}  {hit.score:.3f}  {title}")
         text = marked(snippet(hit.passage or hit.text, question, analyzer))
         if text:
-            emit(f"            {text}")
+            emit(f"            {text}", styled=True)
 
 
 def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> str:

@@ -33,6 +33,7 @@ class Request:
     dense_share: float = 0.5
     plot: bool = False
     tensorboard: bool = False
+    of_fit: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; paths are made absolute, as a run may be resumed from elsewhere."""

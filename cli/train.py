@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textrip import processes
-from textrip.cli.command import command, typed
+from textrip.cli.command import command, refuse_idle, typed
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
     ByLabel,
@@ -27,7 +27,7 @@ from textrip.cli.options import (
 from textrip.cli.request import Request
 from textrip.data.columns import Columns
 from textrip.errors import InputError
-from textrip.files import STDIN, refuse_existing
+from textrip.files import STDIN, refuse_taking_away
 from textrip.mining.settings import MineSettings
 from textrip.training.length import epochs_of, steps_of
 from textrip.training.settings import TrainSettings
@@ -103,7 +103,7 @@ def train(
     from textrip.pipeline.train import train as fine_tune
     from textrip.training.log import read_log
     from textrip.training.plots import plot_training, require_matplotlib
-    from textrip.training.run_folder import RunFolder
+    from textrip.training.run_folder import MANIFEST, RunFolder
 
     if resume is not None:
         _refuse_beside_resume(context)
@@ -129,12 +129,13 @@ def train(
         require_matplotlib()
     run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
     if not dry_run:
-        refuse_existing(request.output, force=force)
+        read_from = [request.source, request.data]
+        refuse_taking_away(request.output, force=force, mark=MANIFEST, read=read_from)
         if resume is None:
             run.refuse_unfinished(force=force)
     # A run that goes on has its triples, whatever became of their file.
     goes_on = resume is not None and run.has_triples
-    triples = None if goes_on else _triples(request)
+    triples = None if goes_on else _triples(context, request)
     _refuse_early(request)
     collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
@@ -160,7 +161,7 @@ def train(
     if json:
         emit_json({**manifest, "output": request.output})
     else:
-        emit(_report(manifest, request.output))
+        emit(_report(manifest, request))
 
 
 def _refuse_beside_resume(context: typer.Context) -> None:
@@ -185,12 +186,12 @@ def _refuse_early(request: Request) -> None:
     Rounds.wanted(request.rounds, request.dense_share, request.mining, by_label=request.by_label)
 
 
-def _triples(request: Request) -> "Triples | None":
+def _triples(context: typer.Context, request: Request) -> "Triples | None":
     """The triples of a file; None where data is to be mined."""
     from textrip.mining.triples import Triples, is_triples_file
 
-    if request.by_label and request.mining != MineSettings(seed=request.mining.seed):
-        raise InputError("--by-label mines nothing: the options of mining have nothing to do")
+    if request.by_label:
+        refuse_idle(context, "--by-label mines nothing", MINING.options)
     if is_triples_file(request.source):
         if request.by_label:
             raise InputError(f"{request.source} holds triples, and --by-label trains on labels")
@@ -198,15 +199,15 @@ def _triples(request: Request) -> "Triples | None":
             raise InputError(
                 f"{request.source} holds triples by id: name what they were mined from with --data"
             )
-        if request.rounds == 1 and request.mining != MineSettings(seed=request.mining.seed):
-            raise InputError(f"{request.source} is mined already: the options of mining have nothing to do")
+        if request.rounds == 1:
+            refuse_idle(context, f"{request.source} is mined already", MINING.options)
         return Triples.read(request.source)
     if request.data is not None:
         raise InputError(f"{request.source} holds no triples, so --data has nothing to add; give one of them")
     return None
 
 
-def _report(manifest: dict[str, Any], output: str) -> str:
+def _report(manifest: dict[str, Any], request: Request) -> str:
     lines = []
     if manifest["dev"]:
         measured = [f"{step['nDCG@10']:.4f} (epoch {step['epoch']:.3g})" for step in manifest["dev"]]
@@ -215,7 +216,13 @@ def _report(manifest: dict[str, Any], output: str) -> str:
         lines.append(f"stopped: {manifest['stopped']}")
     kept = manifest["kept_step"]
     lines.append(f"kept: {f'step {kept}' if kept else 'the untuned weights: no epoch was better'}")
-    lines.append(f"written: {output}")
+    lines.append(f"written: {request.output}")
+    if request.of_fit:
+        data, base, model = map(shlex.quote, (request.source, request.model, request.output))
+        lines.append(
+            f"measure it, as fit would have: textrip eval {data} --bm25 --model {base} --model {model}"
+        )
+        lines.append(f"index it: textrip index {data} --model {model} -o INDEX")
     return "\n".join(lines)
 
 

@@ -19,6 +19,8 @@ from textrip.training.settings import TrainSettings
 if TYPE_CHECKING:
     from textrip.training.tune import Tuning
 
+_MODELS = {"model", "denoise", "dense_model"}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -106,9 +108,14 @@ def _not_defaults(used: dict[str, Any]) -> dict[str, Any]:
     """What train would not do by itself; a folder is named so that it is found from anywhere."""
     defaults = {name: inspect.signature(tune).parameters[name].default for name in used}
     found = {name: value for name, value in used.items() if value != defaults[name]}
-    if "model" in found and Path(found["model"]).exists():
-        found["model"] = str(Path(found["model"]).absolute())
-    return found
+    return {name: _from_anywhere(name, value) for name, value in found.items()}
+
+
+def _from_anywhere(name: str, value: Any) -> Any:
+    """The same; a model's folder by its whole path."""
+    if name in _MODELS and value is not None and Path(value).exists():
+        return str(Path(value).absolute())
+    return value
 
 
 def _mining(mining: MineSettings, negatives: int) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def _mining(mining: MineSettings, negatives: int) -> dict[str, Any]:
     found = {field.name: getattr(mining, field.name) for field in fields(MineSettings)}
     found |= {"dense": dense, "random": of_chance}
     return {
-        field.name: found[field.name]
+        field.name: _from_anywhere(field.name, found[field.name])
         for field in fields(MineSettings)
         if field.name not in {"negatives", "seed", *unused} and found[field.name] != field.default
     }

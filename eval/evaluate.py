@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
+from textrip.data.formats import read
 from textrip.encoding.nearest import dense_top_k
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
@@ -49,7 +51,11 @@ class Evaluation:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, system: str) -> SystemResult:
-        return next(result for result in self.results if result.system == system)
+        for result in self.results:
+            if result.system == system:
+                return result
+        there = ", ".join(result.system for result in self.results) or "none"
+        raise InputError(f"{system!r} was not measured; what was: {there}")
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -92,6 +98,7 @@ class Evaluator:
         self._searcher = searcher
         self._searcher_seconds = searcher_seconds
         self._bm25: tuple[Rows, float] | None = None
+        self._measured: dict[str, Any] = {}
 
     def bm25(self) -> SystemResult:
         """Measure BM25."""
@@ -118,7 +125,13 @@ class Evaluator:
         started = time.perf_counter() if started is None else started
         queries = encoder.encode(list(self.queries.values()), kind="query")
         rows, _ = dense_top_k(queries, documents, DEPTH, self.collection.doc_order)
-        result = self._measure(name or encoder.name, list(rows), time.perf_counter() - started)
+        name = name or encoder.name
+        result = self._measure(name, list(rows), time.perf_counter() - started)
+        self._measured[name] = {
+            "fingerprint": encoder.fingerprint,
+            "max_length_tokens": encoder.max_length_tokens,
+            "precision": encoder.precision,
+        }
         if hybrid is not None:
             lexical, seconds = self._bm25_rows()
             fused = [
@@ -134,6 +147,7 @@ class Evaluator:
             "collection_sha256": self.collection.fingerprint,
             "documents": len(self.collection.corpus),
             "depth": DEPTH,
+            "systems": self._measured,
             **provenance(),
         }
         return Evaluation(self.collection.name, self.split, len(self.queries), list(self.results), about)
@@ -145,10 +159,13 @@ class Evaluator:
                 self.collection.texts, analyzer=self._analyzer, order=self.collection.doc_order
             )
             rows = [row for row, _ in searcher.search(list(self.queries.values()), DEPTH)]
+            self._measured["bm25"] = {"analyzer": searcher.analyzer.to_dict()}
             self._bm25 = rows, self._searcher_seconds + time.perf_counter() - started
         return self._bm25
 
     def _measure(self, system: str, rows: Iterable[NDArray[np.int64]], seconds: float) -> SystemResult:
+        if any(result.system == system for result in self.results):
+            raise InputError(f"{system!r} is measured already; give each encoder a name of its own")
         doc_ids = self.collection.doc_ids
         rankings = {
             query_id: [doc_ids[row] for row in ranked]
@@ -160,7 +177,7 @@ class Evaluator:
 
 
 def evaluate(
-    collection: Collection,
+    data: str | Path | Collection,
     *,
     split: str = "test",
     bm25: bool = True,
@@ -171,18 +188,26 @@ def evaluate(
     """Measure systems on the judged queries of a split, the whole corpus searched.
 
     Args:
-        collection: With judgments for the split.
+        data: A collection with judgments for the split, or what `read` takes.
         split: Which queries.
         bm25: Measure BM25.
-        encoders: Measured one after another.
+        encoders: Measured one after another, each under its own name.
         hybrid: Measure the reciprocal-rank fusion of BM25 with every encoder, too.
         analyzer: BM25's.
 
     Raises:
-        InputError: the split has no judgments; or hybrid without an encoder.
+        InputError: the split has no judgments; two encoders of one name; nothing to measure; or hybrid
+            without an encoder.
     """
+    if not bm25 and not encoders:
+        raise InputError("there is nothing to measure: name an encoder, or take BM25")
     if hybrid and not encoders:
         raise InputError("hybrid fuses BM25 with an encoder: name one with --model")
+    names = [encoder.name for encoder in encoders]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
+    collection = data if isinstance(data, Collection) else read(data)
     evaluator = Evaluator(collection, split, analyzer=analyzer)
     if bm25:
         evaluator.bm25()

@@ -15,13 +15,13 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from textrip.errors import DamagedError, InputError, StorageError, TextripError
-from textrip.place import place_of
+from textrip.place import named, place_of, standing
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".zst")
@@ -117,7 +117,7 @@ def replacing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         InputError: `path` exists and `force` is not set, or its parent is not a folder.
         StorageError: the disk refused.
     """
-    target = Path(path)
+    target = named(path)
     refuse_existing(target, force=force)
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
     try:
@@ -152,9 +152,33 @@ def move_into_place(temporary: Path, target: Path) -> None:
     _rename(temporary, target)
 
 
+def refuse_taking_away(
+    path: str | Path, *, force: bool, mark: str | None = None, read: Iterable[Any] = ()
+) -> None:
+    """As `refuse_existing`; nor may `force` replace what textrip did not make, or what it reads.
+
+    Args:
+        path: What is to be written.
+        force: It may take the place of a file, or of a folder of its kind.
+        mark: The JSON file that tells a folder of its kind; None where a file is written.
+        read: What is read for it; what is no path is passed over.
+    """
+    target = named(path)
+    if mark is None and target.is_dir():
+        raise InputError(f"{target}: is a folder, a file was expected")
+    if mark is not None and target.exists() and not _is_ours(target, mark):
+        raise InputError(
+            f"{target} exists and has no {mark} of textrip; --force replaces nothing else: name another place"
+        )
+    refuse_existing(target, force=force)
+    for source in read:
+        if isinstance(source, str | Path) and target.exists() and _lies_in(Path(source), target):
+            raise InputError(f"{target} would be replaced, and {source} is read; name another place")
+
+
 def refuse_existing(path: str | Path, *, force: bool) -> None:
     """Raise InputError where `path` could not be written, before any work is spent on it."""
-    target = Path(path)
+    target = named(path)
     if target.exists() and not force:
         raise InputError(f"{target} exists; name another place or overwrite it with --force")
     parent = next((folder for folder in place_of(target).parents if folder.exists()), None)
@@ -162,6 +186,28 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
         raise InputError(f"{target}: {parent} is not a folder")
     if not os.access(parent, os.W_OK):
         raise InputError(f"{target}: {parent} is not writable")
+
+
+def _lies_in(path: Path, place: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(place.resolve())
+    except (OSError, RuntimeError):  # a circle of links, which is no file
+        return False
+
+
+def _is_ours(folder: Path, mark: str) -> bool:
+    """Whether a folder is empty, or has a JSON file of ours; one that is damaged may have been."""
+    if not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    try:
+        found = json.loads((folder / mark).read_bytes())
+    except OSError:
+        return False
+    except (ValueError, RecursionError):
+        return True
+    return isinstance(found, dict) and str(found.get("kind")).startswith("textrip-")
 
 
 def restore_replaced(target: Path, *, tidy: bool = False) -> None:
@@ -185,13 +231,14 @@ def _rename(temporary: Path, target: Path) -> None:
     if temporary.is_dir() and target.exists():
         # A folder cannot replace a folder in one step: the old one steps aside first.
         aside = target.parent / f".{target.name}.{secrets.token_hex(4)}{_ASIDE}"
-        target.rename(aside)
-        try:
-            temporary.rename(target)
-        except OSError:
-            aside.rename(target)
-            raise
-        _remove(aside)
+        with standing():
+            target.rename(aside)
+            try:
+                temporary.rename(target)
+            except OSError:
+                aside.rename(target)
+                raise
+            _remove(aside)
     else:
         temporary.replace(target)
     _sync_entry(target.parent)

@@ -25,6 +25,12 @@ def place_of(path: str | Path) -> Path:
         ) from None
 
 
+def named(path: str | Path) -> Path:
+    """A path that ends in a name: `.` and `..` as the place that they lead to."""
+    path = Path(path)
+    return place_of(path) if path.name in {"", ".."} else path
+
+
 @contextmanager
 def standing() -> Iterator[None]:
     """Where what is done inside replaces the folder that the process stands in, it stands in the new one."""

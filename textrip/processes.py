@@ -8,22 +8,31 @@ import os
 import signal
 import time
 
+from textrip.errors import InputError
+
 PATIENCE = 30.0  # seconds; a busy machine's other process is there by then, and nobody waits for long
+
+
+def _number(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal():
+        raise InputError(f"{name} is {value!r} in the environment; a launcher's number was expected")
+    return int(value)
 
 
 def count() -> int:
     """How many processes there are: 1 where none was launched."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", 1)
 
 
 def rank() -> int:
     """This process's number; the first is 0."""
-    return int(os.environ.get("RANK", "0"))
+    return _number("RANK", 0)
 
 
 def local_rank() -> int:
     """This process's number on its machine, which is the number of its GPU."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return _number("LOCAL_RANK", 0)
 
 
 def is_first() -> bool:

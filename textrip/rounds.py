@@ -22,7 +22,7 @@ from typing import Any
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
-from textrip.files import refuse_existing, replacing, write_json
+from textrip.files import refuse_taking_away, replacing, write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.dense import DenseRanker
@@ -34,7 +34,7 @@ from textrip.mining.verdicts import Verdicts
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.diagnosis import DivergedError
-from textrip.training.run_folder import RunFolder
+from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.train import train
@@ -166,7 +166,7 @@ def train_in_rounds(
     Raises:
         InputError: as `train` does.
     """
-    refuse_existing(output, force=force)
+    refuse_taking_away(output, force=force, mark=MANIFEST)
     run = run or RunFolder.beside(output)
     verdicts = Verdicts.from_dict(triples.provenance.get("verdicts"))
     parts = _Parts(collection, as_trained(encoder, settings), rounds, searcher, run, verdicts)
@@ -232,7 +232,7 @@ class _Parts:
 
     def finished(self, number: int) -> dict[str, Any] | None:
         """The manifest of a round that is complete."""
-        path = self.folder(number) / "manifest.json"
+        path = self.folder(number) / MANIFEST
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
     def fresh(self) -> Encoder:
@@ -260,7 +260,7 @@ class _Parts:
             "rounds": [_entry(number, manifest) for number, manifest in enumerate(done, start=1)]
         }
         folder = self.folder(_best(done) + 1)
-        with replacing(folder / "manifest.json", force=True) as temporary:
+        with replacing(folder / MANIFEST, force=True) as temporary:
             write_json(temporary, best)
         with replacing(output, force=force) as temporary:
             shutil.move(folder, temporary)  # the run may have been moved to another disk

@@ -157,6 +157,9 @@ def test_a_regression_exits_with_3_and_the_index_keeps_the_base(
         json.loads((out / "index" / "index.json").read_text())["encoder"]["fingerprint"] == base.fingerprint
     )
     assert json.loads((out / "model" / "manifest.json").read_text())["fingerprint"] != base.fingerprint
+    with Index.open(out / "index") as index:  # nor are its vectors the tuned ones
+        texts = [stored.document.full_text for stored in index.store]
+        np.testing.assert_allclose(index.vectors, base.encode(texts), atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".parquet"])
@@ -212,6 +215,32 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert plan["writes"] == str(output)
     assert any(name.startswith("seconds") for name in plan)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plan_of_mining_is_what_is_mined_at_most(textrip: Run, beir_folder: Path, tmp_path: Path) -> None:
+    mine = ["mine", beir_folder, "-o", tmp_path / "t.parquet", "--json"]
+    for given in (["--queries", 5], ["--negatives", 100_000], ["--split", "dev"]):
+        (plan,) = textrip(*mine, *given, "--dry-run").json_lines()
+        (report,) = textrip(*mine, *given, "--force").json_lines()
+        assert report["triples"] <= plan["triples at most"] <= 24 * 60
+        if "--queries" in given:
+            assert plan["queries"] == 5
+            assert plan["triples at most"] == report["triples"]
+
+
+def test_what_a_file_says_of_mining_may_be_meant_for_another_command(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """A study's best.toml says how it mined, and was refused beside triples and labels."""
+    config = tmp_path / "best.toml"
+    config.write_text("[train]\nnegatives = 2\nskip = 1\n")
+    assert textrip("mine", beir_folder, "-o", tmp_path / "t.parquet").code == 0
+    common = ["--model", tiny_encoder_folder, "-o", tmp_path / "m", "--dry-run"]
+    train = ["train", tmp_path / "t.parquet", "--data", beir_folder, *common]
+    assert textrip(*train, "--config", config).code == 0
+    typed = textrip(*train, "--negatives", 2)
+    assert typed.code == 2
+    assert "is mined already: --negatives has nothing to do, leave it out" in typed.err
 
 
 def test_encode_says_what_it_cuts(

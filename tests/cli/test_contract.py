@@ -22,6 +22,8 @@ def tree(folder: Path) -> dict[str, bytes]:
     (["searc", "x"], "No such command 'searc'. Did you mean 'search'?"),
     (["search", "{tmp}/none", "q"], "none: no such index; build one with textrip index"),
     (["search", "{tmp}", "q"], "index.json: no such file or directory"),
+    (["check", ""], "the name of the data is empty"),
+    (["train", "{beir}", "-o", "{tmp}/m", "--dev-documents", "-5"], "Invalid value for '--dev-documents'"),
     (["search", "{index}", " "], "the query is blank; ask something"),
     (["search", "{index}", "-"], "<stdin>: has no question; one a line was expected"),
     (["search", "{index}", "q", "-k", "0"], "k is 0, at least 1 was expected"),
@@ -45,7 +47,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     (["index", "{tmp}", "-o", "{tmp}/out"], "has nothing to read; a BEIR folder"),
     (["index", "{bad}", "-o", "{tmp}/out"], "bad.jsonl:2: not JSON at column 1"),
     (["index", "{beir}", "-o", "{bad}/out"], "bad.jsonl is not a folder"),
-    (["index", "{beir}", "-o", "{beir}"], "exists; name another place or overwrite it with --force"),
+    (["index", "{beir}", "-o", "{beir}"], "exists and has no [a-z]+\\.json of textrip; --force replaces nothing else: name another place"),
     (["index", "{beir}", "-o", "{tmp}/out", "--model", "no/such/model/here"], "no such folder"),
     (["index", "{beir}", "-o", "{tmp}/out", "--model", "owner/model"], "the network is switched off"),
     (["index", "{beir}", "-o", "{tmp}/out", "--model", "{beir}"], "holds no encoder"),
@@ -77,7 +79,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     (["encode", "{empty}", "-o", "{tmp}/v.txt"], "has suffix '.txt', .npy or .parquet was expected"),
     (["cluster", "{index}", "--k", "61"], r"k is 61, a number from 1 to 60 \(the documents\) was expected"),
     (["cluster", "{index}", "--k", "0"], "k is 0, a number from 1 to 60"),
-    (["demo", "--out", "{beir}"], "exists; name another place or overwrite it with --force"),
+    (["demo", "--out", "{beir}"], "exists and has no [a-z]+\\.json of textrip; --force replaces nothing else: name another place"),
     (["search", "{index}", "q", "--config", "{tmp}/none.toml"], "none.toml: no such file or directory"),
     (["search", "{index}", "q", "--config", "{bad}"], "bad.jsonl: is not TOML"),
 ])  # fmt: skip
@@ -105,6 +107,19 @@ def test_bad_input_is_one_line_and_exit_code_2_and_writes_nothing(
     assert re.search(reason, lines[0]), lines[0]
     assert list(tmp_path.iterdir()) == []
     assert [tree(folder) for folder in (beir_folder, index_folder, files)] == before
+
+
+@pytest.mark.parametrize("value", ["two", "-1"])
+def test_a_launcher_that_says_no_number_is_told(
+    value: str, textrip: Run, index_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert textrip("search", index_folder, "rose").code == 0
+    monkeypatch.setenv("WORLD_SIZE", value)
+    monkeypatch.setenv("RANK", value)
+    done = textrip("search", index_folder, "rose")
+    assert done.code == 2
+    assert f"is {value!r} in the environment; a launcher's number was expected" in done.err
 
 
 def test_no_arguments_show_the_help_and_no_error(textrip: Run) -> None:
@@ -171,6 +186,10 @@ def test_a_default_for_every_command_may_have_nothing_to_do_in_one(
 @pytest.mark.parametrize(("text", "reason"), [
     ("[search]\nkk = 3\n", r"\[search\] has kk, which textrip search does not know"),
     ("search = 3\n", r"'search' is a value, a table \[search\] was expected"),
+    ("kk = 3\n", r"textrip\.toml: has kk, which is an option of no command"),
+    ("[serch]\nk = 3\n", r"there is no command 'serch' for its table \[serch\]"),
+    ("[search]\nk = true\n", "k is true, a value was expected"),
+    ("quiet = 1\n", "quiet is 1, true or false was expected"),
 ])  # fmt: skip
 def test_a_config_file_with_a_slip_is_refused(
     text: str, reason: str, textrip: Run, index_folder: Path, tmp_path: Path
@@ -185,6 +204,40 @@ def test_a_config_file_with_a_slip_is_refused(
 def test_nothing_in_a_document_can_drive_the_terminal() -> None:
     text = "a\x1b[31mred\x07 \u202eright\u2066 b\x9b2J\tc\nd"
     assert output.printable(text) == "a[31mred right b2J c d"
+
+
+def test_no_command_lets_a_document_drive_the_terminal(
+    textrip: Run, tmp_path: Path, tiny_encoder_folder: Path
+) -> None:
+    attack = "rose \x1b[31mred\x1b]0;pwned\x07 \x9b2J"
+    data = tmp_path / "a\x1b[31mb"
+    (data / "qrels").mkdir(parents=True)
+    queries = [{"_id": f"q{number}\x1b[32m", "text": attack} for number in range(2)]
+    for name, rows in (("corpus", [{"_id": "d\x1b[33m", "text": attack}]), ("queries", queries)):
+        (data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judged = [("train", "q0"), ("test", "q1")]
+    for split, query in judged:
+        (data / "qrels" / f"{split}.tsv").write_text(
+            f"query-id\tcorpus-id\tscore\n{query}\x1b[32m\td\x1b[33m\t1\n"
+        )
+    encoder = ["--model", tiny_encoder_folder]
+    for command in (
+        ["check", data], ["eval", data, "--bm25"], ["eval", data, "--bm25", "--json"],
+        ["index", data, "-o", tmp_path / "index", *encoder], ["search", tmp_path / "index", attack],
+        ["search", tmp_path / "index", attack, "--json"], ["cluster", tmp_path / "index"],
+    ):  # fmt: skip
+        done = textrip(*command)
+        assert done.code in {0, 2}, done.err
+        assert "red" in done.out + done.err or command[0] not in {"check", "search"}
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.out + done.err), command
+
+
+def test_json_escapes_what_a_terminal_obeys_and_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\x1b[31m \x9b2J \u202e \x7f é"
+    output.emit_json({"text": text})
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {"text": text}
+    assert not re.search(r"[\x7f-\x9f\u202e]", line)
 
 
 def test_matches_are_bold_on_a_terminal_and_not_under_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +279,10 @@ def test_a_mistake_of_ours_is_one_line_and_exit_code_1(
     assert result.code == 1
     assert result.err == "Error: ZeroDivisionError: division by zero (a mistake in textrip; -v shows where)\n"
     assert "Traceback" in textrip("search", index_folder, "rose", "-v").err
+    assert "Traceback" in textrip("search", index_folder, "rose", "-qv").err
+    assert "Traceback" not in textrip("search", index_folder, "rose", "-q").err
+    monkeypatch.setenv("TEXTRIP_SEARCH_VERBOSE", "1")
+    assert "Traceback" in textrip("search", index_folder, "rose").err
 
 
 def test_json_carries_any_character(textrip: Run, index_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """What only a process of its own can show: a closed pipe, Ctrl-C, another encoding, no network."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,46 @@ def test_a_closed_pipe_is_quiet(index_folder: Path) -> None:
         search.stdout.close()
         assert search.stderr.read() == ""
         assert search.wait() == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of its own")
+def test_a_closed_pipe_hides_no_verdict(beir_folder: Path, tmp_path: Path) -> None:
+    """2 is what a script asks `check` for, whoever reads what it prints."""
+    conflict = tmp_path / "conflict"
+    shutil.copytree(beir_folder, conflict)
+    with (conflict / "qrels" / "train.tsv").open("a") as stream:
+        stream.write("no-such-query\tno-such-document\t1\n" * 2)
+    found = f"{sys.executable} -m textrip check {conflict}"
+    for pipe in ("", " | true"):
+        shell = subprocess.run(
+            ["bash", "-c", f"{found} {pipe}; exit ${{PIPESTATUS[0]}}"],
+            env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert shell.returncode == 2, shell.stdout
+        assert shell.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of its own")
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("--json >&-", 0), ("2>&-", 0), ("--json 2>&-", 0)])
+def test_a_stream_that_is_closed_is_no_mistake(closed: str, code: int, index_folder: Path) -> None:
+    command = f"{sys.executable} -m textrip search {index_folder} rose {closed}"
+    shell = subprocess.run(
+        ["bash", "-c", command], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert shell.returncode == code, shell.stderr
+    assert shell.stderr == ""
+    if closed == "--json 2>&-":
+        assert all(line.startswith("{") for line in shell.stdout.splitlines())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of its own")
+def test_a_closed_standard_input_holds_no_question(index_folder: Path) -> None:
+    command = f"{sys.executable} -m textrip search {index_folder} - <&-"
+    shell = subprocess.run(
+        ["bash", "-c", command], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert shell.returncode == 2
+    assert "<stdin>: has no question" in shell.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")

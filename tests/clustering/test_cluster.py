@@ -182,6 +182,31 @@ def test_no_cluster_is_empty_where_copies_differ_in_the_last_bits() -> None:
         assert min(cluster.size for cluster in found) > 0
 
 
+@pytest.mark.parametrize(("distinct", "copies"), [(1, 20), (2, 30), (3, 1)])
+def test_a_number_that_nobody_asked_for_is_none_that_fails(distinct: int, copies: int) -> None:
+    found = clustered(np.repeat(random_vectors(distinct), copies, axis=0), None)
+    assert 1 <= len(found) <= distinct
+    assert sum(cluster.size for cluster in found) == distinct * copies
+
+
+@pytest.mark.parametrize("k", [3, 5, 7, 9])
+def test_the_order_of_the_documents_is_no_part_of_the_answer(k: int) -> None:
+    """An index is a set: what was deleted and added again stands at its end."""
+    ids, vectors = [f"d{row:03d}" for row in range(60)], random_vectors(60)
+    groups = [set(found.doc_ids) for found in cluster_vectors(ids, ["word"] * 60, vectors, k=k)]
+    for seed in range(3):
+        rows = np.random.default_rng(seed).permutation(60)
+        shuffled = cluster_vectors([ids[row] for row in rows], ["word"] * 60, vectors[rows], k=k)
+        assert [set(found.doc_ids) for found in shuffled] == groups
+
+
+def test_the_seed_is_that_of_the_draws() -> None:
+    vectors = random_vectors(200, dimension=32)
+    groups = [[found.doc_ids for found in clustered(vectors, 12, seed=seed)] for seed in (0, 1, 0)]
+    assert groups[0] == groups[2]
+    assert groups[0] != groups[1]
+
+
 def test_k_is_by_default_the_root_of_half_the_documents() -> None:
     # sqrt(50 / 2) = 5; between 2 and 50, and never more than there are documents.
     counts = {0: 0, 1: 1, 2: 2, 7: 2, 50: 5, 200: 10, 5000: 50, 10**6: 50}

@@ -1,7 +1,7 @@
 """Evaluation: every row equals plain loops over the whole corpus; dev searches the pool that it says."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,6 @@ def test_each_system_is_measured_only_where_it_was_asked_for(
 
     other = Encoder.load(build_tiny_encoder(tmp_path, seed=1), device="cpu")
     assert systems() == ["bm25"]
-    assert systems(bm25=False) == []
     assert systems(encoders=[encoder]) == ["bm25", encoder.name]
     assert systems(bm25=False, encoders=[encoder], hybrid=True) == [encoder.name, "hybrid"]
     assert systems(encoders=[encoder, other], hybrid=True) == [
@@ -216,6 +215,31 @@ def test_the_analyzer_that_was_given_is_used() -> None:
 def test_hybrid_without_an_encoder_is_refused(tiny_collection: Collection) -> None:
     with pytest.raises(InputError, match=r"hybrid fuses BM25 with an encoder: name one with --model"):
         evaluate(tiny_collection, hybrid=True)
+
+
+def test_what_was_not_measured_is_told_with_what_was(tiny_collection: Collection, encoder: Encoder) -> None:
+    found = evaluate(tiny_collection, encoders=[encoder])
+    assert found[encoder.name].system == encoder.name
+    with pytest.raises(InputError, match=f"'tuned' was not measured; what was: bm25, {encoder.name}"):
+        found["tuned"]
+    measured = found.provenance["systems"]
+    assert measured["bm25"]["analyzer"]["stemmer"] == "english"
+    assert measured[encoder.name]["fingerprint"] == encoder.fingerprint
+
+
+def test_two_encoders_of_one_name_are_refused(tiny_collection: Collection, encoder: Encoder) -> None:
+    """The second's figures were to be had by no name."""
+    with pytest.raises(InputError, match="two encoders have the name"):
+        evaluate(tiny_collection, encoders=[encoder, encoder])
+    with pytest.raises(InputError, match="there is nothing to measure"):
+        evaluate(tiny_collection, bm25=False)
+
+
+def test_data_may_be_named_by_its_folder(
+    tiny_collection: Collection, write_beir: Callable[[Collection, Path], Path], tmp_path: Path
+) -> None:
+    named = evaluate(write_beir(tiny_collection, tmp_path / "tiny"))
+    assert named["bm25"].values == evaluate(tiny_collection)["bm25"].values
 
 
 def test_an_unknown_split_is_refused_with_those_that_exist(tiny_collection: Collection) -> None:

@@ -203,7 +203,9 @@ def test_what_was_encoded_for_other_data_is_used_after_any_number_of_kills(
 def test_force_takes_away_nothing_but_an_index(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
-    with pytest.raises(InputError, match=r"mine: is no index of textrip; --force replaces nothing else"):
+    with pytest.raises(
+        InputError, match=r"mine exists and has no index.json of textrip; --force replaces nothing else"
+    ):
         Index.build(collection(range(3)), StubEncoder(), tmp_path / "mine", force=True)
     assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 

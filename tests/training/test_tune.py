@@ -285,6 +285,14 @@ def test_the_command_that_tune_prints_reads_the_same_data(
     assert manifest["data"]["collection"] == "my pairs"
 
 
+def test_a_place_that_holds_something_else_is_refused_before_any_work(textrip: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("years of work")
+    for place in (tmp_path / "notes.txt", tmp_path):
+        done = textrip("tune", "stdlib", "-o", place, "--model", "no/such/model")
+        assert done.code == 2
+        assert f"{place} exists and holds no study; name another place" in done.err
+
+
 def test_what_stands_in_a_page_is_text(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     manifest = {

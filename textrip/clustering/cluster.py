@@ -69,23 +69,28 @@ def cluster_vectors(
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    k = default_k(len(doc_ids)) if k is None else k
+    distinct = len(np.unique(vectors, axis=0))
+    unasked = k is None
+    k = min(distinct, default_k(len(doc_ids))) if k is None else k
     if not 1 <= k <= len(doc_ids):
         raise InputError(f"k is {k}, a number from 1 to {len(doc_ids)} (the documents) was expected")
-    distinct = len(np.unique(vectors, axis=0))
-    means = None
+    order = id_order(doc_ids)
+    labels = np.empty(len(doc_ids), dtype=np.int64)
     if k <= distinct:
         with warnings.catch_warnings():
             # Copies that differ in their last bits: the library warns, and leaves clusters empty.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            means = KMeans(n_clusters=k, n_init=_RESTARTS, random_state=seed).fit(vectors)
-        distinct = len(np.unique(means.labels_))
-    if means is None or distinct < k:
+            means = KMeans(n_clusters=k, n_init=_RESTARTS, random_state=seed)
+            # In the order of their ids: the draws begin with a row, and an index has its own order of them.
+            rows = np.argsort(order)
+            labels[rows] = means.fit(vectors[rows]).labels_
+        distinct = len(np.unique(labels))
+        k = distinct if unasked else k
+    if distinct < k:
         raise InputError(
             f"k is {k}, and only {distinct} of the {len(doc_ids)} documents differ; ask for fewer"
         )
-    order = id_order(doc_ids)
-    labels = _by_size(means.labels_.astype(np.int64), order)
+    labels = _by_size(labels, order)
     words = keywords(texts, labels, clusters=k)
     found = []
     for number in range(k):

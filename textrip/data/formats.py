@@ -36,6 +36,8 @@ def read(source: str | Path, *, columns: Columns | None = None) -> Collection:
         return read_hub(name.removeprefix(PREFIX), columns)
     if name == STDIN:
         return collection_from_rows(read_rows(STDIN), columns, source="<stdin>", name="stdin")
+    if not name:
+        raise InputError("the name of the data is empty; a folder or a file was expected (`.` is this one)")
     path = Path(source)
     if not path.exists():
         if name == STDLIB:

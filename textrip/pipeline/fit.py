@@ -16,7 +16,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.eval.evaluate import Evaluation, Evaluator
 from textrip.eval.significance import Difference, paired_difference
-from textrip.files import refuse_existing, replacing, write_json
+from textrip.files import refuse_taking_away, replacing, write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
@@ -35,6 +35,7 @@ from textrip.training.shaping import as_trained
 Verdict = Literal["IMPROVED", "NO DIFFERENCE", "REGRESSION"]
 
 KIND = "textrip-report"
+REPORT = "report.json"
 FORMAT = 1
 _ALPHA = 0.05
 
@@ -92,7 +93,7 @@ def fit(
     Raises:
         InputError: data or settings that cannot be used.
     """
-    refuse_existing(output, force=force)
+    refuse_taking_away(output, force=force, mark=REPORT, read=[data])
     run = RunFolder.beside(output)
     run.refuse_unfinished(force=force)
     settings = settings or TrainSettings()
@@ -157,7 +158,7 @@ def fit(
         stage("indexing")
         _index(given, collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors)
         done = Fit(Path(output), evaluation, difference, verdict, manifest)
-        write_json(folder / "report.json", {"kind": KIND, "format": FORMAT, **done.to_dict()})
+        write_json(folder / REPORT, {"kind": KIND, "format": FORMAT, **done.to_dict()})
     return done
 
 

@@ -11,7 +11,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import InputError
 from textrip.eval.evaluate import dev_evaluation
-from textrip.files import refuse_existing
+from textrip.files import refuse_taking_away
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
@@ -22,7 +22,7 @@ from textrip.pipeline.prepare import prepare, prepare_labels, prepare_to_mine
 from textrip.progress import say
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
 from textrip.training.requirements import refuse_what_is_for_labels
-from textrip.training.run_folder import RunFolder
+from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.train import CHECKPOINT_MINUTES, refuse_what_is_for_one
@@ -86,7 +86,7 @@ def train(
     Raises:
         InputError: data, settings or triples that cannot be used; before any training.
     """
-    refuse_existing(output, force=force)
+    refuse_taking_away(output, force=force, mark=MANIFEST, read=[data])
     settings = settings or TrainSettings()
     refuse_what_is_for_one(settings, rounds=rounds)
     refuse_what_is_for_labels(settings, by_label=by_label)

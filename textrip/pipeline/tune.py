@@ -16,7 +16,7 @@ from textrip.pipeline.train import DEV_DOCUMENTS
 from textrip.training.requirements import refuse_what_is_for_labels
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
-from textrip.training.tune import Tuning
+from textrip.training.tune import Tuning, refuse_other
 from textrip.training.tune import tune as search_settings
 
 
@@ -54,6 +54,7 @@ def tune(
     """
     settings = settings or TrainSettings()
     refuse_what_is_for_labels(settings, by_label=False)
+    refuse_other(folder)
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
     collection = prepare_to_mine(data if isinstance(data, Collection) else read(data), mining.split)
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)

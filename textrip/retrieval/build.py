@@ -25,7 +25,7 @@ from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
 from textrip.files import (
-    refuse_existing,
+    refuse_taking_away,
     restore_replaced,
     storage_errors,
     write_sealed_json,
@@ -34,7 +34,7 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.place import place_of, standing
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
-from textrip.retrieval.about import keep_about
+from textrip.retrieval.about import ABOUT, keep_about
 from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.derived import publish
 from textrip.retrieval.encoded import Sources, documents_of, encoded
@@ -43,7 +43,6 @@ from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
 from textrip.retrieval.passages import Cutting, longest_passage
 from textrip.retrieval.staging import (
     documents_in,
-    require_replaceable,
     reusable,
     say_what_goes,
     staged,
@@ -92,8 +91,7 @@ def build_index(
     chosen(nearest, 0)
     folder = place_of(folder)  # which may be the working directory, or be named by way of it
     restore_replaced(folder, tidy=True)
-    refuse_existing(folder, force=force)
-    require_replaceable(folder)
+    refuse_taking_away(folder, force=force, mark=ABOUT)
     staging = folder.parent / f".{folder.name}.building"
     require_inside(folder)
     if vectors is None and not cutting.tokens:

@@ -87,14 +87,6 @@ def _nobody_writing(folder: Path) -> Iterator[None]:
         yield
 
 
-def require_replaceable(folder: Path) -> None:
-    """--force is for an index: it takes nothing else away."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "index.json").is_file():
-        raise InputError(
-            f"{folder}: is no index of textrip; --force replaces nothing else, name another place"
-        )
-
-
 def documents_in(path: Path) -> int:
     """How many documents a store holds; 0 where there is none that can be read."""
     with contextlib.suppress(sqlite3.Error, TypeError), contextlib.closing(sqlite3.connect(path)) as database:

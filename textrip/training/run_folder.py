@@ -21,13 +21,16 @@ from typing import Any
 from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, StorageError
-from textrip.files import digests, read_json, replacing, write_sealed_json
+from textrip.files import digests, read_json, refuse_taking_away, replacing, write_sealed_json
 from textrip.mining.triples import Triples
+from textrip.place import named
 from textrip.progress import say
 from textrip.stamps import require_digests
 from textrip.training.lora import without_adapters
 
 KIND = "textrip-run"
+# In the folder of a model.
+MANIFEST = "manifest.json"
 CHECKPOINT_KIND = "textrip-checkpoint"
 FORMAT = 1
 # A checkpoint is kept until the one after it is complete.
@@ -64,16 +67,19 @@ class RunFolder:
     @classmethod
     def beside(cls, output: str | Path) -> "RunFolder":
         """The run folder of a model that is to be written to `output`."""
-        output = Path(output)
+        output = named(output)
         return cls(output.with_name(f"{output.name}.unfinished"))
 
     def refuse_unfinished(self, *, force: bool) -> None:
         """Raise InputError where a run is there that could go on."""
-        if self.path.exists() and not force:
+        if not self.path.exists():
+            return
+        if not force:
             raise InputError(
                 f"{self.path} holds a run that was not finished; go on with {self.way_on}, "
                 "or begin anew with --force"
             )
+        refuse_taking_away(self.path, force=force, mark="run.json")
 
     def begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None = None) -> None:
         """Make the folder; it keeps the triples, so that a run that goes on need not mine them again.

@@ -16,7 +16,7 @@ from textrip import processes
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
-from textrip.files import refuse_existing, replacing, write_json
+from textrip.files import refuse_taking_away, replacing, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.provenance import provenance
@@ -36,7 +36,7 @@ from textrip.training.names import OF_PROXIES
 from textrip.training.rate import usual_rate
 from textrip.training.relations import Batch
 from textrip.training.requirements import gives_unit_vectors, require_fitting
-from textrip.training.run_folder import RunFolder
+from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.steps import Steps
@@ -105,7 +105,7 @@ def train(
         TextripError: the loss became NaN or infinite, or the memory is too small.
     """
     settings = settings or TrainSettings()
-    refuse_existing(output, force=force)
+    refuse_taking_away(output, force=force, mark=MANIFEST)
     refuse_what_is_for_one(settings)
     together.begin(encoder.device)
     material = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
@@ -177,7 +177,7 @@ class _Job:
         with replacing(output, force=force) as temporary:
             self.encoder.save(temporary)
             (temporary / "README.md").write_text(model_card(manifest), encoding="utf-8")
-            write_json(temporary / "manifest.json", manifest)
+            write_json(temporary / MANIFEST, manifest)
             shutil.copyfile(self.log.path, temporary / "log.jsonl")
             if self.board is not None:
                 self.board.close()

@@ -27,6 +27,10 @@ from textrip.training.search_space import ERROR, FailedError, Search
 from textrip.training.settings import TrainSettings
 
 _STUDY = "textrip-tune"
+_IN_WORDS = {
+    "collection_sha256": "collection (its texts or judgments differ)",
+    "triples_sha256": "set of triples (options of mining, the base or the data differ)",
+}
 # Where the best epoch lies within the trial's warm-up, the rate rises to the end.
 _MOST_WARMUP = 0.999
 
@@ -115,12 +119,18 @@ def tune(
     return _result(study, search)
 
 
-def _open(folder: Path, search: Search) -> optuna.Study:
-    if folder.exists() and not (folder / "study.jsonl").is_file():
-        raise InputError(f"{folder} exists and holds no study; name another place")
+def refuse_other(folder: str | Path) -> None:
+    """Raise InputError where a folder holds anything but a study, or could not hold one."""
+    folder = Path(folder)
     if not folder.exists():
         refuse_existing(folder, force=False)
-        folder.mkdir(parents=True)
+    elif not (folder / "study.jsonl").is_file():
+        raise InputError(f"{folder} exists and holds no study; name another place")
+
+
+def _open(folder: Path, search: Search) -> optuna.Study:
+    refuse_other(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what matters is said by textrip
     study = optuna.create_study(
         study_name=_STUDY,
@@ -138,9 +148,8 @@ def _open(folder: Path, search: Search) -> optuna.Study:
         study.set_user_attr("identity", identity)
     elif begun != identity:
         different = next(name for name in identity if begun.get(name) != identity[name])
-        raise MismatchError(
-            f"{folder} was begun with another {different}; a study can only go on as it was begun"
-        )
+        what = _IN_WORDS.get(different, different)
+        raise MismatchError(f"{folder} was begun with another {what}; a study can only go on as it was begun")
     say(f"{len(study.trials)} trials are in {folder}" if study.trials else f"a new study in {folder}")
     return study
 
