@@ -137,18 +137,17 @@ def train(
     goes_on = resume is not None and run.has_triples
     triples = None if goes_on else _triples(context, request)
     _refuse_early(request)
+    analyzer = Analyzer.for_language(request.stemmer)
     collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
-        from textrip.pipeline.prepare import prepare, prepare_labels
-
-        collection = (prepare_labels if request.by_label else prepare)(collection)
+        collection = _prepared(collection, request, triples, force=force)
         plan = _plan(collection, request, run.triples() if goes_on else triples)
         emit_json(plan) if json else emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
     manifest = fine_tune(
         collection, request.output, triples=triples,
         model=Encoder.load(request.model, device=request.device, trust_remote_code=trust_remote_code),
-        settings=request.settings, mining=request.mining, analyzer=Analyzer.for_language(request.stemmer),
+        settings=request.settings, mining=request.mining, analyzer=analyzer,
         dev_documents=request.dev_documents, by_label=request.by_label, rounds=request.rounds,
         dense_share=request.dense_share, run=run,
         resume=resume is not None, request=request.to_dict(),
@@ -162,6 +161,18 @@ def train(
         emit_json({**manifest, "output": request.output})
     else:
         emit(_report(manifest, request))
+
+
+def _prepared(collection: Any, request: Request, triples: "Triples | None", *, force: bool) -> Any:
+    """What would be trained on; what the training would refuse of the data, a plan does, too."""
+    from textrip.data.finding import require_sound
+    from textrip.pipeline.check import check
+    from textrip.pipeline.prepare import prepare, prepare_labels
+
+    if request.by_label:
+        return prepare_labels(collection)
+    require_sound(check(collection, triples=triples, near=False), force=force)
+    return prepare(collection)
 
 
 def _refuse_beside_resume(context: typer.Context) -> None:

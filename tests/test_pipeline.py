@@ -20,6 +20,7 @@ from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.pipeline.cluster import cluster
 from textrip.pipeline.fit import _verdict, fit
+from textrip.pipeline.mined import without_dev
 from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import train
 from textrip.pipeline.tune import tune
@@ -53,6 +54,21 @@ def test_the_tuned_encoder_beats_its_base_and_answers(
     assert sum(hit.title.startswith(topic) for topic, hits in answers.items() for hit in hits) >= 24
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     index.store.close()
+
+
+def test_triples_of_a_query_that_test_asks_in_other_words_are_left_out(tiny_collection: Collection) -> None:
+    """Mined before anybody looked: what is handed to a training is looked through again."""
+    texts = tiny_collection.query_texts
+    asked_twice = {**texts, "q00": f"  {texts['q39'].upper()}?"}
+    documents = [
+        Document(doc_id, "", text)
+        for doc_id, text in zip(tiny_collection.doc_ids, tiny_collection.texts, strict=True)
+    ]
+    collection = Collection.of("tiny", documents, asked_twice, tiny_collection.qrels)
+    triples = mine(collection)
+    assert "q00" in {group.query_id for group in triples.groups}
+    kept = without_dev(triples, collection)
+    assert {group.query_id for group in triples.groups} - {group.query_id for group in kept.groups} == {"q00"}
 
 
 def test_the_figures_of_fit_are_those_of_evaluate(

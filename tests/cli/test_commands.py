@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -241,6 +242,20 @@ def test_what_a_file_says_of_mining_may_be_meant_for_another_command(
     typed = textrip(*train, "--negatives", 2)
     assert typed.code == 2
     assert "is mined already: --negatives has nothing to do, leave it out" in typed.err
+
+
+def test_a_dry_run_of_training_refuses_what_the_training_would(
+    textrip: Run, beir_folder: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(beir_folder, tmp_path / "data")
+    with (data / "qrels" / "train.tsv").open("a") as stream:
+        stream.write("q-without-text\td00\t1\n")
+    train = ["train", "-o", tmp_path / "m", "--dry-run"]
+    refused = textrip(*train, data)
+    assert refused.code == 2, refused.out
+    assert "q-without-text" in refused.err
+    assert textrip(*train, beir_folder, "--stemmer", "klingon").code == 2
+    assert textrip(*train, beir_folder).code == 0
 
 
 def test_encode_says_what_it_cuts(

@@ -202,7 +202,7 @@ def test_a_config_file_with_a_slip_is_refused(
 
 
 def test_nothing_in_a_document_can_drive_the_terminal() -> None:
-    text = "a\x1b[31mred\x07 \u202eright\u2066 b\x9b2J\tc\nd"
+    text = "a\x1b[31mred\x07 \u061c\u202eright\u2066 b\x9b2J\tc\nd"
     assert output.printable(text) == "a[31mred right b2J c d"
 
 

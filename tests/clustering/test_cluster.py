@@ -56,6 +56,9 @@ def test_equal_sizes_are_numbered_by_their_first_doc_id() -> None:
     ids = [renamed[doc_id[0]] + doc_id[1:] for doc_id in ids]
     found = cluster_vectors(ids, texts, vectors, k=3)
     assert [cluster.doc_ids[0] for cluster in found] == ["k0", "m0", "z0"]
+    ids[8:12] = ["k0", "zz1", "zz2", "zz3"]  # the first one counts, and not the last
+    found = cluster_vectors(ids, texts, vectors, k=3)
+    assert [cluster.doc_ids[0] for cluster in found] == ["k0", "m0", "z0"]
 
 
 @given(st.randoms(use_true_random=False), st.integers(0, 3))
