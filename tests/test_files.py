@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from textrip.errors import InputError, StorageError
-from textrip.files import storage_errors
+from textrip.files import refuse_taking_away, storage_errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -31,3 +31,13 @@ def test_a_file_inside_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught, storage_errors(tmp_path):
         (tmp_path / "nowhere" / "file").write_text("x", encoding="utf-8")
     assert str(caught.value) == f"{tmp_path}/nowhere/file: no such file or directory"
+
+
+def test_what_is_no_file_lies_in_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`train - -o .` reads nothing of the folder that it replaces."""
+    (tmp_path / "manifest.json").write_text('{"kind": "textrip-model"}')
+    (tmp_path / "data.jsonl").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    refuse_taking_away(".", force=True, mark="manifest.json", read=["-", "stdlib", "hub:a/b", None])
+    with pytest.raises(InputError, match=r"would be replaced, and data\.jsonl is read"):
+        refuse_taking_away(".", force=True, mark="manifest.json", read=["data.jsonl"])

@@ -190,7 +190,7 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
 
 def _lies_in(path: Path, place: Path) -> bool:
     try:
-        return path.resolve().is_relative_to(place.resolve())
+        return path.exists() and path.resolve().is_relative_to(place.resolve())
     except (OSError, RuntimeError):  # a circle of links, which is no file
         return False
 
