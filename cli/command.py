@@ -17,7 +17,7 @@ import typer
 
 from textrip import processes
 from textrip.cli import output
-from textrip.errors import InputError
+from textrip.errors import InputError, reason_of
 
 COMMON = "Common options"
 _TYPED = "COMMANDLINE"
@@ -151,7 +151,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"{path}: {reason_of(error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not TOML: {error}") from None
     command = context.info_name or ""

@@ -41,11 +41,11 @@ def demo(
 
     from textrip.cli.output import heard_or_not
     from textrip.cli.report import print_report
-    from textrip.files import refuse_taking_away
     from textrip.mining.settings import MineSettings
     from textrip.pipeline.cluster import cluster
     from textrip.pipeline.fit import REPORT, fit
     from textrip.progress import say
+    from textrip.replacing import refuse_taking_away
     from textrip.retrieval.index import Index
     from textrip.training.settings import TrainSettings
 

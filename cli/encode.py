@@ -64,7 +64,8 @@ def encode(
     from textrip.encoding.text_encoder import Kind
     from textrip.encoding.vectors import refuse_suffix, sidecar, write_vectors
     from textrip.errors import InputError
-    from textrip.files import STDIN, refuse_taking_away, uncompressed_suffix
+    from textrip.files import STDIN, uncompressed_suffix
+    from textrip.replacing import refuse_taking_away
 
     refuse_taking_away(refuse_suffix(output), force=force, read=[source])
     texts: Texts | Iterator[str]

@@ -55,11 +55,11 @@ def fit(
     from textrip.cli.output import emit, emit_json, heard_or_not
     from textrip.cli.report import gain, print_evaluation
     from textrip.data.formats import read
-    from textrip.files import refuse_taking_away
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.fit import REPORT
     from textrip.pipeline.fit import fit as run
     from textrip.progress import say
+    from textrip.replacing import refuse_taking_away
 
     refuse_taking_away(output, force=force, mark=REPORT, read=[data])
     request = Request(

@@ -82,8 +82,8 @@ def index(
     from textrip.encoding.approximate import chosen
     from textrip.encoding.backend import load_backend
     from textrip.errors import InputError
-    from textrip.files import refuse_taking_away
     from textrip.lexical.analyzer import Analyzer
+    from textrip.replacing import refuse_taking_away
     from textrip.retrieval.about import ABOUT
     from textrip.retrieval.index import Index
     from textrip.retrieval.passages import Cutting

@@ -76,7 +76,6 @@ def mine(
     from textrip.cli.output import emit, emit_json
     from textrip.data.formats import read
     from textrip.encoding.kept import keeping
-    from textrip.files import refuse_taking_away
     from textrip.lexical.analyzer import Analyzer
     from textrip.lexical.searcher import LexicalSearcher
     from textrip.mining.audit import audit
@@ -87,6 +86,7 @@ def mine(
     from textrip.mining.scoring import load_scorer
     from textrip.mining.verdicts import Verdicts
     from textrip.pipeline.prepare import prepare_to_mine
+    from textrip.replacing import refuse_taking_away
 
     lines = None if report is None else report.with_suffix(".jsonl")
     _refuse_one_file_for_two(

@@ -27,8 +27,9 @@ from textrip.cli.options import (
 from textrip.cli.request import Request
 from textrip.data.columns import Columns
 from textrip.errors import InputError
-from textrip.files import STDIN, refuse_taking_away
+from textrip.files import STDIN
 from textrip.mining.settings import MineSettings
+from textrip.replacing import refuse_taking_away
 from textrip.training.length import epochs_of, steps_of
 from textrip.training.settings import TrainSettings
 

@@ -137,7 +137,7 @@ def _mining(mining: MineSettings, negatives: int) -> dict[str, Any]:
 
 def _write_config(path: Path, tuning: "Tuning", used: dict[str, Any]) -> None:
     """TOML for --config: what the best trial had and is not the default."""
-    from textrip.files import replacing
+    from textrip.replacing import replacing
 
     lines = [f"negatives = {tuning.negatives}"]
     lines += [f"{name} = {_toml(value)}" for name, value in used.items()]

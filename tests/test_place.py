@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from textrip.errors import InputError
-from textrip.files import refuse_existing
 from textrip.place import place_of, standing
+from textrip.replacing import refuse_existing
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.running import Run
-from textrip import files, progress
+from textrip import progress, replacing
 from textrip import rounds as rounds_module
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
@@ -194,7 +194,7 @@ def test_killed_in_any_round_and_resumed_it_ends_as_if_it_had_not_been(
 
     said: list[str] = []
     with monkeypatch.context() as patch, progress.reporting(bars=False, say=said.append):
-        training_step, replacing = GroupTrainer.training_step, files.replacing
+        training_step, replaced = GroupTrainer.training_step, replacing.replacing
 
         def step(self: GroupTrainer, *args: Any, **kwargs: Any) -> Any:
             trained.append(self.run.path.name)
@@ -212,7 +212,7 @@ def test_killed_in_any_round_and_resumed_it_ends_as_if_it_had_not_been(
         def write(path: Path, **options: Any) -> Any:
             if moment == "end" and path.name == "killed":
                 raise KeyboardInterrupt
-            return replacing(path, **options)
+            return replaced(path, **options)
 
         patch.setattr(GroupTrainer, "training_step", step)
         patch.setattr(rounds_module, "mine", mining)

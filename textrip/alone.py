@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from textrip.errors import StorageError
+from textrip.errors import StorageError, reason_of
 
 LOCK = ".lock"
 
@@ -29,7 +29,7 @@ def alone(folder: Path) -> Iterator[bool]:
         yield False
         return
     except OSError as error:
-        raise StorageError(f"{folder / LOCK}: {(error.strerror or str(error)).lower()}") from error
+        raise StorageError(f"{folder / LOCK}: {reason_of(error)}") from error
     try:
         yield True
     finally:

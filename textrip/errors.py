@@ -47,3 +47,10 @@ class OfflineError(TextripError):
 
 class StorageError(TextripError):
     """The disk refused: full, read-only, or an I/O error."""
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says, as the end of a line of ours."""
+    if error.errno is None:  # NumPy counts what it wrote
+        return f"the disk took a part only ({error}); is it full?"
+    return (error.strerror or str(error)).lower()

@@ -22,7 +22,7 @@ from typing import Any
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
-from textrip.files import refuse_taking_away, replacing, write_json
+from textrip.files import write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.dense import DenseRanker
@@ -32,6 +32,7 @@ from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.mining.verdicts import Verdicts
 from textrip.progress import say
+from textrip.replacing import refuse_taking_away, replacing
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import MANIFEST, RunFolder

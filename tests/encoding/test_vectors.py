@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from textrip import files
+from textrip import replacing
 from textrip.encoding.vectors import read_vectors, sidecar, write_vectors
 from textrip.errors import InputError, StorageError
 
@@ -57,14 +57,14 @@ def test_what_fails_at_the_last_rename_leaves_the_former_pair(
     path = tmp_path / "v.npy"
     if there:
         write_vectors(path, ["a", "b"], [np.eye(2, 4, dtype=np.float32)], fingerprint="f", encoder="e")
-    rename = files._rename
+    rename = replacing._rename
 
     def refusing(temporary: Path, target: Path) -> None:
         if target == path:
             raise how
         rename(temporary, target)
 
-    monkeypatch.setattr(files, "_rename", refusing)
+    monkeypatch.setattr(replacing, "_rename", refusing)
     with pytest.raises((StorageError, KeyboardInterrupt)):
         write_vectors(path, ["x"], [np.ones((1, 4), np.float32)], fingerprint="g", encoder="e", force=True)
     if not there:

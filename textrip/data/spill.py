@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from textrip.errors import StorageError
+from textrip.errors import StorageError, reason_of
 
 ROWS_A_BATCH = 10_000
 # Beyond so many bytes the rows go to a file in the folder for temporary ones ($TMPDIR).
@@ -89,7 +89,7 @@ def table_of(records: Iterable[Mapping[str, Any]], types: Mapping[str, pa.DataTy
             rows.add(pending)
         return rows.table()
     except OSError as error:
-        raise StorageError(f"{tempfile.gettempdir()}: {(error.strerror or str(error)).lower()}") from error
+        raise StorageError(f"{tempfile.gettempdir()}: {reason_of(error)}") from error
     finally:
         if rows is not None:
             rows.close()

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.files import replacing
 from textrip.progress import say
+from textrip.replacing import replacing
 from textrip.seal import seal_of
 
 # Fewer texts are encoded again sooner than they are looked up.

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.errors import InputError
-from textrip.files import read_json, replacing, sha256, write_json
+from textrip.files import read_json, sha256, write_json
 from textrip.npy_rows import npy_rows
+from textrip.replacing import replacing
 
 KIND = "textrip-vectors"
 FORMAT = 1

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-from textrip.files import replacing
 from textrip.mining.audited import FLAGS, NAMES, Audit, Audited, Shown, histogram
 from textrip.mining.verdicts import ACCEPT, REJECT, Verdicts
+from textrip.replacing import replacing
 
 _SCRIPT = """
 "use strict";

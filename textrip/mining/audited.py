@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from textrip.files import replacing
 from textrip.mining.verdicts import Verdicts
+from textrip.replacing import replacing
 
 # What a flag means, the gravest first.
 FLAGS = {

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError
-from textrip.files import replacing
 from textrip.records import full_text
+from textrip.replacing import replacing
 
 KIND = "textrip-triples"
 FORMAT = 1

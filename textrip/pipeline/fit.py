@@ -16,7 +16,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.eval.evaluate import Evaluation, Evaluator
 from textrip.eval.significance import Difference, paired_difference
-from textrip.files import refuse_taking_away, replacing, write_json
+from textrip.files import write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
@@ -25,6 +25,7 @@ from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
+from textrip.replacing import refuse_taking_away, replacing
 from textrip.retrieval.index import Index
 from textrip.rounds import DENSE_SHARE, Rounds
 from textrip.training.requirements import refuse_what_is_for_labels

@@ -11,7 +11,6 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import InputError
 from textrip.eval.evaluate import dev_evaluation
-from textrip.files import refuse_taking_away
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
@@ -20,6 +19,7 @@ from textrip.pipeline.check import check
 from textrip.pipeline.mined import mined, without_dev
 from textrip.pipeline.prepare import prepare, prepare_labels, prepare_to_mine
 from textrip.progress import say
+from textrip.replacing import refuse_taking_away
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
 from textrip.training.requirements import refuse_what_is_for_labels
 from textrip.training.run_folder import MANIFEST, RunFolder

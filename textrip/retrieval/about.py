@@ -11,7 +11,8 @@ from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import DIMENSIONS
 from textrip.errors import DamagedError
 from textrip.fields import TEXTS, Exactly, require_fields
-from textrip.files import parse_json, read_json, replacing
+from textrip.files import parse_json, read_json
+from textrip.replacing import replacing
 from textrip.retrieval.connection import connect_reading
 from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
 from textrip.retrieval.store_writer import StoreWriter

@@ -24,16 +24,12 @@ from textrip.encoding.export import ExportError, export_onnx, note_moved
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
-from textrip.files import (
-    refuse_taking_away,
-    restore_replaced,
-    storage_errors,
-    write_sealed_json,
-)
+from textrip.files import write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.place import place_of, standing
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
+from textrip.replacing import refuse_taking_away, restore_replaced, storage_errors
 from textrip.retrieval.about import ABOUT, keep_about
 from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.derived import publish

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from textrip.encoding.approximate import Approximate, Former, Kind, open_nearest, write_nearest
 from textrip.errors import InputError, StorageError
 from textrip.fields import TEXTS, require_fields
-from textrip.files import read_json, replacing, write_sealed_json
+from textrip.files import read_json, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordCounts
 from textrip.npy_rows import npy_rows
 from textrip.progress import advancing, say
+from textrip.replacing import replacing
 from textrip.retrieval.store import DocumentStore, Stored
 from textrip.stamps import digested, require_digests
 from textrip.string_table import StringTable

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from textrip.encoding.approximate import Kind
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError, StorageError
-from textrip.files import replacing, restore_replaced, write_sealed_json
+from textrip.files import write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.records import Hit
+from textrip.replacing import replacing, restore_replaced
 from textrip.retrieval import answer, upkeep
 from textrip.retrieval.about import keep_about, read_about
 from textrip.retrieval.answer import MODES, Mode, require_queries

@@ -6,8 +6,8 @@ from typing import Any
 
 from textrip.encoding.onnx import OnnxEncoder, Precision
 from textrip.errors import InputError, MismatchError
-from textrip.files import replacing
 from textrip.progress import say
+from textrip.replacing import replacing
 from textrip.retrieval.store import DocumentStore
 from textrip.stamps import require_digests
 

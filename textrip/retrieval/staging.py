@@ -11,8 +11,9 @@ from textrip.alone import LOCK, alone
 from textrip.data.collection import Collection
 from textrip.data.finding import many
 from textrip.errors import InputError, StorageError
-from textrip.files import move_into_place, read_json, write_sealed_json
+from textrip.files import read_json, write_sealed_json
 from textrip.progress import say
+from textrip.replacing import move_into_place
 from textrip.retrieval.connection import connect_reading
 from textrip.retrieval.layout import FORMAT, JOURNAL, KIND, STORE, refuse_link, require_inside
 from textrip.retrieval.store_writer import StoreWriter

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from textrip.files import replacing
 from textrip.processes import is_first
+from textrip.replacing import replacing
 from textrip.training.board import Board
 
 

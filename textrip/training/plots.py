@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textrip.errors import MissingDependencyError
-from textrip.files import replacing
+from textrip.replacing import replacing
 from textrip.training.tune import Tuning
 
 if TYPE_CHECKING:

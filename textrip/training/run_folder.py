@@ -21,10 +21,11 @@ from typing import Any
 from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, StorageError
-from textrip.files import digests, read_json, refuse_taking_away, replacing, write_sealed_json
+from textrip.files import digests, read_json, write_sealed_json
 from textrip.mining.triples import Triples
 from textrip.place import named
 from textrip.progress import say
+from textrip.replacing import refuse_taking_away, replacing
 from textrip.stamps import require_digests
 from textrip.training.lora import without_adapters
 

@@ -16,10 +16,11 @@ from textrip import processes
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
-from textrip.files import refuse_taking_away, replacing, write_json
+from textrip.files import write_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.provenance import provenance
+from textrip.replacing import refuse_taking_away, replacing
 from textrip.training import board, together
 from textrip.training.board import Board
 from textrip.training.card import model_card

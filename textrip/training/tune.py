@@ -19,9 +19,9 @@ from optuna.trial import FrozenTrial, TrialState
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, TextripError
-from textrip.files import refuse_existing
 from textrip.mining.triples import Triples
 from textrip.progress import say
+from textrip.replacing import refuse_existing
 from textrip.training.dev import DevEvaluation
 from textrip.training.search_space import ERROR, FailedError, Search
 from textrip.training.settings import TrainSettings

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from textrip.errors import InputError, StorageError
-from textrip.files import refuse_taking_away, storage_errors
+from textrip.replacing import refuse_taking_away, storage_errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
