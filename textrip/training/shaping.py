@@ -29,6 +29,7 @@ def as_trained(encoder: Encoder, settings: TrainSettings) -> Encoder:
 def shaped(model: nn.Module, settings: TrainSettings) -> Iterator[None]:
     """Inside the block the model has the dropout, the compiler and the memory that a training asks for."""
     with ExitStack() as stack:
+        stack.enter_context(own_configuration(model))
         if not settings.dropout:
             stack.enter_context(without_dropout(model))
         if settings.compile:
@@ -36,6 +37,22 @@ def shaped(model: nn.Module, settings: TrainSettings) -> Iterator[None]:
         if settings.gradient_checkpointing:
             stack.enter_context(checkpointed_activations(model))
         yield
+
+
+@contextmanager
+def own_configuration(model: nn.Module) -> Iterator[None]:
+    """After the block the transformers' configurations are what they were before it.
+
+    The library's trainer writes to them (use_cache), and saves not all that it wrote: an encoder in memory
+    would be another than the same one read from its folder, to every index.
+    """
+    before = [(module.config, dict(vars(module.config))) for module in transformers_of(model)]
+    try:
+        yield
+    finally:
+        for config, values in before:
+            vars(config).clear()
+            vars(config).update(values)
 
 
 @contextmanager
