@@ -12,6 +12,7 @@ from textrip.cli.groups import COLUMNS
 from textrip.cli.options import (
     Backend,
     Device,
+    Dimension,
     EncodePrecision,
     Force,
     Json,
@@ -41,6 +42,7 @@ def encode(
     backend: Backend = "torch",
     precision: EncodePrecision = "float32",
     max_length_tokens: MaxLength = None,
+    dimension: Dimension = None,
     queries: Annotated[
         bool, typer.Option("--queries", help="Encode as queries (the model's prompt for them).")
     ] = False,
@@ -88,6 +90,7 @@ def encode(
         ids = iter(collection.doc_ids)
     with keeping(output), load_backend(
         model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
+        dimension=dimension,
         trust_remote_code=trust_remote_code,
     ) as (encoder, _):  # fmt: skip
         kind: Kind = "query" if queries else "document"

@@ -6,7 +6,7 @@ import typer
 
 from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS
-from textrip.cli.options import ByLabel, Device, Json, MaxLength, Stemmer, TrustRemoteCode
+from textrip.cli.options import ByLabel, Device, Dimension, Json, MaxLength, Stemmer, TrustRemoteCode
 from textrip.data.columns import Columns
 
 
@@ -32,6 +32,7 @@ def evaluate(
     ] = False,
     by_label: ByLabel = False,
     max_length_tokens: MaxLength = None,
+    dimension: Dimension = None,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     device: Device = "auto",
@@ -50,7 +51,7 @@ def evaluate(
     from textrip.lexical.analyzer import Analyzer
 
     if not model:
-        idle = ["max_length_tokens", "trust_remote_code", "device"]
+        idle = ["max_length_tokens", "dimension", "trust_remote_code", "device"]
         refuse_idle(context, "without --model nothing is encoded", idle)
     elif not bm25 and not hybrid:
         refuse_idle(context, "without --bm25 and --hybrid no word is looked at", ["stemmer"])
@@ -65,7 +66,11 @@ def evaluate(
         collection = prepare(collection)
     encoders = [
         Encoder.load(
-            name, device=device, max_length_tokens=max_length_tokens, trust_remote_code=trust_remote_code
+            name,
+            device=device,
+            max_length_tokens=max_length_tokens,
+            dimension=dimension,
+            trust_remote_code=trust_remote_code,
         )
         for name in model or []
     ]

@@ -10,6 +10,7 @@ from textrip.cli.groups import COLUMNS
 from textrip.cli.options import (
     Backend,
     Device,
+    Dimension,
     DryRun,
     EncodePrecision,
     Force,
@@ -41,6 +42,7 @@ def index(
     backend: Backend = "torch",
     precision: EncodePrecision = "float32",
     max_length_tokens: MaxLength = None,
+    dimension: Dimension = None,
     passages: Annotated[
         int, typer.Option("--passages", help="Cut documents into passages of so many tokens; 0: whole.")
     ] = 0,
@@ -105,6 +107,7 @@ def index(
     documents = len(collection.corpus)
     with load_backend(
         model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
+        dimension=dimension,
         trust_remote_code=trust_remote_code, texts=collection.texts[: min(16, documents)],
     ) as (encoder, torch_encoder):  # fmt: skip
         report: dict[str, Any] = {

@@ -26,6 +26,12 @@ MaxLength = Annotated[
     int | None,
     typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own length where not given."),
 ]
+Dimension = Annotated[
+    int | None,
+    typer.Option(
+        "--dimension", help="The first so many components of each vector, as --matryoshka trains them."
+    ),
+]
 DevDocuments = Annotated[
     int,
     typer.Option("--dev-documents", min=0, help="Dev searches at most so many documents; 0: all of them."),

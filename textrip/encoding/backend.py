@@ -21,6 +21,7 @@ def load_backend(
     backend: str = "torch",
     device: str = "auto",
     max_length_tokens: int | None = None,
+    dimension: int | None = None,
     trust_remote_code: bool = False,
     precision: str = "float32",
     texts: Sequence[str] = (),
@@ -32,6 +33,7 @@ def load_backend(
         backend: torch, onnx or onnx-int8. The last two run on the CPU; the export is removed at the end.
         device: For torch.
         max_length_tokens: As in `Encoder.load`.
+        dimension: As in `Encoder.load`.
         trust_remote_code: As in `Encoder.load`.
         precision: Of torch's matrix products, as in `Encoder.load`.
         texts: Some of those that will be encoded, to check an export with.
@@ -50,6 +52,7 @@ def load_backend(
         name,
         device=device if backend == "torch" else "cpu",
         max_length_tokens=max_length_tokens,
+        dimension=dimension,
         trust_remote_code=trust_remote_code,
         precision=precision,  # type: ignore[arg-type]  # checked there
     )

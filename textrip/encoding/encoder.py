@@ -43,6 +43,7 @@ class Encoder(TextEncoder):
         name: str,
         *,
         max_length_tokens: int | None = None,
+        dimension: int | None = None,
         precision: Precision = "float32",
     ) -> None:
         if precision not in PRECISIONS:
@@ -56,6 +57,8 @@ class Encoder(TextEncoder):
             self._limit_length(max_length_tokens, learned)
         elif learned is not None and self.max_length_tokens > learned:  # a longer text would be an IndexError
             self.model.max_seq_length = learned
+        if dimension is not None:
+            self._limit_dimension(dimension)
 
     @classmethod
     def load(
@@ -64,6 +67,7 @@ class Encoder(TextEncoder):
         *,
         device: str = "auto",
         max_length_tokens: int | None = None,
+        dimension: int | None = None,
         trust_remote_code: bool = False,
         precision: Precision = "float32",
     ) -> Self:
@@ -74,6 +78,8 @@ class Encoder(TextEncoder):
                 `offline` is installed); or a model of the hub.
             device: auto, cpu, cuda or mps.
             max_length_tokens: Longer texts are cut; the model's own length where None.
+            dimension: Of each vector the first so many components, brought to length 1: for a model that was
+                trained so (Matryoshka, arXiv 2205.13147); all of them where None.
             trust_remote_code: Run code that the model brings along. Only for models that you trust.
             precision: float32, or bf16 or fp16 autocast for matrix products, for a GPU: vectors are float32
                 in any case, and differ in their third digit. It is no part of the fingerprint. On CUDA, where
@@ -84,7 +90,19 @@ class Encoder(TextEncoder):
             OfflineError: the name is only on the hub and the hub is out of reach.
         """
         model = load_model(name, device=device, trust_remote_code=trust_remote_code)
-        return cls(model, str(name), max_length_tokens=max_length_tokens, precision=precision)
+        return cls(
+            model, str(name), max_length_tokens=max_length_tokens, dimension=dimension, precision=precision
+        )
+
+    def _limit_dimension(self, dimension: int) -> None:
+        self.model.truncate_dim = None
+        whole = self.dimension
+        if not 1 <= dimension <= whole:
+            raise InputError(
+                f"dimension is {dimension}; {self.name} makes vectors of {whole}, from 1 to so many were expected"
+            )
+        if dimension < whole:
+            self.model.truncate_dim = dimension
 
     def _limit_length(self, max_length_tokens: int, learned: int | None) -> None:
         config = getattr(getattr(self.model[0], "auto_model", None), "config", None)
@@ -143,7 +161,9 @@ class Encoder(TextEncoder):
         tokenizer = json.loads(self.model.tokenizer.backend_tokenizer.to_str())
         for passing in ("truncation", "padding"):  # states of the last call, no part of the identity
             tokenizer.pop(passing, None)
+        cut = self.model.truncate_dim
         return {
+            **({} if cut is None else {"dimension": cut}),
             "transformer": self._architecture(),
             "modules": modules[1:],
             "tokenizer": tokenizer,
@@ -191,7 +211,7 @@ class Encoder(TextEncoder):
             for key, value in features.items()
         }
         with self._autocast():
-            embeddings = self.model(features)["sentence_embedding"].float()
+            embeddings = self.model(features)["sentence_embedding"].float()[:, : self.model.truncate_dim]
         unit: NDArray[np.float32] = torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy()
         if not np.isfinite(unit).all():
             raise InputError(

@@ -133,7 +133,7 @@ def _write_graph(encoder: Encoder, path: Path) -> None:
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             features = {"input_ids": input_ids, "attention_mask": attention_mask}
-            embeddings = self.model(features)["sentence_embedding"].float()
+            embeddings = self.model(features)["sentence_embedding"].float()[:, : self.model.truncate_dim]
             return torch.nn.functional.normalize(embeddings, dim=-1)
 
     model = encoder.model

@@ -44,7 +44,7 @@ def mend_onnx(folder: Path, about: dict[str, Any], store: DocumentStore) -> None
     require_digests(folder, about["sha256"])
     texts = [stored.document.full_text for stored in islice(store, _SAMPLE)]
     with replacing(folder / "onnx", force=True) as made:
-        model = Encoder.load(folder / "encoder", device="cpu")
+        model = Encoder.load(folder / "encoder", device="cpu", dimension=encoder["dimension"])
         # Vectors of torch in half precision are searched by a float32 export.
         weights: Precision = "int8" if encoder["precision"] == "int8" else "float32"
         found = export_onnx(model, made, precision=weights, texts=texts)

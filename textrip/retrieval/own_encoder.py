@@ -46,7 +46,7 @@ def load_torch(folder: Path, about: Mapping[str, Any], device: str) -> "Encoder"
     if not about["encoder"]["torch"]:
         raise InputError(f"{folder}: carries its encoder as ONNX alone, which runs on the CPU")
     require_digests(folder, about["sha256"])
-    return Encoder.load(folder / "encoder", device=device)
+    return Encoder.load(folder / "encoder", device=device, dimension=about["encoder"]["dimension"])
 
 
 def require_same(folder: Path, about: Mapping[str, Any], encoder: TextEncoder) -> None:

@@ -63,7 +63,8 @@ class GroupLoss(nn.Module):
     """A loss over a batch of groups, each distinct text encoded once.
 
     Args:
-        model: Gives "sentence_embedding" for features.
+        model: Gives "sentence_embedding" for features; of it the first `truncate_dim` components count, where
+            the model has one, as in its encoding.
         distance: Between anchors and documents.
         of: The formula.
         monitor: Sees every batch.
@@ -88,6 +89,7 @@ class GroupLoss(nn.Module):
         self.matryoshka = tuple(matryoshka)
         self.monitor = monitor
         self.model = model
+        self.dimension: int | None = getattr(model, "truncate_dim", None)
         self.distance = distance
         self.of = of
 
@@ -107,7 +109,7 @@ class GroupLoss(nn.Module):
             embeddings = self.encode(features)
         else:
             cached = CachedVectors(self.model, features, self.cache_tokens)
-            embeddings = cached.vectors
+            embeddings = self._cut(cached.vectors)
         batch = self.batch(embeddings, labels)
         loss = self.of(batch)
         for dimension in self.matryoshka:
@@ -123,10 +125,14 @@ class GroupLoss(nn.Module):
     def encode(self, features: list[dict[str, Any]]) -> Tensor:
         """The distinct texts of a batch as vectors: (q + n, d) float32; within the cache's budget."""
         if processes.count() > 1:
-            return encode_together(self.model, features)
+            return self._cut(encode_together(self.model, features))
         if self.cache_tokens is not None:
             features = list(chunks(features, self.cache_tokens))
-        return torch.cat([self.model(bucket)["sentence_embedding"].float() for bucket in features])
+        vectors = [self.model(bucket)["sentence_embedding"].float() for bucket in features]
+        return self._cut(torch.cat(vectors))
+
+    def _cut(self, embeddings: Tensor) -> Tensor:
+        return embeddings if self.dimension is None else shortened(embeddings, self.dimension)
 
     def _unit(self, embeddings: Tensor, dimension: int) -> float:
         """What a short vector's distance is times, to be in the whole one's unit, which the margin has.
