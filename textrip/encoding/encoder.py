@@ -99,7 +99,7 @@ class Encoder(TextEncoder):
         whole = self.dimension
         if not 1 <= dimension <= whole:
             raise InputError(
-                f"dimension is {dimension}; {self.name} makes vectors of {whole}, from 1 to so many were expected"
+                f"dimension is {dimension}; {self.name} makes vectors of {whole}; 1 to {whole} was expected"
             )
         if dimension < whole:
             self.model.truncate_dim = dimension
