@@ -90,8 +90,7 @@ def encode(
         ids = iter(collection.doc_ids)
     with keeping(output), load_backend(
         model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
-        dimension=dimension,
-        trust_remote_code=trust_remote_code,
+        dimension=dimension, trust_remote_code=trust_remote_code,
     ) as (encoder, _):  # fmt: skip
         kind: Kind = "query" if queries else "document"
         say_what_is_cut(encoder, sample, ", and are cut", what="texts", kind=kind)

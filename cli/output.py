@@ -36,7 +36,10 @@ def say(remark: str) -> None:
 
 
 def emit(lines: str = "", *, styled: bool = False) -> None:
-    """Lines of data on stdout, made printable; what is `styled` was, and has marks of its own."""
+    """Lines of data on stdout, made printable; what is `styled` was, and has marks of its own.
+
+    What is to be one line, whatever is in it, goes through `printable` before.
+    """
     print(lines if styled else "\n".join(map(printable, lines.split("\n"))), flush=False)
 
 

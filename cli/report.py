@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textrip.cli.output import emit, emit_json, emit_table, marked
+from textrip.cli.output import emit, emit_json, emit_table, marked, printable
 
 if TYPE_CHECKING:
     from textrip.clustering.cluster import Cluster
@@ -79,7 +79,7 @@ def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
 
     for hit in hits:
         title = f"{hit.title}  [{hit.doc_id}]" if hit.title and hit.title != hit.doc_id else hit.doc_id
-        emit(f"{hit.rank:3d}  {hit.score:.3f}  {title}")
+        emit(f"{hit.rank:3d}  {hit.score:.3f}  {printable(title)}")
         text = marked(snippet(hit.passage or hit.text, question, analyzer))
         if text:
             emit(f"            {text}", styled=True)

@@ -91,7 +91,7 @@ def search(
 
 
 def _show(question: str, hits: "list[Hit]", opened: Any, as_json: bool, *, alone: bool, mode: str) -> None:
-    from textrip.cli.output import emit, emit_json
+    from textrip.cli.output import emit, emit_json, printable
     from textrip.cli.report import print_hits
 
     if as_json:
@@ -104,7 +104,7 @@ def _show(question: str, hits: "list[Hit]", opened: Any, as_json: bool, *, alone
             emit_json({"query": question, **found})
         return
     if not alone:
-        emit(f"? {question}")
+        emit(f"? {printable(question)}")
     if not hits:
         emit("no document shares a word with the question" if mode == "bm25" else "no document was found")
     print_hits(hits, question, opened.analyzer)

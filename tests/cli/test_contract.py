@@ -232,6 +232,21 @@ def test_no_command_lets_a_document_drive_the_terminal(
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.out + done.err), command
 
 
+def test_no_line_of_a_document_passes_for_one_of_ours(
+    textrip: Run, tmp_path: Path, tiny_encoder_folder: Path
+) -> None:
+    attack = "rose\nerror: forged\n  1  0.999  forged"
+    rows = [{"id": f"d{number}", "title": attack, "text": attack} for number in range(2)]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    checked = textrip("check", tmp_path / "d.jsonl")
+    built = textrip("index", tmp_path / "d.jsonl", "-o", tmp_path / "i", "--model", tiny_encoder_folder)
+    found = textrip("search", tmp_path / "i", "-", stdin="rose\nrose\n")
+    for done in (checked, built, found):
+        assert done.code == 0, done.err
+        lines = (done.out + done.err).splitlines()
+        assert not any(line.strip().startswith(("error: forged", "1  0.999")) for line in lines), lines
+
+
 def test_json_escapes_what_a_terminal_obeys_and_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     text = "\x1b[31m \x9b2J \u202e \x7f é"
     output.emit_json({"text": text})

@@ -35,7 +35,8 @@ class Finding:
         return {**asdict(self), "examples": list(self.examples)}
 
     def __str__(self) -> str:
-        examples = "".join(f"\n    {example}" for example in self.examples)
+        # A line each, whatever text is in it: a text is no place for lines that look like ours.
+        examples = "".join(f"\n    {' '.join(example.split())}" for example in self.examples)
         return f"{self.level}: {self.message}{examples}"
 
 
