@@ -107,7 +107,8 @@ def index(
     documents = len(collection.corpus)
     with load_backend(
         model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,
-        dimension=dimension, trust_remote_code=trust_remote_code, texts=collection.texts[: min(16, documents)],
+        dimension=dimension, trust_remote_code=trust_remote_code,
+        texts=collection.texts[: min(16, documents)],
     ) as (encoder, torch_encoder):  # fmt: skip
         report: dict[str, Any] = {
             "documents": documents,
