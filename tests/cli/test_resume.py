@@ -3,6 +3,7 @@
 import os
 import random
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -128,6 +129,34 @@ def test_what_was_asked_beside_the_training_is_there_after_a_resume(
     done = textrip("train", "--resume", tmp_path / "m.unfinished")
     assert done.code == 0, done.err
     assert (tmp_path / "m" / "training.png").is_file()
+
+
+def test_a_fit_that_goes_on_as_a_training_says_what_is_left_to_do(
+    textrip: Run,
+    beir_folder: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        training_step = GroupTrainer.training_step
+
+        def die(self: GroupTrainer, *args: object, **kwargs: object) -> object:
+            if self.state.global_step == 4:  # the first epoch has 3
+                raise KeyboardInterrupt
+            return training_step(self, *args, **kwargs)
+
+        patch.setattr(GroupTrainer, "training_step", die)
+        common = ["--model", tiny_encoder_folder, "--batch-queries", 8, "--device", "cpu"]
+        assert textrip("fit", beir_folder, "-o", tmp_path / "my out", *common).code == 130
+    done = textrip("train", "--resume", tmp_path / "my out.unfinished")
+    assert done.code == 0, done.err
+    told = [line.partition(": ")[2] for line in done.out.splitlines() if ": textrip " in line]
+    measure, index = map(shlex.split, told)
+    assert measure[:2] == ["textrip", "eval"]
+    assert textrip(*measure[1:], "--json").code == 0
+    assert index[:2] == ["textrip", "index"]
+    assert textrip(*index[1:-1], tmp_path / "index").code == 0
 
 
 def test_data_of_standard_input_is_to_be_piped_again(textrip: Run, tmp_path: Path) -> None:
