@@ -40,4 +40,4 @@ def test_mining_options_are_refused_where_triples_are_given(textrip: Run, tmp_pa
     assert textrip("mine", beir_folder, "-o", triples).code == 0
     done = textrip("train", triples, "--data", beir_folder, "-o", tmp_path / "m", "--skip", 3)
     assert done.code == 2
-    assert "is mined already: the options of mining have nothing to do" in done.err
+    assert "is mined already: --skip has nothing to do, leave it out" in done.err
