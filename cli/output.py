@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,11 +43,9 @@ def emit(lines: str = "", *, styled: bool = False) -> None:
     print(lines if styled else "\n".join(map(printable, lines.split("\n"))), flush=False)
 
 
-@contextlib.contextmanager
-def heard_or_not() -> Iterator[None]:
+def heard_or_not() -> contextlib.AbstractContextManager[None]:
     """Inside, a reader who has left is no end: the exit code is a verdict, and is still to come."""
-    with contextlib.suppress(BrokenPipeError):
-        yield
+    return contextlib.suppress(BrokenPipeError)
 
 
 def emit_json(value: Any) -> None:

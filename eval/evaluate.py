@@ -79,6 +79,7 @@ class Evaluator:
         analyzer: BM25's.
         searcher: A BM25 of this collection that is already built.
         searcher_seconds: How long that took.
+        identify: Keep which encoders were measured, for the report: each is a hash of all weights.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Evaluator:
         analyzer: Analyzer | None = None,
         searcher: LexicalSearcher | None = None,
         searcher_seconds: float = 0.0,
+        identify: bool = True,
     ) -> None:
         self.collection = collection
         self.split = split
@@ -98,7 +100,8 @@ class Evaluator:
         self._searcher = searcher
         self._searcher_seconds = searcher_seconds
         self._bm25: tuple[Rows, float] | None = None
-        self._measured: dict[str, Any] = {}
+        self._identify = identify
+        self._identities: dict[str, Any] = {}
 
     def bm25(self) -> SystemResult:
         """Measure BM25."""
@@ -127,11 +130,12 @@ class Evaluator:
         rows, _ = dense_top_k(queries, documents, DEPTH, self.collection.doc_order)
         name = name or encoder.name
         result = self._measure(name, list(rows), time.perf_counter() - started)
-        self._measured[name] = {
-            "fingerprint": encoder.fingerprint,
-            "max_length_tokens": encoder.max_length_tokens,
-            "precision": encoder.precision,
-        }
+        if self._identify:
+            self._identities[name] = {
+                "fingerprint": encoder.fingerprint,
+                "max_length_tokens": encoder.max_length_tokens,
+                "precision": encoder.precision,
+            }
         if hybrid is not None:
             lexical, seconds = self._bm25_rows()
             fused = [
@@ -147,7 +151,7 @@ class Evaluator:
             "collection_sha256": self.collection.fingerprint,
             "documents": len(self.collection.corpus),
             "depth": DEPTH,
-            "systems": self._measured,
+            "systems": self._identities,
             **provenance(),
         }
         return Evaluation(self.collection.name, self.split, len(self.queries), list(self.results), about)
@@ -159,7 +163,7 @@ class Evaluator:
                 self.collection.texts, analyzer=self._analyzer, order=self.collection.doc_order
             )
             rows = [row for row, _ in searcher.search(list(self.queries.values()), DEPTH)]
-            self._measured["bm25"] = {"analyzer": searcher.analyzer.to_dict()}
+            self._identities["bm25"] = {"analyzer": searcher.analyzer.to_dict()}
             self._bm25 = rows, self._searcher_seconds + time.perf_counter() - started
         return self._bm25
 
@@ -245,7 +249,7 @@ def dev_evaluation(
     if 0 < max_documents < len(rows):
         rows = _pool(collection, {query_id: queries[query_id] for query_id in kept}, max_documents, searcher)
     pool = Collection(collection.name, collection.corpus.select(rows), collection.queries, {"dev": judged})
-    return (lambda encoder: Evaluator(pool, "dev").encoder(encoder)["nDCG@10"]), len(rows)
+    return (lambda encoder: Evaluator(pool, "dev", identify=False).encoder(encoder)["nDCG@10"]), len(rows)
 
 
 def _pool(

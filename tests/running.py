@@ -3,8 +3,10 @@
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,28 @@ import pytest
 from textrip.cli.main import app
 
 Run = Callable[..., "Result"]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder and what it holds."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@contextmanager
+def stopped_at(step: int, how: type[BaseException] = KeyboardInterrupt) -> Iterator[None]:
+    """Inside, a training is stopped where it has taken so many steps."""
+    from textrip.training.trainer import GroupTrainer
+
+    training_step = GroupTrainer.training_step
+
+    def stop(self: GroupTrainer, *args: Any, **kwargs: Any) -> Any:
+        if self.state.global_step == step:
+            raise how
+        return training_step(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GroupTrainer, "training_step", stop)
+        yield
 
 
 @dataclass(frozen=True)

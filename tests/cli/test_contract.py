@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Run
+from tests.running import Run, tree
 from textrip.cli import output
 from textrip.retrieval.snippet import Snippet
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder and what it holds."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.running import Run
+from tests.running import Run, tree
 
 ARGUMENTS = {
     "train": ("--epochs", "0.5", "--batch-queries", "8"),
@@ -25,10 +25,6 @@ def data(beir_folder: Path, tmp_path: Path) -> Path:
     return shutil.copytree(beir_folder, tmp_path / "home" / "data")
 
 
-def left(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 @pytest.mark.parametrize("mark", [None, "{}", '{"kind": "webpack"}'])
 @pytest.mark.parametrize(("command", "name"), [
     ("train", "manifest.json"), ("fit", "report.json"), ("index", "index.json"),
@@ -38,21 +34,21 @@ def test_a_folder_that_textrip_did_not_make_stays(
 ) -> None:
     if mark is not None:
         (data.parent / name).write_text(mark)
-    before = left(data.parent)
+    before = tree(data.parent)
     done = textrip(
         command, data, "-o", data.parent, "--model", tiny_encoder_folder, "--force", *ARGUMENTS[command]
     )
     assert done.code == 2
     assert f"home exists and has no {name} of textrip; --force replaces nothing else" in done.err
-    assert left(data.parent) == before
+    assert tree(data.parent) == before
 
 
 def test_the_demo_replaces_no_other_folder(data: Path, textrip: Run) -> None:
-    before = left(data.parent)
+    before = tree(data.parent)
     done = textrip("demo", "--out", data.parent, "--force")
     assert done.code == 2
     assert "has no report.json of textrip" in done.err
-    assert left(data.parent) == before
+    assert tree(data.parent) == before
 
 
 @pytest.mark.parametrize("command", list(ARGUMENTS))
@@ -60,13 +56,13 @@ def test_a_file_gives_way_to_no_folder(
     command: str, data: Path, textrip: Run, tiny_encoder_folder: Path
 ) -> None:
     corpus = data / "corpus.jsonl"
-    before = left(data)
+    before = tree(data)
     done = textrip(
         command, data, "-o", corpus, "--model", tiny_encoder_folder, "--force", *ARGUMENTS[command]
     )
     assert done.code == 2
     assert "--force replaces nothing else" in done.err
-    assert left(data) == before
+    assert tree(data) == before
 
 
 def test_a_model_with_the_data_in_it_stays(
@@ -75,12 +71,12 @@ def test_a_model_with_the_data_in_it_stays(
     """Another spelling of the folder is the same folder."""
     (data.parent / "manifest.json").write_text(json.dumps({"kind": "textrip-model"}))
     (tmp_path / "link").symlink_to(data.parent)
-    before = left(data.parent)
+    before = tree(data.parent)
     for output in (data.parent, tmp_path / "link", data / ".."):
         done = textrip("train", data, "-o", output, "--model", tiny_encoder_folder, "--force")
         assert done.code == 2
         assert "would be replaced, and" in done.err
-    assert left(data.parent) == before
+    assert tree(data.parent) == before
 
 
 def test_a_model_is_replaced_where_the_process_stands_in_it(
@@ -92,10 +88,10 @@ def test_a_model_is_replaced_where_the_process_stands_in_it(
     monkeypatch.chdir(tmp_path / "model")
     assert textrip(*train, "-o", ".").code == 0
     assert Path("manifest.json").is_file()
-    first = left(tmp_path / "model")
+    first = tree(tmp_path / "model")
     assert textrip(*train, "-o", ".", "--seed", 1).code == 0
-    assert left(tmp_path / "model").keys() == first.keys()
-    assert left(tmp_path / "model") != first
+    assert tree(tmp_path / "model").keys() == first.keys()
+    assert tree(tmp_path / "model") != first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "model"]
 
 
@@ -103,12 +99,12 @@ def test_vectors_do_not_take_the_place_of_their_texts(
     textrip: Run, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
     pq.write_table(pa.table({"id": ["a"], "text": ["rose"]}), tmp_path / "texts.parquet")
-    before = left(tmp_path)
+    before = tree(tmp_path)
     encode = ["encode", tmp_path / "texts.parquet", "--model", tiny_encoder_folder, "--force"]
     done = textrip(*encode, "-o", tmp_path / "texts.parquet")
     assert done.code == 2
     assert "texts.parquet would be replaced, and" in done.err
-    assert left(tmp_path) == before
+    assert tree(tmp_path) == before
 
 
 def test_a_folder_in_the_place_of_a_file_is_told_before_any_work(

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Run
+from tests.running import Run, stopped_at
 from textrip.cli.request import Request
 from textrip.data.columns import Columns
 from textrip.mining.settings import MineSettings
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
-from textrip.training.trainer import GroupTrainer
 
 
 def test_kill_9_of_the_command_and_resume(
@@ -109,15 +108,7 @@ def test_what_was_asked_beside_the_training_is_there_after_a_resume(
     shutil.copytree(tiny_encoder_folder, tmp_path / "base")
     monkeypatch.chdir(tmp_path)
     assert textrip("mine", beir_folder, "-o", "t.parquet").code == 0
-    with monkeypatch.context() as patch:
-        training_step = GroupTrainer.training_step
-
-        def die(self: GroupTrainer, *args: object, **kwargs: object) -> object:
-            if self.state.global_step == 3:
-                raise KeyboardInterrupt
-            return training_step(self, *args, **kwargs)
-
-        patch.setattr(GroupTrainer, "training_step", die)
+    with stopped_at(3):
         words = ["--data", beir_folder, "--model", "base", "--batch-queries", 4, "--max-length-tokens", 16]
         stopped = textrip(
             "train", "t.parquet", "-o", "m", *words, "--plot", "--checkpoint-minutes", 0, "--device", "cpu"
@@ -136,17 +127,8 @@ def test_a_fit_that_goes_on_as_a_training_says_what_is_left_to_do(
     beir_folder: Path,
     tiny_encoder_folder: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with monkeypatch.context() as patch:
-        training_step = GroupTrainer.training_step
-
-        def die(self: GroupTrainer, *args: object, **kwargs: object) -> object:
-            if self.state.global_step == 4:  # the first epoch has 3
-                raise KeyboardInterrupt
-            return training_step(self, *args, **kwargs)
-
-        patch.setattr(GroupTrainer, "training_step", die)
+    with stopped_at(4):  # the first epoch has 3
         common = ["--model", tiny_encoder_folder, "--batch-queries", 8, "--device", "cpu"]
         assert textrip("fit", beir_folder, "-o", tmp_path / "my out", *common).code == 130
     done = textrip("train", "--resume", tmp_path / "my out.unfinished")

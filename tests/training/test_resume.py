@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.running import stopped_at
 from textrip import interrupt, progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
@@ -78,19 +79,9 @@ def test_killed_at_a_step_and_resumed_it_ends_as_if_it_had_not_been(
     run: Callable[..., dict[str, object]],
     whole: dict[str, object],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with monkeypatch.context() as patch:
-        training_step = GroupTrainer.training_step
-
-        def die(self: GroupTrainer, *args: object, **kwargs: object) -> object:
-            if self.state.global_step == step:
-                raise Killed
-            return training_step(self, *args, **kwargs)
-
-        patch.setattr(GroupTrainer, "training_step", die)
-        with pytest.raises(Killed):
-            run("killed")
+    with stopped_at(step, Killed), pytest.raises(Killed):
+        run("killed")
     assert not (tmp_path / "killed").exists()
     resumed = run("killed", resume=True)
     assert without_time(resumed) == without_time(whole)
@@ -98,12 +89,10 @@ def test_killed_at_a_step_and_resumed_it_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize("step", [6, 13])
-def test_adapters_go_on_too(
-    step: int, run: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_adapters_go_on_too(step: int, run: Callable[..., dict[str, object]]) -> None:
     settings = replace(SETTINGS, lora_rank=2, learning_rate=5e-3)
     whole = run("whole", settings=settings)
-    stop_at(monkeypatch, run, step, settings=settings)
+    stop_at(run, step, settings=settings)
     assert without_time(run("killed", resume=True, settings=settings)) == without_time(whole)
 
 
@@ -133,13 +122,9 @@ def test_killed_inside_the_saving_of_a_checkpoint(
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "weights.safetensors", "checkpoint.json", "rng_state.pth"])
 def test_a_damaged_checkpoint_is_passed_over(
-    name: str,
-    run: Callable[..., dict[str, object]],
-    whole: dict[str, object],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, run: Callable[..., dict[str, object]], whole: dict[str, object], tmp_path: Path
 ) -> None:
-    stop_at(monkeypatch, run, 10)
+    stop_at(run, 10)
     newest = RunFolder(tmp_path / "killed.unfinished").checkpoints()[0]
     damaged = bytearray((newest / name).read_bytes())
     damaged[len(damaged) // 2] ^= 1
@@ -147,26 +132,15 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert without_time(run("killed", resume=True)) == without_time(whole)
 
 
-def stop_at(
-    monkeypatch: pytest.MonkeyPatch, run: Callable[..., dict[str, object]], step: int, **options: object
-) -> None:
-    with monkeypatch.context() as patch:
-        training_step = GroupTrainer.training_step
-
-        def die(self: GroupTrainer, *args: object, **kwargs: object) -> object:
-            if self.state.global_step == step:
-                raise Killed
-            return training_step(self, *args, **kwargs)
-
-        patch.setattr(GroupTrainer, "training_step", die)
-        with pytest.raises(Killed):
-            run("killed", **options)
+def stop_at(run: Callable[..., dict[str, object]], step: int, **options: object) -> None:
+    with stopped_at(step, Killed), pytest.raises(Killed):
+        run("killed", **options)
 
 
 def test_a_run_is_not_resumed_with_something_else_and_not_begun_over_another(
-    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., dict[str, object]], tmp_path: Path
 ) -> None:
-    stop_at(monkeypatch, run, 10)
+    stop_at(run, 10)
     with pytest.raises(MismatchError, match=r"was begun with another settings: .*'seed': 5.*now .*'seed': 6"):
         run("killed", resume=True, settings=TrainSettings(epochs=3, batch_queries=4, seed=6))
     with pytest.raises(
@@ -181,11 +155,11 @@ def test_a_run_is_not_resumed_with_something_else_and_not_begun_over_another(
 
 
 def test_what_is_left_of_a_stopped_run_is_its_newest_checkpoints_and_its_best_weights(
-    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., dict[str, object]], tmp_path: Path
 ) -> None:
     from sentence_transformers import SentenceTransformer
 
-    stop_at(monkeypatch, run, 13)
+    stop_at(run, 13)
     folder = RunFolder(tmp_path / "killed.unfinished")
     assert [path.name for path in folder.checkpoints()] == ["checkpoint-13", "checkpoint-12"]
     entries = [json.loads(line) for line in (folder.path / "log.jsonl").read_text().splitlines()]
@@ -195,9 +169,9 @@ def test_what_is_left_of_a_stopped_run_is_its_newest_checkpoints_and_its_best_we
 
 
 def test_a_run_that_stops_before_its_first_checkpoint_leaves_nothing(
-    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., dict[str, object]], tmp_path: Path
 ) -> None:
-    stop_at(monkeypatch, run, 0)
+    stop_at(run, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -249,7 +223,7 @@ def test_a_base_is_the_same_by_whatever_path_it_was_loaded(
     monkeypatch: pytest.MonkeyPatch, run: Callable[..., dict[str, object]],
 ) -> None:  # fmt: skip
     settings = replace(SETTINGS, max_length_tokens=16, document_prompt="text: ")
-    stop_at(monkeypatch, run, 10, settings=settings)
+    stop_at(run, 10, settings=settings)
     shutil.copytree(tiny_encoder_folder, tmp_path / "base")
     monkeypatch.chdir(tmp_path)
     resumed = train(

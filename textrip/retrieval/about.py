@@ -1,7 +1,6 @@
 """What an index says of itself: index.json, and the copy in the store from which it is restored."""
 
 import contextlib
-import shlex
 import sqlite3
 from pathlib import Path
 from types import NoneType
@@ -14,7 +13,7 @@ from textrip.fields import TEXTS, Exactly, require_fields
 from textrip.files import parse_json, read_json
 from textrip.replacing import replacing
 from textrip.retrieval.connection import connect_reading
-from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
+from textrip.retrieval.layout import FORMAT, KIND, STORE, rebuilding, require_inside
 from textrip.retrieval.store_writer import StoreWriter
 
 ABOUT = "index.json"
@@ -50,9 +49,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     except DamagedError as error:
         if not (folder / STORE).is_file():
             raise
-        raise DamagedError(
-            f"{error}; the documents are there: textrip index {shlex.quote(str(folder))} --rebuild"
-        ) from None
+        raise DamagedError(f"{error}; the documents are there: {rebuilding(folder)}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

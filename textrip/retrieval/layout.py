@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 from pathlib import Path
 
 from textrip.errors import InputError
@@ -12,6 +13,11 @@ STORE = "documents.sqlite"
 # What is in write-ahead mode has none. One of a transaction over several databases names a file that SQLite
 # removes when it opens the first of them.
 JOURNAL = f"{STORE}-journal"
+
+
+def rebuilding(folder: Path) -> str:
+    """The command that works out anew what is derived, to be copied into a shell."""
+    return f"textrip index {shlex.quote(str(folder))} --rebuild"
 
 
 def require_inside(folder: Path) -> None:

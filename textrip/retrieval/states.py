@@ -1,7 +1,6 @@
 """The states of an index: what a search reads is of one of them, the newest there is when it begins."""
 
 import contextlib
-import shlex
 import tempfile
 import threading
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.derived import Derived, derive, has_newer, open_newest
-from textrip.retrieval.layout import STORE
+from textrip.retrieval.layout import STORE, rebuilding
 from textrip.retrieval.snapshot import Snapshot
 from textrip.retrieval.store import DocumentStore
 
@@ -78,7 +77,7 @@ class States:
             raise InputError(
                 f"{self._folder}: its documents are older than what was derived from them (a former {STORE}, "
                 "or one without the -wal that was beside it); put the newer one back, or take them as they "
-                f"are: textrip index {shlex.quote(str(self._folder))} --rebuild"
+                f"are: {rebuilding(self._folder)}"
             )
         raise InputError(f"{self._folder}: is being rebuilt faster than it can be opened; search again")
 
@@ -121,7 +120,7 @@ class States:
             raise _SupersededError(generation)
         say(
             f"{self._folder}: has nothing derived that is whole; working it out from the documents, as every "
-            f"search will until textrip index {shlex.quote(str(self._folder))} --rebuild"
+            f"search will until {rebuilding(self._folder)}"
         )
         if self._temporary is not None:
             self._temporary.cleanup()
