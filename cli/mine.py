@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textrip.data.collection import Collection
 
 _REPORTED = 200
-# What the names of a collection's files begin with, in BEIR's layout and in that of labelled texts.
+# What the names of a collection's files begin with, in BEIR's layout and in that of a file for each split.
 _OF_DATA = {"corpus", "queries", "qrels", "train", "dev", "test", "valid", "validation"}
 
 

@@ -1,11 +1,13 @@
 """Tables of pairs and triples: empty cells, labels of 0 and 1, several negatives, columns without a use."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from textrip.data.formats import read
+from textrip.data.leaks import without_held_out
 from textrip.errors import InputError
 
 
@@ -97,3 +99,41 @@ def test_columns_of_pairs_that_are_not_read_are_told(tmp_path: Path) -> None:
 def test_a_pair_that_is_judged_twice_has_its_best_score(scores: tuple[int, int], tmp_path: Path) -> None:
     lines = ["query,text,score", *(f"roses,prune,{score}" for score in scores)]
     assert judged(tmp_path / "t.csv", *lines) == {"roses": {"prune": max(scores)}}
+
+
+def splits_of_pairs(folder: Path, **rows: list[dict[str, str]]) -> Path:
+    folder.mkdir()
+    for split, own in rows.items():
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    return folder
+
+
+def test_a_folder_with_a_table_of_pairs_for_each_split(tmp_path: Path) -> None:
+    data = splits_of_pairs(
+        tmp_path / "pairs",
+        train=[{"query": "flowers", "positive": "a rose", "negative": "a boat"}],
+        valid=[{"query": "ships", "positive": "a boat"}],
+        test=[{"query": "flowers", "positive": "a tulip", "colour": "red"}],
+    )
+    found = read(data)
+    assert found.corpus["text"][:] == ["a rose", "a boat", "a tulip"]
+    assert found.query_texts == {"q1": "flowers", "q2": "ships"}
+    assert found.qrels == {
+        "train": {"q1": {"d1": 1, "d2": 0}},
+        "dev": {"q2": {"d2": 1}},
+        "test": {"q1": {"d3": 1}},
+    }
+    assert [remark.examples for remark in found.remarks] == [(str(data / "test.jsonl"),)]
+    with pytest.raises(InputError, match="every query of train is asked in dev or test, too"):
+        without_held_out(found)
+
+
+@pytest.mark.parametrize(("test", "reason"), [
+    ([{"text": "a", "label": "x"}], "train.jsonl holds pairs and .*test.jsonl does not: make"),
+    ([{"query": "a", "positive": ""}], "test.jsonl:1: 'positive' is blank"),
+    ([], "test.jsonl: is empty"),
+])  # fmt: skip
+def test_splits_that_do_not_fit(test: list[dict[str, str]], reason: str, tmp_path: Path) -> None:
+    data = splits_of_pairs(tmp_path / "pairs", train=[{"query": "a", "positive": "b"}], test=test)
+    with pytest.raises(InputError, match=reason):
+        read(data)

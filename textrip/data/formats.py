@@ -6,8 +6,8 @@ from textrip.data.beir import is_beir, read_beir
 from textrip.data.collection import Collection
 from textrip.data.columns import Columns
 from textrip.data.hub import PREFIX, read_hub
-from textrip.data.labelled_folder import read_labelled_folder, split_files
 from textrip.data.rows import read_rows
+from textrip.data.split_tables import read_split_files, split_files
 from textrip.data.stdlib_docs import NAME as STDLIB
 from textrip.data.stdlib_docs import read_stdlib
 from textrip.data.tables import collection_from_rows
@@ -21,9 +21,9 @@ def read(source: str | Path, *, columns: Columns | None = None) -> Collection:
 
     Args:
         source: A folder in BEIR's layout; a JSONL, CSV, TSV or Parquet file of documents, or of pairs or
-            triples; a folder of labelled texts in train.jsonl, test.jsonl and dev.jsonl (or CSV and so on);
-            a folder of .txt and .md files; `hub:NAME`; `stdlib` (the embedded collection); or `-` for JSONL
-            on standard input. Text files may be .gz or .zst.
+            triples; a folder of train.jsonl, test.jsonl and dev.jsonl (or CSV and so on) with labelled texts,
+            pairs or triples; a folder of .txt and .md files; `hub:NAME`; `stdlib` (the embedded collection);
+            or `-` for JSONL on standard input. Text files may be .gz or .zst.
         columns: Which column means what, where the usual names do not tell.
 
     Raises:
@@ -46,5 +46,5 @@ def read(source: str | Path, *, columns: Columns | None = None) -> Collection:
     if path.is_dir():
         if is_beir(path):
             return read_beir(path, columns)
-        return read_labelled_folder(path, columns) if split_files(path) else read_text_folder(path)
+        return read_split_files(path, columns) if split_files(path) else read_text_folder(path)
     return collection_from_rows(read_rows(path), columns, source=name, name=path.name.split(".")[0])

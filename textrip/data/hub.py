@@ -1,21 +1,25 @@
-"""`hub:NAME`: a data set of the Hugging Face hub, in BEIR's layout or as a table."""
+"""`hub:NAME`: a data set of the Hugging Face hub, in BEIR's layout or as a table for each split."""
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from textrip.data.collection import Collection
 from textrip.data.columns import Columns
+from textrip.data.finding import Finding, many
 from textrip.data.rows import Row
+from textrip.data.split_tables import are_splits, collection_of_splits
 from textrip.data.table_file import split_of
-from textrip.data.tables import collection_from_rows, corpus_of
+from textrip.data.tables import Table, collection_from_rows, collection_of_table, corpus_of, table_from_rows
 from textrip.data.values import id_value, relevance_value, text_value
 from textrip.errors import InputError, OfflineError
 from textrip.records import Qrels
 
 PREFIX = "hub:"
 _PROBE_SECONDS = 3.0
+_SPLITS = ("train", "dev", "test")
 
 
 def is_offline() -> bool:
@@ -49,29 +53,90 @@ def require_hub(what: str) -> None:
 def read_hub(name: str, columns: Columns) -> Collection:
     """Read `hub:OWNER/NAME` or `hub:OWNER/NAME:CONFIG`.
 
+    BEIR's layout is configurations `corpus` and `queries`, and judgments in `qrels`, `default` or the data
+    set `OWNER/NAME-qrels`; with CONFIG those that begin with it (`de-corpus`). Anything else is a table for
+    each split, of pairs or labelled texts, or one of documents.
+
     Raises:
         OfflineError: there is no network, or it is switched off.
         InputError: there is no such data set, or it has no usable columns.
     """
     require_hub(f"{PREFIX}{name}")
+    source = f"{PREFIX}{name}"
+    path, _, config = name.partition(":")
+    configs = _asked("get_dataset_config_names", source, path)
+    prefix = f"{config}-" if config else ""
+    if {f"{prefix}corpus", f"{prefix}queries"} <= set(configs):
+        corpus, queries = (
+            _asked("load_dataset", source, path, f"{prefix}{part}") for part in ("corpus", "queries")
+        )
+        judging = [part for part in (f"{prefix}qrels", config or "default") if part in configs]
+        where = (path, judging[0]) if judging else (f"{path}-qrels", config or None)
+        return collection_from_beir_datasets(path, corpus, queries, _asked("load_dataset", source, *where))
+    if not config and len(configs) > 1 and "default" not in configs:
+        raise InputError(f"{source}: has configurations; name one of them, {source}:{configs[0]}: {configs}")
+    return _from_tables(_asked("load_dataset", source, path, config or None), columns, source, path)
+
+
+def _asked(function: str, source: str, *arguments: str | None) -> Any:
+    """What the library answers; its errors, which have no common root, in one line."""
     import datasets
 
-    path, _, config = name.partition(":")
     try:
-        configs = datasets.get_dataset_config_names(path)
-        if not config and {"corpus", "queries"} <= set(configs):
-            parts = {part: datasets.load_dataset(path, part) for part in ("corpus", "queries")}
-            qrels = datasets.load_dataset(path if "qrels" in configs else f"{path}-qrels")
-            return collection_from_beir_datasets(path, parts["corpus"], parts["queries"], qrels)
-        loaded = datasets.load_dataset(path, config or None)
-    except (FileNotFoundError, ValueError, ConnectionError) as error:
-        raise InputError(f"{PREFIX}{name}: {str(error).splitlines()[0]}") from None
-    split = "train" if "train" in loaded else next(iter(loaded))
-    return collection_from_rows(_numbered(loaded[split]), columns, source=f"{PREFIX}{name}", name=path)
+        return getattr(datasets, function)(*arguments)
+    except ConnectionError as error:
+        raise OfflineError(f"{source}: {_first_line(error)}") from None
+    except Exception as error:  # of files, of formats, of what the hub answers, of scripts that it refuses
+        raise InputError(f"{source}: {_first_line(error)}") from None
 
 
-def collection_from_beir_datasets(name: str, corpus: Any, queries: Any, qrels: Any) -> Collection:
-    """A collection from three dictionaries of data sets, the way BEIR stores them on the hub."""
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _from_tables(loaded: Mapping[str, Any], columns: Columns, source: str, name: str) -> Collection:
+    """All splits of pairs or of labelled texts; of anything else train, or the first."""
+    known = {split_of(split): rows for split, rows in loaded.items() if split_of(split) in _SPLITS}
+    tables = {split: _table(rows, columns, f"{source} ({split})") for split, rows in known.items()}
+    if "train" in tables and len(tables) > 1 and are_splits(tables.values()):
+        left_out = [split for split in loaded if split_of(split) not in _SPLITS]
+        found = collection_of_splits(tables, source=source, name=name)
+    else:
+        read, *left_out = sorted(loaded, key=lambda split: split != "train")
+        table = _table(loaded[read], columns, f"{source} ({read})")
+        found = collection_of_table(table, name=name)
+    return replace(found, remarks=(*found.remarks, *_left_out(left_out, source)))
+
+
+def _left_out(splits: list[str], source: str) -> list[Finding]:
+    if not splits:
+        return []
+    message = f"{many(len(splits), 'split is', 'splits are')} not read: {', '.join(splits)}"
+    return [Finding("warning", "splits-not-read", len(splits), message, (source,))]
+
+
+def _table(rows: Any, columns: Columns, source: str) -> Table:
+    from datasets import ClassLabel
+
+    table = table_from_rows(_numbered(rows), columns, source=source)
+    label = table.roles.get("label", "")
+    names = rows.features.get(label)
+    if table.has_pairs or not isinstance(names, ClassLabel):
+        return table
+    named = (
+        (line, {**row, label: None if row[label] in {None, -1} else names.int2str(row[label])})
+        for line, row in _numbered(rows)
+    )
+    return table_from_rows(named, columns, source=source)
+
+
+def collection_from_beir_datasets(
+    name: str, corpus: Mapping[str, Any], queries: Mapping[str, Any], qrels: Mapping[str, Any]
+) -> Collection:
+    """A collection from three dictionaries of data sets, the way BEIR stores them on the hub.
+
+    A judgment without a score says that the document is relevant.
+    """
     source = f"{PREFIX}{name}"
     documents = collection_from_rows(_rows(corpus), Columns(), source=source, name=name)
 
@@ -90,20 +155,22 @@ def collection_from_beir_datasets(name: str, corpus: Any, queries: Any, qrels: A
         by_query: dict[str, dict[str, int]] = {}
         for line, row in _numbered(rows):
             found = by_query.setdefault(id_value(row, "query-id", source, line), {})
-            found[id_value(row, "corpus-id", source, line)] = relevance_value(row["score"], source, line)
+            grade = relevance_value(row.get("score", 1), source, line)
+            found[id_value(row, "corpus-id", source, line)] = grade
         judged[split_of(split)] = by_query
     return Collection(
         name=name,
         corpus=documents.corpus,
         queries=corpus_of(query_records(), source, id_column="query_id"),
         qrels=judged,
+        remarks=documents.remarks,
     )
 
 
-def _rows(parts: Any) -> Iterator[tuple[int, Row]]:
+def _rows(parts: Mapping[str, Any]) -> Iterator[tuple[int, Row]]:
     for part in parts.values():
         yield from _numbered(part)
 
 
-def _numbered(rows: Any) -> Iterator[tuple[int, Row]]:
+def _numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
     yield from enumerate(rows, start=1)

@@ -9,7 +9,7 @@ from textrip.data.collection import Collection, dataset_of
 from textrip.data.split import assign_groups, near_duplicate_key
 from textrip.errors import InputError
 
-# The column of a corpus that was read from a file for each split (see labelled_folder.py).
+# The column of a corpus that was read from a file for each split (see split_tables.py).
 SPLIT = "split"
 
 

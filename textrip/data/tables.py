@@ -6,6 +6,7 @@ are any), pairs or triples (anchor, positive and negative, see triples_table.py)
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,46 @@ def _without_duplicates(table: pa.Table, source: str, id_column: str) -> pa.Tabl
     return table.filter(pc.invert(pc.is_in(table.column("line"), pa.array(drop, pa.int64()))))
 
 
+@dataclass(frozen=True)
+class Table:
+    """Rows whose columns are known.
+
+    Attributes:
+        source: Where they are from, for messages.
+        roles: The column of each role, in the first row.
+        rows: With their lines and roles; read once.
+    """
+
+    source: str
+    roles: dict[str, str]
+    rows: Iterable[tuple[int, Row, dict[str, str]]]
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether its rows are pairs or triples, and not documents."""
+        return "anchor" in self.roles
+
+
 def collection_from_rows(
     rows: Iterable[tuple[int, Row]], columns: Columns, *, source: str, name: str
 ) -> Collection:
     """A collection from a table of documents, or of pairs or triples."""
+    return collection_of_table(table_from_rows(rows, columns, source=source), name=name)
+
+
+def collection_of_table(table: Table, *, name: str) -> Collection:
+    """A collection from one table; pairs are of the split train."""
+    if table.has_pairs:
+        return collection_from_triples({"train": (table.source, table.rows)}, name=name)
+    return collection_from_documents(table, name=name)
+
+
+def table_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, source: str) -> Table:
+    """Find out by the first row what a table holds; nothing else is read yet.
+
+    Raises:
+        InputError: it is empty, or neither documents nor pairs.
+    """
     iterator = iter(rows)
     first = next(iterator, None)
     if first is None:
@@ -93,7 +130,7 @@ def collection_from_rows(
         roles.setdefault("positive", roles.get("text", ""))
         roles = with_label_as_score(first[1], roles)
         by_row = columns.by_row(whole, roles, source=source, optional=("negative",), of_every_row=("score",))
-        return collection_from_triples(by_row, source=source, name=name)
+        return Table(source, roles, by_row)
     if "text" not in roles:
         raise InputError.at(
             source,
@@ -102,7 +139,7 @@ def collection_from_rows(
             "name them with --text-column, or --anchor-column and --positive-column",
         )
     by_row = columns.by_row(whole, roles, source=source, optional=("title",), of_every_row=("id", "anchor"))
-    return _from_documents(by_row, roles, source=source, name=name)
+    return Table(source, roles, by_row)
 
 
 def _chain(first: tuple[int, Row], rest: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
@@ -110,13 +147,13 @@ def _chain(first: tuple[int, Row], rest: Iterator[tuple[int, Row]]) -> Iterator[
     yield from rest
 
 
-def _from_documents(
-    rows: Iterable[tuple[int, Row, dict[str, str]]], first: dict[str, str], *, source: str, name: str
-) -> Collection:
+def collection_from_documents(table: Table, *, name: str) -> Collection:
+    """A collection of documents alone."""
+    source = table.source
     typed = uncompressed_suffix(Path(source)) not in {".csv", ".tsv", ".tab"}
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
-        for count, (line, row, roles) in enumerate(rows, start=1):
+        for count, (line, row, roles) in enumerate(table.rows, start=1):
             taken = {roles[role] for role in ("id", "title", "text", "label") if role in roles}
             record = {
                 "doc_id": id_value(row, roles["id"], source, line) if "id" in roles else str(count),
@@ -136,5 +173,5 @@ def _from_documents(
         corpus = corpus.remove_columns("metadata")
     queries = dataset_of({"query_id": [], "text": []})
     return Collection(
-        name=name, corpus=corpus, queries=queries, numbered="id" not in first, remarks=tuple(remarks)
+        name=name, corpus=corpus, queries=queries, numbered="id" not in table.roles, remarks=tuple(remarks)
     )

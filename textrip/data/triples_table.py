@@ -1,6 +1,6 @@
-"""A table of pairs or triples as a collection: what is asked, and what answers it or does not."""
+"""Tables of pairs or triples as a collection: what is asked, and what answers it or does not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from textrip.data.collection import Collection, dataset_of
@@ -26,18 +26,39 @@ def _bit(value: Any) -> int | None:
     return {"0": 0, "0.0": 0, "False": 0, "1": 1, "1.0": 1, "True": 1}.get(str(value).strip())
 
 
-def collection_from_triples(
-    rows: Iterable[tuple[int, Row, dict[str, str]]], *, source: str, name: str
-) -> Collection:
-    """Distinct anchors become queries, distinct positives and negatives documents, all of it `train`.
+Rows = Iterable[tuple[int, Row, dict[str, str]]]
+
+
+def collection_from_triples(splits: Mapping[str, tuple[str, Rows]], *, name: str) -> Collection:
+    """Distinct anchors become queries, distinct positives and negatives documents, of all splits together.
 
     Args:
-        rows: With their lines and roles.
-        source: For messages.
+        splits: By split where its rows are from, for messages, and the rows with their lines and roles.
         name: The collection's.
     """
     query_ids: dict[str, str] = {}
     doc_ids: dict[str, str] = {}
+    qrels: dict[str, dict[str, dict[str, int]]] = {}
+    remarks: list[Finding] = []
+    for split, (source, rows) in splits.items():
+        qrels[split], found = _judged(rows, source, query_ids, doc_ids)
+        remarks += found
+    return Collection(
+        name=name,
+        corpus=dataset_of(
+            {"doc_id": list(doc_ids.values()), "title": [""] * len(doc_ids), "text": list(doc_ids)}
+        ),
+        queries=dataset_of({"query_id": list(query_ids.values()), "text": list(query_ids)}),
+        qrels=qrels,
+        numbered=True,
+        remarks=tuple(remarks),
+    )
+
+
+def _judged(
+    rows: Rows, source: str, query_ids: dict[str, str], doc_ids: dict[str, str]
+) -> tuple[dict[str, dict[str, int]], list[Finding]]:
+    """A split's judgments and what is told of it; texts that were not there get the next ids."""
     judgments: dict[str, dict[str, int]] = {}
     either_way, own, unread = Told(), Told(), _Unread()
     for line, row, roles in rows:
@@ -57,29 +78,20 @@ def collection_from_triples(
                 own.add(f"{source}:{line}: {short(anchor)}")
             elif judged.setdefault(negative_id, 0) > 0:
                 either_way.add(f"{source}:{line}: {short(anchor)} / {short(negative)}")
-    return Collection(
-        name=name,
-        corpus=dataset_of(
-            {"doc_id": list(doc_ids.values()), "title": [""] * len(doc_ids), "text": list(doc_ids)}
+    return judgments, [
+        *unread.findings(source),
+        *either_way.findings(
+            "warning",
+            "positive-equals-negative",
+            f"in {many(either_way.count, 'row', 'rows')} a text is relevant for its query here and not "
+            "there, or positive and negative at once; it counts as relevant",
         ),
-        queries=dataset_of({"query_id": list(query_ids.values()), "text": list(query_ids)}),
-        qrels={"train": judgments},
-        numbered=True,
-        remarks=(
-            *unread.findings(source),
-            *either_way.findings(
-                "warning",
-                "positive-equals-negative",
-                f"in {many(either_way.count, 'row', 'rows')} a text is relevant for its query here and not "
-                "there, or positive and negative at once; it counts as relevant",
-            ),
-            *own.findings(
-                "warning",
-                "anchor-among-negatives",
-                f"in {many(own.count, 'row', 'rows')} the negative is the query itself; it is left out",
-            ),
+        *own.findings(
+            "warning",
+            "anchor-among-negatives",
+            f"in {many(own.count, 'row', 'rows')} the negative is the query itself; it is left out",
         ),
-    )
+    ]
 
 
 class _Unread:

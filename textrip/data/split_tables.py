@@ -1,0 +1,95 @@
+"""A table for each split, of labelled texts or pairs: a folder's train.jsonl, test.jsonl and dev.jsonl."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from textrip.data.collection import Collection, dataset_of
+from textrip.data.columns import Columns
+from textrip.data.labels import SPLIT
+from textrip.data.rows import read_rows
+from textrip.data.table_file import stems_of, the_table
+from textrip.data.tables import Table, collection_from_documents, corpus_of, table_from_rows
+from textrip.data.triples_table import collection_from_triples
+from textrip.errors import InputError
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """From split to its file, for a folder that has one for train.
+
+    Raises:
+        InputError: there are two for a split.
+    """
+    found: dict[str, Path] = {}
+    for split in ("train", "dev", "test"):
+        path = the_table(folder, stems_of(split), f"the texts of {split}")
+        if path is not None:
+            found[split] = path
+        elif split == "train":
+            break
+    return found
+
+
+def read_split_files(folder: Path, columns: Columns) -> Collection:
+    """Read the files of a folder's splits.
+
+    Raises:
+        InputError: with `file:line: reason`; or files that are neither labelled texts nor pairs.
+    """
+    tables = {
+        split: table_from_rows(read_rows(path), columns, source=str(path))
+        for split, path in split_files(folder).items()
+    }
+    return collection_of_splits(tables, source=str(folder), name=folder.resolve().name)
+
+
+def are_splits(tables: Iterable[Table]) -> bool:
+    """Whether all tables are of pairs, or all of labelled texts."""
+    kinds = {(table.has_pairs, table.has_pairs or "label" in table.roles) for table in tables}
+    return kinds in ({(True, True)}, {(False, True)})
+
+
+def collection_of_splits(tables: Mapping[str, Table], *, source: str, name: str) -> Collection:
+    """One collection of a table for each split.
+
+    Pairs become queries and judgments of their split over one corpus. Labelled texts keep their split in a
+    column; their ids are numbered across the tables where there are none.
+
+    Raises:
+        InputError: the tables are of two kinds, or their texts have no labels.
+    """
+    first = next(iter(tables.values()))
+    for table in tables.values():
+        if table.has_pairs != first.has_pairs:
+            one, other = (table, first) if table.has_pairs else (first, table)
+            raise InputError(f"{one.source} holds pairs and {other.source} does not: make them of one kind")
+        if not table.has_pairs and "label" not in table.roles:
+            raise InputError(
+                f"{table.source}: has no labels and no pairs; a folder with a file for each split holds "
+                "labelled texts (name the column with --label-column), or pairs (--anchor-column, "
+                "--positive-column)"
+            )
+    if first.has_pairs:
+        rows = {split: (table.source, table.rows) for split, table in tables.items()}
+        return collection_from_triples(rows, name=name)
+    parts = {split: collection_from_documents(table, name=name) for split, table in tables.items()}
+    return _labelled(parts, source=source, name=name)
+
+
+def _labelled(parts: Mapping[str, Collection], *, source: str, name: str) -> Collection:
+    some = any("metadata" in part.corpus.column_names for part in parts.values())
+    none = {"metadata": "{}"} if some else {}
+
+    def records() -> Iterator[tuple[int, dict[str, str]]]:
+        line = 0
+        for split, part in parts.items():
+            for row in part.corpus:
+                line += 1
+                # The same id may stand in two files.
+                yield line, {**none, **row, "doc_id": f"{split}-{row['doc_id']}", SPLIT: split}
+
+    return Collection(
+        name=name,
+        corpus=corpus_of(records(), source),
+        queries=dataset_of({"query_id": [], "text": []}),
+        remarks=tuple(remark for part in parts.values() for remark in part.remarks),
+    )
