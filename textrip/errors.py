@@ -11,6 +11,9 @@ Every message says what was found, what was wanted and what to do next. An `asse
 mistakes only.
 """
 
+from functools import partial
+from typing import Any
+
 
 class TextripError(Exception):
     """The root: catch this to catch everything that textrip raises on purpose."""
@@ -38,7 +41,13 @@ class MissingDependencyError(InputError):
     """An optional package is needed and not installed."""
 
     def __init__(self, package: str, *, purpose: str, extra: str) -> None:
+        self._given = package, purpose, extra
         super().__init__(f"{purpose} needs the package {package}; install it: pip install 'textrip[{extra}]'")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it comes out of another process: by default a keyword would be missing."""
+        package, purpose, extra = self._given
+        return partial(MissingDependencyError, purpose=purpose, extra=extra), (package,)
 
 
 class OfflineError(TextripError):

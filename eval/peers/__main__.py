@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from textrip.errors import InputError
+from textrip.errors import InputError, OfflineError, StorageError
 from textrip.eval.peers import rows as tables
-from textrip.eval.peers.rows import write_rows
+from textrip.eval.peers.rows import require_places, write_rows
 from textrip.training.settings import TrainSettings, number_or_auto
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -55,6 +55,7 @@ def training(
     """Triples and TFLOP/s, peak memory and encodings per triple against sentence-transformers' losses."""
     from textrip.eval.peers.training import SYSTEMS, Case, compare
 
+    require_places(json)
     unknown = [name for name in system or () if name not in SYSTEMS]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
@@ -121,6 +122,7 @@ def strategies(
     from textrip.eval.peers.strategies import compare, table
     from textrip.eval.peers.systems import SYSTEMS, VARIANTS, Case
 
+    require_places(json)
     rate = _rate(learning_rate)
     unknown = [name for name in system or () if name not in SYSTEMS]
     if unknown:
@@ -158,16 +160,17 @@ def mining(
     from textrip.eval.peers.mining import BM25S, Case, building_memory, compare
     from textrip.eval.peers.mining import plot as draw
 
+    require_places(json, plot)
     sources = data or ["stdlib"]
     sizes: list[int | None] = [*documents] if documents else [None]
     rows = compare([Case(source, size, queries, sample, k, rounds) for source in sources for size in sizes])
-    if plot is not None:
-        draw(rows, plot)
     if memory:
         rows += [row for source in sources for row in building_memory(source)]
     typer.echo(tables.table(rows, baseline=BM25S))
     if json is not None:
         write_rows(json, rows)
+    if plot is not None:
+        draw(rows, plot)
 
 
 @app.command()
@@ -182,6 +185,7 @@ def cold(
     """Seconds from the shell to the first hit, against a script with sentence-transformers and FAISS."""
     from textrip.eval.peers.cold import SCRIPT, compare
 
+    require_places(json)
     rows = compare(data=data, model=model, question=question, rounds=rounds)
     typer.echo(tables.table(rows, baseline=SCRIPT))
     if json is not None:
@@ -209,6 +213,7 @@ def encoding(
     """Documents per second of every backend against sentence-transformers' encode."""
     from textrip.eval.peers.encoding import LIBRARY, Case, compare
 
+    require_places(json)
     case = Case(data, documents, model, max_length_tokens, rounds, device)
     rows = compare(case, quality=quality or ())
     typer.echo(tables.table(rows, baseline=LIBRARY))
@@ -241,17 +246,22 @@ def search(
     from textrip.eval.peers.search import FLAT, Case, compare
     from textrip.eval.peers.search import plot as draw
 
+    require_places(json, plot)
+    known = ("exact", "hnsw", "int8", "binary")
+    unknown = [name for name in kind or () if name not in known]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of: {', '.join(known)}", param_hint="--kind")
     cases = [Case(vectors, size, noise, queries, rounds) for size in documents or [100_000]]
     rows = compare(
         cases,
-        kinds=kind or ["exact", "hnsw", "int8", "binary"],  # type: ignore[arg-type]
+        kinds=kind or list(known),  # type: ignore[arg-type]
         breadths=breadth or [32, 64, 256],
     )
-    if plot is not None:
-        draw(rows, plot)
     typer.echo(tables.table(rows, baseline=FLAT))
     if json is not None:
         write_rows(json, rows)
+    if plot is not None:
+        draw(rows, plot)
 
 
 @app.command()
@@ -268,11 +278,21 @@ def scale(
     """Build, open, search and change an index of as many documents as there are."""
     from textrip.eval.peers.scale import measure
 
+    require_places(json)
     rows = measure(data=data, vectors=vectors, model=model, nearest=nearest, noise=noise, rounds=rounds)
     typer.echo(tables.table(rows, baseline=""))
     if json is not None:
         write_rows(json, rows)
 
 
+def main() -> None:
+    """Run one; what is wrong with its input is one line."""
+    try:
+        app()
+    except (InputError, OfflineError, StorageError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise SystemExit(2) from None
+
+
 if __name__ == "__main__":
-    app()
+    main()

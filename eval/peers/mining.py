@@ -230,10 +230,8 @@ def _build_streaming(data: str, workers: int) -> tuple[int, int, int, float]:
 
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Queries a second against documents, both on a log scale; PNG, SVG or PDF by the file's name."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("matplotlib is not installed; pip install 'textrip[plot]'") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for system in dict.fromkeys(row.peer for row in rows):

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from textrip.errors import InputError
 from textrip.provenance import provenance
+from textrip.replacing import refuse_taking_away
+from textrip.training.plots import require_matplotlib
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,20 @@ class Row:
     measure: str
     value: float
     unit: str
+
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def require_places(json: Path | None, plot: Path | None = None) -> None:
+    """Raise InputError where what is asked for could not be written, before a measurement of hours."""
+    for path in (json, plot):
+        if path is not None:
+            refuse_taking_away(path, force=True)
+    if plot is not None:
+        require_matplotlib()
+        if plot.suffix.lower() not in PICTURES:
+            raise InputError(f"{plot}: a picture's name ends in one of {', '.join(PICTURES)}")
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

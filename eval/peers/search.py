@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from textrip.encoding.approximate import Approximate, Kind, open_nearest, write_nearest
 from textrip.encoding.nearest import Passages, candidates_top_k, exact_top_k
 from textrip.encoding.vectors import read_vectors
+from textrip.errors import InputError
 from textrip.eval.peers.rows import Row
 
 FLAT = "FAISS flat"
@@ -102,6 +103,11 @@ def _compared(case: Case, kinds: Sequence[Kind], breadths: Sequence[int]) -> Ite
 def _material(case: Case, folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Vectors in a memory-mapped file, and questions that are none of them."""
     given = read_vectors(case.vectors).matrix
+    if case.queries >= len(given):
+        raise InputError(
+            f"{case.vectors}: {case.queries:,} of its {len(given):,} vectors would be questions, and none is "
+            "left to be searched; ask fewer (--queries)"
+        )
     order = np.random.default_rng(0).permutation(len(given))
     queries = np.ascontiguousarray(given[np.sort(order[: case.queries])])
     base = np.ascontiguousarray(given[np.sort(order[case.queries :])])

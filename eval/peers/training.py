@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
+from textrip.errors import InputError
 from textrip.eval.peers.apart import apart
 from textrip.eval.peers.rows import Row
 
@@ -140,7 +141,7 @@ def measure(system: str, case: Case) -> dict[str, float]:
 def _batches(places: list[int], case: Case) -> Iterator[list[int]]:
     size = case.batch_queries
     if len(places) < size:
-        raise SystemExit(
+        raise InputError(
             f"{case.data} has {len(places)} queries with {case.negatives} negatives, {size} are a batch"
         )
     again = cycle(places)  # where there are too few for all steps

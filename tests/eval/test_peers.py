@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
 from textrip.eval.peers import mining
 from textrip.eval.peers.flops import Counted, _windows, matrix_rate
 from textrip.eval.peers.random_encoder import load
@@ -99,7 +100,7 @@ def test_too_few_queries_are_said(
     write_beir: Callable[[Collection, Path], Path],
 ) -> None:  # fmt: skip
     data = write_beir(tiny_collection, tmp_path / "tiny")
-    with pytest.raises(SystemExit, match="queries with 2 negatives, 64 are a batch"):
+    with pytest.raises(InputError, match="queries with 2 negatives, 64 are a batch"):
         measure("textrip", Case(str(data), str(tiny_encoder_folder), 2, 24, 64, 4, "cpu"))
 
 
