@@ -59,7 +59,9 @@ def tune(
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.tune import tune as search
     from textrip.training.plots import plot_study, require_matplotlib
+    from textrip.training.tune import refuse_other
 
+    refuse_other(output)
     if plot:
         require_matplotlib()
     tuning = search(

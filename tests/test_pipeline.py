@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.pipeline.cluster import cluster
-from textrip.pipeline.fit import _verdict, fit
+from textrip.pipeline.fit import Fit, _verdict, fit
 from textrip.pipeline.mined import without_dev
 from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import train
@@ -31,14 +31,29 @@ from textrip.training.settings import TrainSettings
 LEARN = TrainSettings(epochs=20, batch_queries=8, learning_rate=5e-3, strategy="batch-hard", seed=0)
 
 
-def test_the_tuned_encoder_beats_its_base_and_answers(
-    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class Learned:
+    """A fit, the only thing in its folder; what it left is only read."""
+
+    done: Fit
+    out: Path
+    stages: list[str]
+
+
+@pytest.fixture(scope="module")
+def learned(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Learned:
     stages: list[str] = []
-    out = tmp_path / "out"
+    out = tmp_path_factory.mktemp("learned") / "out"
     done = fit(
         tiny_collection, out, model=tiny_encoder_folder, settings=LEARN, device="cpu", stage=stages.append
     )
+    return Learned(done, out, stages)
+
+
+def test_the_tuned_encoder_beats_its_base_and_answers(learned: Learned) -> None:
+    done, out, stages = learned.done, learned.out, learned.stages
     untuned, tuned = (done.evaluation[name]["nDCG@10"] for name in ("untuned", "tuned"))
     assert tuned > untuned
     assert done.difference.mean == pytest.approx(tuned - untuned)
@@ -52,7 +67,7 @@ def test_the_tuned_encoder_beats_its_base_and_answers(
     # 12 of the 60 documents are of each of the 5 topics: 12 hits by chance.
     answers = {topic: index.search(word, k=12) for topic, word in ASKED.items()}
     assert sum(hit.title.startswith(topic) for topic, hits in answers.items() for hit in hits) >= 24
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
     index.store.close()
 
 
@@ -72,14 +87,13 @@ def test_triples_of_a_query_that_test_asks_in_other_words_are_left_out(tiny_coll
 
 
 def test_the_figures_of_fit_are_those_of_evaluate(
-    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+    tiny_collection: Collection, tiny_encoder_folder: Path, learned: Learned
 ) -> None:
-    done = fit(tiny_collection, tmp_path / "out", model=tiny_encoder_folder, settings=LEARN, device="cpu")
-    encoders = [
-        Encoder.load(folder, device="cpu") for folder in (tiny_encoder_folder, tmp_path / "out" / "model")
-    ]
-    again = textrip.evaluate(tiny_collection, encoders=encoders)
-    for ours, theirs in zip(done.evaluation.results, again.results, strict=True):
+    folders = (tiny_encoder_folder, learned.out / "model")
+    again = textrip.evaluate(
+        tiny_collection, encoders=[Encoder.load(folder, device="cpu") for folder in folders]
+    )
+    for ours, theirs in zip(learned.done.evaluation.results, again.results, strict=True):
         assert ours.values == theirs.values
 
 
@@ -215,14 +229,14 @@ def test_the_verdict(mean: float, p: float, verdict: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_model_and_report(
-    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path, learned: Learned
 ) -> None:
-    def run(name: str) -> tuple[str, dict[str, object]]:
-        done = fit(tiny_collection, tmp_path / name, model=tiny_encoder_folder, settings=LEARN, device="cpu")
+    def essence(done: Fit) -> tuple[str, dict[str, object]]:
         rows = [{**row, "seconds": 0} for row in done.to_dict()["rows"]]
         return done.manifest["fingerprint"], {"rows": rows, "verdict": done.verdict}
 
-    assert run("a") == run("b")
+    again = fit(tiny_collection, tmp_path / "b", model=tiny_encoder_folder, settings=LEARN, device="cpu")
+    assert essence(again) == essence(learned.done)
 
 
 def test_clusters_of_an_index_and_of_its_collection_are_the_same(
@@ -246,14 +260,8 @@ def test_triples_of_another_collection_are_refused_before_training(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_report_is_json_with_kind_and_format(
-    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
-) -> None:
-    fit(
-        tiny_collection, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
-        settings=TrainSettings(epochs=1, batch_queries=8),
-    )  # fmt: skip
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
+def test_the_report_is_json_with_kind_and_format(tiny_collection: Collection, learned: Learned) -> None:
+    report = json.loads((learned.out / "report.json").read_text())
     assert (report["kind"], report["format"]) == ("textrip-report", 1)
     assert report["provenance"]["collection_sha256"] == tiny_collection.fingerprint
 

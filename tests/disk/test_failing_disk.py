@@ -13,7 +13,7 @@ from tests.disk.worker import HOW, OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 # How far apart the calls are that fail in the suite: at least three of each operation.
-STEPS = {"note": 4, "build": 59, "build over": 59}
+STEPS = {"note": 4, "build": 89, "build over": 89}
 
 
 def run(operation: str, folder: Path, library: Path, *, every: int) -> Counter[str]:
@@ -33,7 +33,7 @@ def run(operation: str, folder: Path, library: Path, *, every: int) -> Counter[s
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_the_nth_call_fails(operation: str, failing_disk: Path, tmp_path: Path) -> None:
-    found = run(operation, tmp_path, failing_disk, every=STEPS.get(operation, 41))
+    found = run(operation, tmp_path, failing_disk, every=STEPS.get(operation, 61))
     assert found["died"] >= 3
     assert found["raised"] >= 1
 

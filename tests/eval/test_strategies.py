@@ -10,6 +10,7 @@ import pytest
 from textrip import progress
 from textrip.data.collection import Collection
 from textrip.data.formats import read
+from textrip.eval.peers import strategies
 from textrip.eval.peers.contenders import epochs_of, measure, subject_of
 from textrip.eval.peers.strategies import compare, read_results, rows, table
 from textrip.eval.peers.systems import AS_IT_COMES, LIBRARY, OURS, RANKING, SYSTEMS, UNTUNED, Case
@@ -92,7 +93,11 @@ def test_a_budget_of_encodings_gives_more_steps_to_who_encodes_less() -> None:
     assert epochs_of(1, 2) == 1.5
 
 
-def test_a_comparison_that_was_stopped_goes_on(case: Case, tmp_path: Path) -> None:
+def test_a_comparison_that_was_stopped_goes_on(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Here, and not in a process for each system, which is tests/eval/test_apart.py's.
+    monkeypatch.setattr(strategies, "apart", lambda function, *arguments: function(*arguments))
     folder = tmp_path / "found"
     compare(case, systems=[UNTUNED, RANKING], seeds=[0], folder=folder)
     path = folder / "tiny.jsonl"

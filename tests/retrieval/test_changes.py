@@ -164,7 +164,7 @@ def test_an_index_is_a_set(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "_SMALL", small)
     monkeypatch.setattr(upkeep, "_SHARE_PENDING", 10.0)
     machine: Any = Changes
-    machine.TestCase.settings = settings(max_examples=12, stateful_step_count=8, deadline=None)
+    machine.TestCase.settings = settings(max_examples=8, stateful_step_count=8, deadline=None)
     machine.TestCase("runTest").runTest()
 
 

@@ -79,7 +79,7 @@ def assert_same(one: Path, two: Path) -> None:
     assert json.loads((two / "manifest.json").read_text())["processes"] == 2
 
 
-@pytest.mark.parametrize("kind", ["triples", "labels"])
+@pytest.mark.parametrize("kind", ["triples", pytest.param("labels", marks=pytest.mark.slow)])
 def test_two_processes_take_the_steps_of_one(
     kind: str, words: list[Any], tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +98,7 @@ def test_two_processes_take_the_steps_of_one(
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith("unfinished")) == []
 
 
+@pytest.mark.slow
 def test_two_processes_that_are_killed_go_on_to_the_same_weights(words: list[Any], tmp_path: Path) -> None:
     words = [*TEXTRIP, *words, "--epochs", 12, "--checkpoint-minutes", 0, "-q"]
     succeed([*TORCHRUN, *words, "-o", tmp_path / "whole"], tmp_path / "whole.log")
@@ -128,6 +129,7 @@ def test_bad_input_is_for_the_first_process_to_tell(ended: bool, code: int, line
     assert len(done.stderr.splitlines()) == lines
 
 
+@pytest.mark.slow
 def test_what_several_processes_cannot_do_is_one_line(words: list[Any], tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     log = tmp_path / "refused.log"

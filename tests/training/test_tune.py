@@ -285,7 +285,10 @@ def test_the_command_that_tune_prints_reads_the_same_data(
     assert manifest["data"]["collection"] == "my pairs"
 
 
-def test_a_place_that_holds_something_else_is_refused_before_any_work(textrip: Run, tmp_path: Path) -> None:
+def test_a_place_that_holds_something_else_is_refused_before_any_work(
+    textrip: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textrip.data.formats.read", pytest.fail)  # a large corpus is read for minutes
     (tmp_path / "notes.txt").write_text("years of work")
     for place in (tmp_path / "notes.txt", tmp_path):
         done = textrip("tune", "stdlib", "-o", place, "--model", "no/such/model")
