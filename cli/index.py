@@ -97,8 +97,7 @@ def index(
         return
     if output is None:
         raise InputError("--output (-o) is missing: where is the index to be written?")
-    if not dry_run:
-        refuse_taking_away(output, force=force, mark=ABOUT, read=[data])
+    refuse_taking_away(output, force=force, mark=ABOUT, read=[data])
     chosen(nearest, 0)  # type: ignore[arg-type]
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
     collection = read(data, columns=columns)

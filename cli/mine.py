@@ -108,11 +108,10 @@ def mine(
             f"--output is {output}: triples are written as Parquet; name it {output.stem}.parquet "
             "(--jsonl FILE writes them as JSON lines besides)"
         )
-    if not dry_run:
-        for path in (output, jsonl, report, lines):
-            if path is not None:
-                refuse_taking_away(path, force=force)
-                _refuse_to_overwrite(path, Path(data))
+    for path in (output, jsonl, report, lines):
+        if path is not None:
+            refuse_taking_away(path, force=force)
+            _refuse_to_overwrite(path, Path(data))
     collection = prepare_to_mine(read(data, columns=columns), split)
     if dry_run:
         plan = {**_plan(collection, settings), "writes": str(output)}

@@ -129,11 +129,10 @@ def train(
     if request.plot:
         require_matplotlib()
     run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
-    if not dry_run:
-        read_from = [request.source, request.data]
-        refuse_taking_away(request.output, force=force, mark=MANIFEST, read=read_from)
-        if resume is None:
-            run.refuse_unfinished(force=force)
+    read_from = [request.source, request.data]
+    refuse_taking_away(request.output, force=force, mark=MANIFEST, read=read_from)
+    if resume is None:
+        run.refuse_unfinished(force=force)
     # A run that goes on has its triples, whatever became of their file.
     goes_on = resume is not None and run.has_triples
     triples = None if goes_on else _triples(context, request)
@@ -142,7 +141,13 @@ def train(
     collection = read(request.data or request.source, columns=request.columns)
     if dry_run:
         collection = _prepared(collection, request, triples, force=force)
-        plan = _plan(collection, request, run.triples() if goes_on else triples)
+        encoder = Encoder.load(
+            request.model,
+            device=request.device,
+            max_length_tokens=request.settings.max_length_tokens,
+            trust_remote_code=trust_remote_code,
+        )
+        plan = _plan(collection, request, run.triples() if goes_on else triples, encoder.max_length_tokens)
         emit_json(plan) if json else emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
     manifest = fine_tune(
@@ -238,7 +243,9 @@ def _report(manifest: dict[str, Any], request: Request) -> str:
     return "\n".join(lines)
 
 
-def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[str, Any]:
+def _plan(
+    collection: Any, request: Request, triples: "Triples | None", max_length_tokens: int
+) -> dict[str, Any]:
     settings, mining = request.settings, request.mining
     if request.by_label:
         from textrip.training.material import LabelledTexts
@@ -255,11 +262,12 @@ def _plan(collection: Any, request: Request, triples: "Triples | None") -> dict[
     queries, mined = _asked(collection, request, triples)
     later = max(2.0, mining.negatives)  # what a later round mines at least
     each_round = [mined, *[later] * (request.rounds - 1)]
-    length = settings.max_length_tokens or 256
     an_epoch = -(-queries // settings.batch_queries)
     epochs = epochs_of(settings.epochs, an_epoch)
     encoded = math.fsum(queries * (2 + negatives) * epochs for negatives in each_round)
-    tokens = math.fsum(queries * (20 + (1 + negatives) * length) * epochs for negatives in each_round)
+    tokens = math.fsum(
+        queries * (20 + (1 + negatives) * max_length_tokens) * epochs for negatives in each_round
+    )
     return {
         "documents": len(collection.corpus),
         "queries": queries,

@@ -216,12 +216,16 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert plan["writes"] == str(output)
     assert any(name.startswith("seconds") for name in plan)
     assert list(tmp_path.iterdir()) == []
+    output.write_text("years of work")
+    refused = textrip(command, beir_folder, "-o", output, *model, "--dry-run")
+    assert refused.code == 2
+    assert f"{output} exists" in refused.err
 
 
 def test_the_plan_of_mining_is_what_is_mined_at_most(textrip: Run, beir_folder: Path, tmp_path: Path) -> None:
     mine = ["mine", beir_folder, "-o", tmp_path / "t.parquet", "--json"]
     for given in (["--queries", 5], ["--negatives", 100_000], ["--split", "dev"]):
-        (plan,) = textrip(*mine, *given, "--dry-run").json_lines()
+        (plan,) = textrip(*mine, *given, "--dry-run", "--force").json_lines()
         (report,) = textrip(*mine, *given, "--force").json_lines()
         assert report["triples"] <= plan["triples at most"] <= 24 * 60
         if "--queries" in given:
@@ -255,6 +259,8 @@ def test_a_dry_run_of_training_refuses_what_the_training_would(
     assert refused.code == 2, refused.out
     assert "q-without-text" in refused.err
     assert textrip(*train, beir_folder, "--stemmer", "klingon").code == 2
+    assert textrip(*train, beir_folder, "--model", "no/such/model").code == 2
+    assert textrip(*train, beir_folder, "--device", "cuda:99").code == 2
     assert textrip(*train, beir_folder).code == 0
 
 
@@ -305,7 +311,7 @@ def test_the_plan_of_an_index_knows_its_passages(
         made = sum(len(stored.vectors) for stored in index.store)
     assert cut["vectors about"] == pytest.approx(made, rel=0.1)
     assert made > 100
-    refused = textrip(*common, "--dry-run", "--passages", 5000)
+    refused = textrip(*common, "--dry-run", "--force", "--passages", 5000)
     assert refused.code == 2
     assert "passages of 5000 tokens" in refused.err
 
