@@ -58,6 +58,11 @@ class StorageError(TextripError):
     """The disk refused: full, read-only, or an I/O error."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error of a library says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def reason_of(error: OSError) -> str:
     """What the system says, as the end of a line of ours."""
     if error.errno is None:  # NumPy counts what it wrote

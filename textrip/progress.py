@@ -26,6 +26,11 @@ def reporting(*, bars: bool, say: Say | None) -> Iterator[None]:
         _say.reset(tokens[1])
 
 
+def shows_bars() -> bool:
+    """Whether a bar is seen: a library's own ones go by it, too."""
+    return _bars.get()
+
+
 def say(remark: str) -> None:
     """One line for the person who waits; nothing where nobody listens."""
     listener = _say.get()

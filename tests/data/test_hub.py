@@ -13,6 +13,7 @@ from textrip.data.formats import read
 from textrip.data.labels import by_label
 from textrip.errors import InputError, OfflineError
 
+REQUIRE_HUB = hub.require_hub
 Rows = list[dict[str, Any]]
 
 
@@ -124,6 +125,38 @@ def test_what_is_not_there_is_one_line(name: str, reason: str, tmp_path: Path) -
     with pytest.raises(InputError, match=f"(?i){reason}") as raised:
         read(f"hub:{tmp_path}/{name}")
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.fixture
+def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "require_hub", REQUIRE_HUB)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def test_without_a_network_it_comes_out_of_the_cache(tmp_path: Path, without_network: None) -> None:
+    data_set(tmp_path / "MySet", {"corpus": CORPUS, "queries": QUERIES, "default": {"test": JUDGED}})
+    for config in ("corpus", "queries", "default"):
+        datasets.load_dataset(str(tmp_path / "MySet"), config)
+    cache = tmp_path / "cache"
+    # As the library keeps what it had from the hub.
+    (cache / "my_set").rename(cache / "owner___my_set")
+    found = read("hub:owner/MySet")
+    assert found.doc_ids == ["1", "2"]
+    assert found.qrels == {"test": {"q1": {"1": 2}}}
+    with pytest.raises(OfflineError, match="hub:owner/other is on the hub and the network is switched off"):
+        read("hub:owner/other")
+
+
+def test_where_the_hub_is_out_of_reach_the_cache_is_named(
+    tmp_path: Path, without_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://localhost:1")
+    (tmp_path / "cache" / "owner___set" / "default").mkdir(parents=True)
+    with pytest.raises(OfflineError, match=r"cannot be reached \(.*\); --offline reads it from the cache"):
+        read("hub:owner/set")
+    with pytest.raises(OfflineError, match=r"cannot be reached \([^;]*\)$"):
+        read("hub:owner/other")
 
 
 def test_a_script_is_not_run(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from textrip.data.collection import Collection
@@ -14,7 +15,8 @@ from textrip.data.split_tables import are_splits, collection_of_splits
 from textrip.data.table_file import split_of
 from textrip.data.tables import Table, collection_from_rows, collection_of_table, corpus_of, table_from_rows
 from textrip.data.values import id_value, relevance_value, text_value
-from textrip.errors import InputError, OfflineError
+from textrip.errors import InputError, OfflineError, first_line
+from textrip.progress import shows_bars
 from textrip.records import Qrels
 
 PREFIX = "hub:"
@@ -58,13 +60,12 @@ def read_hub(name: str, columns: Columns) -> Collection:
     each split, of pairs or labelled texts, or one of documents.
 
     Raises:
-        OfflineError: there is no network, or it is switched off.
+        OfflineError: there is no network, or it is switched off and the data set is not in the cache.
         InputError: there is no such data set, or it has no usable columns.
     """
-    require_hub(f"{PREFIX}{name}")
     source = f"{PREFIX}{name}"
     path, _, config = name.partition(":")
-    configs = _asked("get_dataset_config_names", source, path)
+    configs = _configurations(source, path)
     prefix = f"{config}-" if config else ""
     if {f"{prefix}corpus", f"{prefix}queries"} <= set(configs):
         corpus, queries = (
@@ -78,6 +79,28 @@ def read_hub(name: str, columns: Columns) -> Collection:
     return _from_tables(_asked("load_dataset", source, path, config or None), columns, source, path)
 
 
+def _configurations(source: str, path: str) -> list[str]:
+    """The hub's; of the cache on this machine where the network is switched off."""
+    import datasets
+    from datasets.naming import camelcase_to_snakecase
+
+    if not shows_bars():
+        datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    *owner, last = path.split("/")
+    kept = Path(datasets.config.HF_DATASETS_CACHE) / "___".join([*owner, camelcase_to_snakecase(last)])
+    cached = sorted(folder.name for folder in kept.glob("*/") if folder.is_dir())
+    try:
+        require_hub(source)
+    except OfflineError as error:
+        if not cached:
+            raise
+        if not is_offline():
+            raise OfflineError(f"{error}; --offline reads it from the cache of this machine") from None
+        return cached
+    return list(_asked("get_dataset_config_names", source, path))
+
+
 def _asked(function: str, source: str, *arguments: str | None) -> Any:
     """What the library answers; its errors, which have no common root, in one line."""
     import datasets
@@ -85,13 +108,9 @@ def _asked(function: str, source: str, *arguments: str | None) -> Any:
     try:
         return getattr(datasets, function)(*arguments)
     except ConnectionError as error:
-        raise OfflineError(f"{source}: {_first_line(error)}") from None
+        raise OfflineError(f"{source}: {first_line(error)}") from None
     except Exception as error:  # of files, of formats, of what the hub answers, of scripts that it refuses
-        raise InputError(f"{source}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{source}: {first_line(error)}") from None
 
 
 def _from_tables(loaded: Mapping[str, Any], columns: Columns, source: str, name: str) -> Collection:

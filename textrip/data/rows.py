@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from textrip.errors import InputError
+from textrip.errors import first_line as library_said
 from textrip.files import COMPRESSIONS, STDIN, numbered_lines, open_binary, uncompressed_suffix
 
 Row = dict[str, Any]
@@ -142,7 +143,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
                 yield from enumerate(rows, start=number)
                 number += len(rows)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
+        first = library_said(error)
         raise InputError(f"{path}: is not a Parquet file that can be read: {first}") from None
 
 

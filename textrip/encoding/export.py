@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from textrip.encoding.encoder import Encoder
-from textrip.encoding.load import first_line
 from textrip.encoding.onnx import FILES, FORMAT, KIND, OnnxEncoder, Precision
-from textrip.errors import TextripError
+from textrip.errors import TextripError, first_line
 from textrip.files import sha256, write_sealed_json
 from textrip.stamps import digested
 

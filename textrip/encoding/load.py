@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from textrip import processes
 from textrip.data.hub import require_hub
-from textrip.errors import InputError, MissingDependencyError, OfflineError
+from textrip.errors import InputError, MissingDependencyError, OfflineError, first_line
 from textrip.files import sha256
 
 if TYPE_CHECKING:
@@ -192,11 +192,6 @@ def _name_document_prompt(model: "SentenceTransformer") -> None:
     """
     former = (model.prompts.get(name) for name in ("document", "passage", "corpus"))
     model.prompts["document"] = next((prompt for prompt in former if prompt), "")
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def quieten() -> None:

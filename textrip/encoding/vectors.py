@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.errors import InputError
+from textrip.errors import InputError, first_line
 from textrip.files import read_json, sha256, write_json
 from textrip.npy_rows import npy_rows
 from textrip.replacing import replacing
@@ -171,9 +171,7 @@ def _read_parquet(path: Path) -> Vectors:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}"
-        ) from None
+        raise InputError(f"{path}: is not a Parquet file that can be read: {first_line(error)}") from None
     metadata = table.schema.metadata or {}
     if _FINGERPRINT_KEY not in metadata or table.column_names != ["id", "vector"]:
         raise InputError(f"{path}: holds no vectors of textrip")

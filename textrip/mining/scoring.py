@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from textrip.encoding.encoder import Encoder, digest_of_model
 from textrip.encoding.kept import is_keeping, once
-from textrip.encoding.load import first_line, quieten, resolve_device, saved_config
-from textrip.errors import InputError
+from textrip.encoding.load import quieten, resolve_device, saved_config
+from textrip.errors import InputError, first_line
 
 Pairs = Sequence[tuple[str, int]]
 # What a run that is stopped has to score again at most.

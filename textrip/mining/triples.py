@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from textrip.data.collection import Collection
-from textrip.errors import InputError, MismatchError
+from textrip.errors import InputError, MismatchError, first_line
 from textrip.records import full_text
 from textrip.replacing import replacing
 
@@ -152,9 +152,7 @@ class Triples:
         try:
             table = pq.read_table(path, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"{path}: is not a Parquet file that can be read: {str(error).splitlines()[0]}"
-            ) from None
+            raise InputError(f"{path}: is not a Parquet file that can be read: {first_line(error)}") from None
         header = _header(table.schema)
         if header is None or not table.schema.equals(SCHEMA, check_metadata=False):
             raise InputError(f"{path}: holds no triples of textrip; make them with textrip mine")
