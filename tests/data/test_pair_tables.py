@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from textrip.data.check import check
 from textrip.data.formats import read
 from textrip.data.leaks import without_held_out
 from textrip.errors import InputError
@@ -124,6 +125,7 @@ def test_a_folder_with_a_table_of_pairs_for_each_split(tmp_path: Path) -> None:
         "test": {"q1": {"d3": 1}},
     }
     assert [remark.examples for remark in found.remarks] == [(str(data / "test.jsonl"),)]
+    assert {found.kind: found.examples for found in check(found)}["test-queries-in-train"] == ("q1: flowers",)
     with pytest.raises(InputError, match="every query of train is asked in dev or test, too"):
         without_held_out(found)
 

@@ -69,7 +69,7 @@ def _held_out_in_train(collection: Collection) -> Iterator[Finding]:
             distinct,
             f"{many(distinct, f'query text of {split}', f'query texts of {split}')} also in train; those of "
             "train are left out of training",
-            some(f"{theirs} is {mine}: {short(texts[mine])}" for mine, theirs in pairs),
+            some(f"{_pair(theirs, mine)}: {short(texts[mine])}" for mine, theirs in pairs),
         )
 
 
@@ -81,8 +81,13 @@ def _test_in_dev(collection: Collection) -> Iterator[Finding]:
             "warning", "test-queries-in-dev", len(both),
             f"{many(len(both), 'query text of test', 'query texts of test')} also in dev, which decides what "
             "is kept: figures of test are too good; take them out of dev",
-            some(f"{held['test']} is {held['dev']}: {short(texts[held['dev']])}" for held in both),
+            some(f"{_pair(held['test'], held['dev'])}: {short(texts[held['dev']])}" for held in both),
         )  # fmt: skip
+
+
+def _pair(one: str, other: str) -> str:
+    """Two queries of one text; with the id of one query, where two splits have it."""
+    return one if one == other else f"{one} is {other}"
 
 
 def _conflicts(collection: Collection) -> Iterator[Finding]:
