@@ -21,10 +21,7 @@ EncodePrecision = Annotated[
     typer.Option("--precision", help="Of torch's matrix products: float32, bf16 or fp16 (for a GPU)."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for a program.")]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Print plan, sizes and time; write nothing."),
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print plan, sizes and time; write nothing.")]
 MaxLength = Annotated[
     int | None,
     typer.Option("--max-length-tokens", help="Longer texts are cut; the model's own length where not given."),

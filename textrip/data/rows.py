@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from textrip.errors import InputError
-from textrip.errors import first_line as library_said
+from textrip.errors import InputError, first_line
 from textrip.files import COMPRESSIONS, STDIN, numbered_lines, open_binary, uncompressed_suffix
 
 Row = dict[str, Any]
@@ -100,25 +99,25 @@ def _read_separated(path: str | Path, delimiter: str) -> Iterator[tuple[int, Row
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=quoting == csv.QUOTE_MINIMAL)
     header: list[str] | None = None
     while True:
-        first_line = reader.line_num + 1
+        begun = reader.line_num + 1
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             reason = f"not a row of {'tabs' if delimiter == chr(9) else 'comma'}-separated values: {error}"
-            raise InputError.at(source, first_line, reason) from None
+            raise InputError.at(source, begun, reason) from None
         if not values or (len(values) == 1 and not values[0].strip()):
             continue
         if header is None:
             header = [name.strip() for name in values]
             if len(set(header)) < len(header):
-                raise InputError.at(source, first_line, f"a column name occurs twice: {', '.join(header)}")
+                raise InputError.at(source, begun, f"a column name occurs twice: {', '.join(header)}")
             continue
         if len(values) != len(header):
             reason = f"{len(values)} columns, the header has {len(header)} ({', '.join(header)})"
-            raise InputError.at(source, first_line, reason)
-        yield first_line, dict(zip(header, values, strict=True))
+            raise InputError.at(source, begun, reason)
+        yield begun, dict(zip(header, values, strict=True))
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
@@ -143,7 +142,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
                 yield from enumerate(rows, start=number)
                 number += len(rows)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        first = library_said(error)
+        first = first_line(error)
         raise InputError(f"{path}: is not a Parquet file that can be read: {first}") from None
 
 
