@@ -59,7 +59,7 @@ def tune(
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.tune import tune as search
     from textrip.training.plots import plot_study, require_matplotlib
-    from textrip.training.tune import refuse_other
+    from textrip.training.tune import ENOUGH, refuse_other
 
     refuse_other(output)
     if plot:
@@ -87,6 +87,12 @@ def tune(
     if tuning.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in tuning.importance.items())
         emit(f"What mattered: {shares}")
+    else:
+        whole = [trial.seconds for trial in tuning.trials if trial.score is not None]
+        emit(
+            f"What mattered: too early to say, {len(whole)} of {ENOUGH} trials are complete, each in "
+            f"{sum(whole) / len(whole) / 60:.1f} min; more --trials and --minutes go on with the study"
+        )
     emit(f"dev nDCG@10: untuned {tuning.start:.4f}, best {tuning.trials[0].score:.4f}")
     piped = "cat DATA | " if data == STDIN else ""
     config = shlex.quote(f"{output}/best.toml")

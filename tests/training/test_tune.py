@@ -123,6 +123,21 @@ def test_a_trial_that_was_measured_for_the_last_time_is_not_thrown_away(
     assert trial.state == "complete"
 
 
+def test_a_trial_that_the_clock_ends_is_not_called_pruned(
+    search: Callable[..., Tuning], remarks: list[str]
+) -> None:
+    search(trials=1)
+
+    def slowly(_: Encoder) -> float:
+        time.sleep(0.7)
+        return 0.5
+
+    complete, late = search(trials=2, minutes=0.01, evaluate_dev=slowly).trials
+    assert (complete.state, late.state) == ("complete", "out of time")
+    assert late.score is None
+    assert any(remark.startswith("trial 1: out of time, learning_rate") for remark in remarks)
+
+
 def test_what_no_trial_could_use_is_said_at_once(search: Callable[..., Tuning]) -> None:
     with pytest.raises(InputError, match=r"matryoshka is 512; .* has 32 dimensions"):
         search(settings=replace(SETTINGS, matryoshka=(512,)))
@@ -241,6 +256,7 @@ def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
     assert done.code == 0, done.err
     assert done.out.splitlines()[0].split()[:2] == ["trial", "state"]
     assert "Train with it: textrip train" in done.out
+    assert "What mattered: too early to say, 2 of 8 trials are complete, each in " in done.out
     config = tmp_path / "study" / "best.toml"
     assert float(tomllib.loads(config.read_text())["train"]["margin"]) > 0
     for name in ("study.png", "study.html"):

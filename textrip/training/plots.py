@@ -90,6 +90,7 @@ def plot_study(tuning: Tuning, folder: Path) -> None:
     """Write study.png and study.html: dev by parameter, and what mattered."""
     require_matplotlib()
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     finished = [trial for trial in tuning.trials if trial.score is not None]
     names = ["learning_rate", "margin", "strategy", "negatives"]
@@ -102,17 +103,22 @@ def plot_study(tuning: Tuning, folder: Path) -> None:
         axis.set_ylabel("dev nDCG@10")
         if name in {"learning_rate", "margin"}:
             axis.set_xscale("log")
-    axes[1, 1].bar(list(tuning.importance), list(tuning.importance.values()))
-    axes[1, 1].set_title(
-        "what mattered (share of the variance)" if tuning.importance else "too few trials to say"
-    )
-    axes[1, 1].tick_params(axis="x", rotation=20)
+        if name == "negatives":
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if tuning.importance:
+        axes[1, 1].bar(list(tuning.importance), list(tuning.importance.values()))
+        axes[1, 1].set_title("what mattered (share of the variance)")
+        axes[1, 1].tick_params(axis="x", rotation=20)
+    else:
+        axes[1, 1].set_title("what mattered: too few trials to say")
+        axes[1, 1].axis("off")
     scores = [
         trial.score for trial in sorted(finished, key=lambda trial: trial.number) if trial.score is not None
     ]
     best = [max(scores[: end + 1]) for end in range(len(scores))]
     _lines(axes[1, 2], "best so far", list(range(1, len(best) + 1)), {"best": best}, "o-")
     axes[1, 2].set_xlabel("finished trials")
+    axes[1, 2].xaxis.set_major_locator(MaxNLocator(integer=True))
     rows = {"untuned": f"{tuning.start:.4f}", "best": f"{finished[0].score:.4f}", **finished[0].parameters}
     _write(figure, folder / "study", "A search", rows)
 

@@ -29,6 +29,7 @@ from textrip.training.trainer import measured_steps
 
 AS_GIVEN = "as given"
 ERROR = "error"
+LATE = "late"
 _RATES = (0.25, 5.0)  # times the usual one for the base
 # Times the margin that auto would choose: its unit and size depend on distance and data.
 _MARGIN_FACTORS = (0.35, 2.8)
@@ -143,7 +144,8 @@ class Search:
             say(f"trial {trial.number} failed: {error}")
             raise FailedError(str(error)) from error
         except optuna.TrialPruned:
-            say(f"trial {trial.number}: pruned, {_point(trial)}")
+            state = "out of time" if trial.user_attrs[LATE] else "pruned"
+            say(f"trial {trial.number}: {state}, {_point(trial)}")
             raise
         say(f"trial {trial.number}: dev {DEV_MEASURE} {score:.4f}, {_point(trial)}")
         return score
@@ -170,6 +172,7 @@ class Search:
                 late = self.until is not None and time.monotonic() > self.until
                 # After its last measurement there is nothing left to save.
                 if measured < measurements and (late or trial.should_prune()):
+                    trial.set_user_attr(LATE, late)
                     raise optuna.TrialPruned
             measured += 1
             return score

@@ -23,7 +23,7 @@ from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.replacing import refuse_existing
 from textrip.training.dev import DevEvaluation
-from textrip.training.search_space import ERROR, FailedError, Search
+from textrip.training.search_space import ERROR, LATE, FailedError, Search
 from textrip.training.settings import TrainSettings
 
 _STUDY = "textrip-tune"
@@ -50,6 +50,10 @@ class Trial:
         """A row for a table or for JSON."""
         shown = {"trial": self.number, "state": self.state, "dev nDCG@10": self.score, "epoch": self.epoch}
         return {**shown, **self.parameters, "seconds": round(self.seconds, 1)}
+
+
+# Complete trials to say what mattered: twice the number of parameters.
+ENOUGH = 8
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,7 @@ def _row(trial: FrozenTrial) -> Trial:
     finished = trial.state == TrialState.COMPLETE
     return Trial(
         trial.number,
-        trial.state.name.lower(),
+        "out of time" if trial.user_attrs.get(LATE) else trial.state.name.lower(),
         trial.value if finished else None,
         trial.user_attrs.get("epoch"),
         parameters,
@@ -229,7 +233,7 @@ def _row(trial: FrozenTrial) -> Trial:
 
 def _importance(study: optuna.Study, complete: list[FrozenTrial]) -> dict[str, float]:
     """PED-ANOVA's shares (Watanabe et al., IJCAI 2023); none where the trials are too few to say."""
-    if len(complete) < 8:  # twice the number of parameters
+    if len(complete) < ENOUGH:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     return {
