@@ -23,7 +23,8 @@ def cluster(
     ],
     columns: Columns,
     k: Annotated[
-        int | None, typer.Option("--k", "-k", help="How many clusters; sqrt(n / 2) where not given.")
+        int | None,
+        typer.Option("--k", "-k", help="How many clusters; sqrt(n / 2), 2 to 50, where not given."),
     ] = None,
     model: Annotated[
         str, typer.Option("--model", help="Encodes INPUT where it is no index.")

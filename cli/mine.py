@@ -68,8 +68,9 @@ def mine(
 ) -> None:
     """Mine triples with BM25 hard negatives that are not judged relevant and no copies of what is.
 
-    Where DATA has no judgments, training pairs are made from its structure: title to body, first sentence to
-    the rest. Where it has no dev or test split, they are cut from train first and not mined.
+    Where DATA has no judgments, training pairs are made from its structure: title to body, heading to
+    section, first sentence to the rest. Where it has no dev or test split, they are cut from train first and
+    not mined.
 
     Example: textrip mine my-corpus/ -o triples.parquet --negatives 4 --report audit.html
     """

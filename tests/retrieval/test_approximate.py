@@ -206,8 +206,12 @@ def test_a_damaged_file_is_never_read(
         damaged[draw.integers(0, len(content))] ^= 1 << int(draw.integers(0, 8))
         path.write_bytes(damaged)
         with Index.open(tmp_path / "index", encoder=Wide()) as index:
-            assert index.search("q", exact=True)[0] == expected[0]
+            assert index.search("q")[0] == expected[0]
             assert str(path) not in opened
+    path.write_bytes(content)
+    with Index.open(tmp_path / "index", encoder=Wide()) as index:
+        assert index.search("q") == expected
+        assert str(path) in opened  # so that it would have been seen
 
 
 def test_no_part_of_a_file_may_be_larger_than_the_file(

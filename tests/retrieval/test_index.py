@@ -210,7 +210,18 @@ def other_length(folder: Path) -> Encoder:
     return Encoder.load(build_tiny_encoder(folder, prompts=PROMPTS), device="cpu", max_length_tokens=16)
 
 
-@pytest.mark.parametrize("other", [other_weights, other_prompts, other_length])
+def other_tokenizer(folder: Path) -> Encoder:
+    """Two words have changed places in the vocabulary."""
+    made = build_tiny_encoder(folder, prompts=PROMPTS)
+    (path,) = made.rglob("tokenizer.json")
+    told = json.loads(path.read_text())
+    words = told["model"]["vocab"]
+    words["rose"], words["wave"] = words["wave"], words["rose"]
+    path.write_text(json.dumps(told))
+    return Encoder.load(made, device="cpu")
+
+
+@pytest.mark.parametrize("other", [other_weights, other_prompts, other_length, other_tokenizer])
 def test_another_encoder_is_refused(
     other: Callable[[Path], Encoder], copy: Path, encoder: Encoder, tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ def cluster_vectors(
         doc_ids: n ids.
         texts: Their n texts, for the keywords.
         vectors: (n, d) float32 unit vectors.
-        k: How many clusters; sqrt(n / 2) where None.
+        k: How many clusters; sqrt(n / 2), between 2 and 50, where None.
         seed: The same seed gives the same clusters.
         representatives: How many doc_ids stand for a cluster.
 

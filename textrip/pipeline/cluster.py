@@ -23,7 +23,7 @@ def cluster(
 
     Args:
         source: An index or its folder; a collection, or what `read` takes.
-        k: How many clusters; sqrt(n / 2) where None.
+        k: How many clusters; sqrt(n / 2), between 2 and 50, where None.
         model: Encodes a collection; an index has vectors.
         device: auto, cpu, cuda or mps.
         seed: The same seed gives the same clusters.

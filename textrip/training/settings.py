@@ -51,7 +51,7 @@ class TrainSettings:
         max_length_tokens: Longer texts are cut, here and by the trained encoder; the base's own where None.
         loss: triplet (a hinge), soft-margin (softplus), smooth (log-sum-exp over all negatives),
             contrastive, online-contrastive or quadruplet; for labelled texts also proxy-nca and
-            proxy-anchor. auto is smooth, and triplet where a strategy is named that chooses single negatives;
+            proxy-anchor. auto is smooth, and triplet where another strategy than in-batch is named;
             the record holds what it stands for.
         strategy: Which negatives the triplet and the soft-margin loss compare: mined, batch-all, batch-hard,
             semi-hard, mixed (every mined one and the hardest of the batch) or in-batch (semi-hard among what
