@@ -87,8 +87,8 @@ def choose(
     their positives, or where there are none, and the batch has others. The margin is the one at which half
     of the triples are active: those of the mined negatives, or of the in-batch ones where the strategy
     compares no others. It is at least a tenth of the negatives' median distance, has 3 digits, and is never
-    impossible, as no gap between two distances is larger than the largest distance. Soft-margin and proxy-
-    nca get 0, proxy-anchor its paper's.
+    impossible, as no gap between two distances is larger than the largest distance. Soft-margin and
+    proxy-nca get 0, proxy-anchor its paper's.
 
     Args:
         settings: With auto, or without.
