@@ -1,5 +1,6 @@
 """`python -m textrip.eval.peers NAME`: run one comparison and print its table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,12 +8,12 @@ import typer
 
 from textrip.errors import InputError, OfflineError, StorageError
 from textrip.eval.peers import rows as tables
-from textrip.eval.peers.rows import require_places, write_rows
+from textrip.eval.peers.rows import drawable, writable, write_rows
 from textrip.training.settings import TrainSettings, number_or_auto
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the rows here.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", callback=writable, help="Also write the rows here.")]
 
 
 @app.callback()
@@ -55,10 +56,7 @@ def training(
     """Triples and TFLOP/s, peak memory and encodings per triple against sentence-transformers' losses."""
     from textrip.eval.peers.training import SYSTEMS, Case, compare
 
-    require_places(json)
-    unknown = [name for name in system or () if name not in SYSTEMS]
-    if unknown:
-        raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
+    _refuse_unknown("--system", system, SYSTEMS)
     if precision not in {"float32", "bf16"}:
         raise typer.BadParameter(f"{precision!r} is none of: float32, bf16", param_hint="--precision")
     cases = [
@@ -69,6 +67,14 @@ def training(
     typer.echo(tables.table(rows, baseline="TripletLoss"))
     if json is not None:
         write_rows(json, rows)
+
+
+def _refuse_unknown(
+    option: str, given: Sequence[str] | None, known: Sequence[str], *, between: str = "; "
+) -> None:
+    unknown = [name for name in given or () if name not in known]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of: {between.join(known)}", param_hint=option)
 
 
 def _rate(given: str) -> float | Literal["auto"]:
@@ -122,11 +128,8 @@ def strategies(
     from textrip.eval.peers.strategies import compare, table
     from textrip.eval.peers.systems import SYSTEMS, VARIANTS, Case
 
-    require_places(json)
     rate = _rate(learning_rate)
-    unknown = [name for name in system or () if name not in SYSTEMS]
-    if unknown:
-        raise typer.BadParameter(f"{unknown[0]!r} is none of: {'; '.join(SYSTEMS)}", param_hint="--system")
+    _refuse_unknown("--system", system, SYSTEMS)
     rows = []
     for source in data or ["stdlib"]:
         case = Case(source, model, epochs, queries, max_length_tokens, batch_queries, rate, device, held_out)
@@ -153,14 +156,15 @@ def mining(
     memory: Annotated[
         bool, typer.Option("--memory", help="Also measure the memory of building, in a process of its own.")
     ] = False,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Queries per second against documents.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", callback=drawable, help="Queries per second against documents.")
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """BM25 queries per second and seconds to index against rank-bm25 and bm25s."""
     from textrip.eval.peers.mining import BM25S, Case, building_memory, compare
     from textrip.eval.peers.mining import plot as draw
 
-    require_places(json, plot)
     sources = data or ["stdlib"]
     sizes: list[int | None] = [*documents] if documents else [None]
     rows = compare([Case(source, size, queries, sample, k, rounds) for source in sources for size in sizes])
@@ -185,7 +189,6 @@ def cold(
     """Seconds from the shell to the first hit, against a script with sentence-transformers and FAISS."""
     from textrip.eval.peers.cold import SCRIPT, compare
 
-    require_places(json)
     rows = compare(data=data, model=model, question=question, rounds=rounds)
     typer.echo(tables.table(rows, baseline=SCRIPT))
     if json is not None:
@@ -213,7 +216,6 @@ def encoding(
     """Documents per second of every backend against sentence-transformers' encode."""
     from textrip.eval.peers.encoding import LIBRARY, Case, compare
 
-    require_places(json)
     case = Case(data, documents, model, max_length_tokens, rounds, device)
     rows = compare(case, quality=quality or ())
     typer.echo(tables.table(rows, baseline=LIBRARY))
@@ -239,22 +241,22 @@ def search(
         list[int] | None, typer.Option("--breadth", help="Candidates, besides as it comes.")
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Each answers so often, in turn.")] = 3,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Recall against queries per second.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", callback=drawable, help="Recall against queries per second.")
+    ] = None,
     json: JsonFile = None,
 ) -> None:
     """Recall and queries per second against FAISS and sentence-transformers' semantic_search."""
+    from textrip.encoding.approximate import KINDS
     from textrip.eval.peers.search import FLAT, Case, compare
     from textrip.eval.peers.search import plot as draw
 
-    require_places(json, plot)
-    known = ("exact", "hnsw", "int8", "binary")
-    unknown = [name for name in kind or () if name not in known]
-    if unknown:
-        raise typer.BadParameter(f"{unknown[0]!r} is none of: {', '.join(known)}", param_hint="--kind")
+    known = [name for name in KINDS if name != "auto"]
+    _refuse_unknown("--kind", kind, known, between=", ")
     cases = [Case(vectors, size, noise, queries, rounds) for size in documents or [100_000]]
     rows = compare(
         cases,
-        kinds=kind or list(known),  # type: ignore[arg-type]
+        kinds=kind or known,  # type: ignore[arg-type]
         breadths=breadth or [32, 64, 256],
     )
     typer.echo(tables.table(rows, baseline=FLAT))
@@ -278,7 +280,6 @@ def scale(
     """Build, open, search and change an index of as many documents as there are."""
     from textrip.eval.peers.scale import measure
 
-    require_places(json)
     rows = measure(data=data, vectors=vectors, model=model, nearest=nearest, noise=noise, rounds=rounds)
     typer.echo(tables.table(rows, baseline=""))
     if json is not None:

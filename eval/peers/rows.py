@@ -25,15 +25,21 @@ class Row:
 PICTURES = (".png", ".svg", ".pdf")
 
 
-def require_places(json: Path | None, plot: Path | None = None) -> None:
-    """Raise InputError where what is asked for could not be written, before a measurement of hours."""
-    for path in (json, plot):
-        if path is not None:
-            refuse_taking_away(path, force=True)
-    if plot is not None:
+def writable(path: Path | None) -> Path | None:
+    """The path; raises InputError where it could not be written, before a measurement of hours."""
+    if path is not None:
+        refuse_taking_away(path, force=True)
+    return path
+
+
+def drawable(path: Path | None) -> Path | None:
+    """As `writable`, for a picture."""
+    if path is not None:
+        writable(path)
         require_matplotlib()
-        if plot.suffix.lower() not in PICTURES:
-            raise InputError(f"{plot}: a picture's name ends in one of {', '.join(PICTURES)}")
+        if path.suffix.lower() not in PICTURES:
+            raise InputError(f"{path}: a picture's name ends in one of {', '.join(PICTURES)}")
+    return path
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

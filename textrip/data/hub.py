@@ -11,8 +11,8 @@ from textrip.data.collection import Collection
 from textrip.data.columns import Columns
 from textrip.data.finding import Finding, many
 from textrip.data.rows import Row
-from textrip.data.split_tables import are_splits, collection_of_splits
-from textrip.data.table_file import split_of
+from textrip.data.split_tables import collection_of_splits, misfit
+from textrip.data.table_file import SPLITS, split_of
 from textrip.data.tables import Table, collection_from_rows, collection_of_table, corpus_of, table_from_rows
 from textrip.data.values import id_value, relevance_value, text_value
 from textrip.errors import InputError, OfflineError, first_line
@@ -21,7 +21,6 @@ from textrip.records import Qrels
 
 PREFIX = "hub:"
 _PROBE_SECONDS = 3.0
-_SPLITS = ("train", "dev", "test")
 
 
 def is_offline() -> bool:
@@ -115,15 +114,19 @@ def _asked(function: str, source: str, *arguments: str | None) -> Any:
 
 def _from_tables(loaded: Mapping[str, Any], columns: Columns, source: str, name: str) -> Collection:
     """All splits of pairs or of labelled texts; of anything else train, or the first."""
-    known = {split_of(split): rows for split, rows in loaded.items() if split_of(split) in _SPLITS}
-    tables = {split: _table(rows, columns, f"{source} ({split})") for split, rows in known.items()}
-    if "train" in tables and len(tables) > 1 and are_splits(tables.values()):
-        left_out = [split for split in loaded if split_of(split) not in _SPLITS]
-        found = collection_of_splits(tables, source=source, name=name)
+    first, *others = sorted(loaded, key=lambda split: split != "train")
+    tables = {
+        split: _table(rows, columns, f"{source} ({split})")
+        for split, rows in loaded.items()
+        if split == first or split_of(split) in SPLITS
+    }
+    splits = {split_of(split): table for split, table in tables.items() if split_of(split) in SPLITS}
+    if first == "train" and len(splits) > 1 and misfit(splits) is None:
+        found = collection_of_splits(splits, source=source, name=name)
+        left_out = [split for split in others if split not in tables]
     else:
-        read, *left_out = sorted(loaded, key=lambda split: split != "train")
-        table = _table(loaded[read], columns, f"{source} ({read})")
-        found = collection_of_table(table, name=name)
+        found = collection_of_table(tables[first], name=name)
+        left_out = others
     return replace(found, remarks=(*found.remarks, *_left_out(left_out, source)))
 
 
@@ -140,6 +143,7 @@ def _table(rows: Any, columns: Columns, source: str) -> Table:
     table = table_from_rows(_numbered(rows), columns, source=source)
     label = table.roles.get("label", "")
     names = rows.features.get(label)
+    # In pairs a class of 0 or 1 is a judgment.
     if table.has_pairs or not isinstance(names, ClassLabel):
         return table
     named = (

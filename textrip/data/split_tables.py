@@ -1,13 +1,13 @@
 """A table for each split, of labelled texts or pairs: a folder's train.jsonl, test.jsonl and dev.jsonl."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
 from textrip.data.labels import SPLIT
 from textrip.data.rows import read_rows
-from textrip.data.table_file import stems_of, the_table
+from textrip.data.table_file import SPLITS, stems_of, the_table
 from textrip.data.tables import Table, collection_from_documents, corpus_of, table_from_rows
 from textrip.data.triples_table import collection_from_triples
 from textrip.errors import InputError
@@ -20,7 +20,7 @@ def split_files(folder: Path) -> dict[str, Path]:
         InputError: there are two for a split.
     """
     found: dict[str, Path] = {}
-    for split in ("train", "dev", "test"):
+    for split in SPLITS:
         path = the_table(folder, stems_of(split), f"the texts of {split}")
         if path is not None:
             found[split] = path
@@ -42,10 +42,20 @@ def read_split_files(folder: Path, columns: Columns) -> Collection:
     return collection_of_splits(tables, source=str(folder), name=folder.resolve().name)
 
 
-def are_splits(tables: Iterable[Table]) -> bool:
-    """Whether all tables are of pairs, or all of labelled texts."""
-    kinds = {(table.has_pairs, table.has_pairs or "label" in table.roles) for table in tables}
-    return kinds in ({(True, True)}, {(False, True)})
+def misfit(tables: Mapping[str, Table]) -> str | None:
+    """Why these are no splits of one collection; None where all are of pairs, or all of labelled texts."""
+    first = next(iter(tables.values()))
+    for table in tables.values():
+        if table.has_pairs != first.has_pairs:
+            one, other = (table, first) if table.has_pairs else (first, table)
+            return f"{one.source} holds pairs and {other.source} does not: make them of one kind"
+        if not table.has_pairs and "label" not in table.roles:
+            return (
+                f"{table.source}: has no labels and no pairs; a folder with a file for each split holds "
+                "labelled texts (name the column with --label-column), or pairs (--anchor-column, "
+                "--positive-column)"
+            )
+    return None
 
 
 def collection_of_splits(tables: Mapping[str, Table], *, source: str, name: str) -> Collection:
@@ -57,18 +67,10 @@ def collection_of_splits(tables: Mapping[str, Table], *, source: str, name: str)
     Raises:
         InputError: the tables are of two kinds, or their texts have no labels.
     """
-    first = next(iter(tables.values()))
-    for table in tables.values():
-        if table.has_pairs != first.has_pairs:
-            one, other = (table, first) if table.has_pairs else (first, table)
-            raise InputError(f"{one.source} holds pairs and {other.source} does not: make them of one kind")
-        if not table.has_pairs and "label" not in table.roles:
-            raise InputError(
-                f"{table.source}: has no labels and no pairs; a folder with a file for each split holds "
-                "labelled texts (name the column with --label-column), or pairs (--anchor-column, "
-                "--positive-column)"
-            )
-    if first.has_pairs:
+    reason = misfit(tables)
+    if reason is not None:
+        raise InputError(reason)
+    if all(table.has_pairs for table in tables.values()):
         rows = {split: (table.source, table.rows) for split, table in tables.items()}
         return collection_from_triples(rows, name=name)
     parts = {split: collection_from_documents(table, name=name) for split, table in tables.items()}

@@ -7,6 +7,8 @@ from textrip.data.rows import FORMATS
 from textrip.errors import InputError
 from textrip.files import COMPRESSIONS
 
+# In the order in which they are read.
+SPLITS = ("train", "dev", "test")
 # Other names under which the development split goes.
 _DEV = ("dev", "validation", "valid")
 
