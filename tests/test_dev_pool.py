@@ -46,7 +46,8 @@ def test_a_run_that_goes_on_measures_dev_over_the_documents_it_began_with(
     monkeypatch.setattr(importlib.import_module("textrip.pipeline.train"), "train_encoder", measured)
     triples = mine(collection)
     run = RunFolder(tmp_path / "begun")
-    run.begin({}, force=False, triples=triples)
+    with run.held({}, triples=triples):
+        pass
     plain = Analyzer.for_language("none")
     begun: dict[str, Any]
     for begun in ({}, {"triples": triples}, {"run": run, "resume": True}):

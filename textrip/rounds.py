@@ -172,32 +172,33 @@ def train_in_rounds(
     verdicts = Verdicts.from_dict(triples.provenance.get("verdicts"))
     parts = _Parts(collection, as_trained(encoder, settings), rounds, searcher, run, verdicts)
     rounds.say_what_differs(triples, searcher.analyzer)
+    asked = parts.asked(triples, settings)
     if resume:
-        run.require(parts.asked(triples, settings))
-    else:
-        run.begin({**parts.asked(triples, settings), "request": request}, force=force, triples=triples)
+        run.require(asked)
+    begun = None if resume else {**asked, "request": request}
     done: list[dict[str, Any]] = []
-    try:
-        for number in range(1, rounds.count + 1):
-            manifest = parts.finished(number)
-            if manifest is None:
-                unfinished = parts.unfinished(number)
-                going_on = unfinished.has_triples
-                if going_on:
-                    triples = unfinished.triples()
-                elif number > 1:
-                    triples = parts.mine(number)
-                manifest = train(
-                    collection, triples, parts.fresh(), parts.folder(number), settings=settings,
-                    evaluate_dev=evaluate_dev, run=unfinished, resume=going_on, force=True, **options,
-                )  # fmt: skip
-            done.append(manifest)
-            _say_how_it_went(done)
-        best = parts.write_best(done, Path(output), force=force)
-    except BaseException as stopped:
-        _leave(parts, done, stopped)
-        raise
-    run.remove()
+    with run.held(begun, force=force, triples=triples):
+        try:
+            for number in range(1, rounds.count + 1):
+                manifest = parts.finished(number)
+                if manifest is None:
+                    unfinished = parts.unfinished(number)
+                    going_on = unfinished.has_triples
+                    if going_on:
+                        triples = unfinished.triples()
+                    elif number > 1:
+                        triples = parts.mine(number)
+                    manifest = train(
+                        collection, triples, parts.fresh(), parts.folder(number), settings=settings,
+                        evaluate_dev=evaluate_dev, run=unfinished, resume=going_on, force=True, **options,
+                    )  # fmt: skip
+                done.append(manifest)
+                _say_how_it_went(done)
+            best = parts.write_best(done, Path(output), force=force)
+        except BaseException as stopped:
+            _leave(parts, done, stopped)
+            raise
+        run.remove()
     return best
 
 

@@ -147,7 +147,38 @@ def test_data_of_standard_input_is_to_be_piped_again(textrip: Run, tmp_path: Pat
         settings=TrainSettings(), model="all-MiniLM-L6-v2", dev_documents=10, by_label=False,
         stemmer="english", device="cpu", checkpoint_minutes=5.0,
     )  # fmt: skip
-    RunFolder(tmp_path / "m.unfinished").begin({"request": request.to_dict()}, force=False)
+    with RunFolder(tmp_path / "m.unfinished").held({"request": request.to_dict()}):
+        pass
     done = textrip("train", "--resume", tmp_path / "m.unfinished", stdin=None)
     assert done.code == 2
     assert "was begun with data on standard input; pipe the same in again: cat DATA | textrip" in done.err
+
+
+def test_a_run_that_goes_on_is_not_begun_anew_or_gone_on_with(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Each would take the other's files from under it, and neither would end."""
+    output, unfinished = tmp_path / "m", tmp_path / "m.unfinished"
+    given = [beir_folder, "--model", tiny_encoder_folder, "--batch-queries", 4, "-o", output]
+    train = ["train", *given, "--epochs", 400, "--checkpoint-minutes", 0]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "textrip", *map(str, train)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        while running.poll() is None and not list(unfinished.glob("checkpoint-*")):
+            time.sleep(0.05)
+        for words in ([*train, "--force"], ["train", "--resume", unfinished], ["fit", *given, "--force"]):
+            done = textrip(*words)
+            assert (done.code, done.out) == (2, "")
+            assert done.err == (
+                f"Error: {unfinished}: another process is training there; wait for it, "
+                "or name another output\n"
+            )
+        assert running.poll() is None
+    finally:
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert f"go on with: textrip train --resume {unfinished}" in said
+    assert list(unfinished.glob("checkpoint-*"))

@@ -265,3 +265,18 @@ def test_too_little_memory_is_told_what_helps_and_is_not_in_use(options: dict[st
     with pytest.raises(TextripError) as told, _memory_errors(settings):
         raise MemoryError
     assert str(told.value) == f"out of memory with 16 queries a batch; {advice}"
+
+
+def test_another_training_in_the_folder_of_a_run_is_refused(
+    run: Callable[..., dict[str, object]], whole: dict[str, object], tmp_path: Path
+) -> None:
+    """Of the same process, too; the one that holds the folder loses nothing, and lets go of it."""
+    stop_at(run, 7)
+    folder = RunFolder(tmp_path / "killed.unfinished")
+    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
+    with folder.held(None):
+        for options in ({"resume": True}, {"force": True}):
+            with pytest.raises(StorageError, match="another process is training there"):
+                run("killed", **options)
+    assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
+    assert without_time(run("killed", resume=True)) == without_time(whole)

@@ -5,6 +5,7 @@
       log.jsonl           a line every few steps
       checkpoint-120/     weights, optimiser, schedule, random states; checkpoint.json seals their digests
       best-80/            the best weights on dev, an ordinary sentence-transformers folder
+      .lock               held by the process that trains (alone.py)
 
 Everything is written under another name, synced and renamed: a checkpoint that was killed in the middle
 does not exist.
@@ -14,11 +15,12 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from textrip import processes
+from textrip.alone import LOCK, alone
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, StorageError
 from textrip.files import digests, read_json, write_sealed_json
@@ -72,9 +74,10 @@ class RunFolder:
         return cls(output.with_name(f"{output.name}.unfinished"))
 
     def refuse_unfinished(self, *, force: bool) -> None:
-        """Raise InputError where a run is there that could go on."""
+        """Raise InputError where a run is there that could go on, StorageError where one goes on now."""
         if not self.path.exists():
             return
+        self.refuse_held()
         if not force:
             raise InputError(
                 f"{self.path} holds a run that was not finished; go on with {self.way_on}, "
@@ -82,21 +85,52 @@ class RunFolder:
             )
         refuse_taking_away(self.path, force=force, mark="run.json")
 
-    def begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None = None) -> None:
-        """Make the folder; it keeps the triples, so that a run that goes on need not mine them again.
+    def refuse_held(self) -> None:
+        """Raise StorageError where another process trains in this folder; one of a run's processes asks."""
+        if processes.is_first() and (self.path / LOCK).is_file():
+            with self._alone():
+                pass
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with alone(self.path) as mine:
+            if not mine:
+                raise StorageError(
+                    f"{self.path}: another process is training there; wait for it, or name another output"
+                )
+            yield
+
+    @contextmanager
+    def held(
+        self, asked: dict[str, Any] | None, *, force: bool = False, triples: Triples | None = None
+    ) -> Iterator[None]:
+        """Begin the run, or go on with it (`asked` is None), and keep others out until the block ends.
+
+        It keeps the triples, so that a run that goes on need not mine them again.
 
         Raises:
             InputError: an unfinished run is there, and `force` is not set.
-            StorageError: the disk refused.
+            StorageError: another process trains there, or the disk refused.
         """
         if not processes.is_first():
+            yield
             return
+        if asked is None:
+            self.asked()  # who else went on with it may have come to its end by now
+        else:
+            self._begin(asked, force=force, triples=triples)
+        # A round is part of a run that is held.
+        with self._alone() if self.part_of is None else nullcontext():
+            yield
+
+    def _begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None) -> None:
         self.refuse_unfinished(force=force)
-        with replacing(self.path, force=force) as temporary:
-            temporary.mkdir()
+        # Nobody goes on with a run that is about to give way.
+        with self._alone() if self.path.exists() else nullcontext(), replacing(self.path, force=force) as new:
+            new.mkdir()
             if triples is not None:
-                triples.write(temporary / _TRIPLES)
-            write_sealed_json(temporary / "run.json", {"kind": KIND, "format": FORMAT, **asked})
+                triples.write(new / _TRIPLES)
+            write_sealed_json(new / "run.json", {"kind": KIND, "format": FORMAT, **asked})
 
     @property
     def has_triples(self) -> bool:
@@ -202,7 +236,7 @@ class RunFolder:
             return
         for path in self.path.iterdir():
             stale = path.name.startswith("best-") and (best_step is None or path != self.best(best_step))
-            if stale or path.name.startswith("."):
+            if stale or (path.name.startswith(".") and path.name != LOCK):
                 shutil.rmtree(path, ignore_errors=True)
 
     def remove(self) -> None:

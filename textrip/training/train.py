@@ -102,7 +102,7 @@ def train(
     Raises:
         InputError: a setting, or triples that do not belong to the collection; before any step is taken.
         MismatchError: the run to resume was begun with something else.
-        StorageError: the disk has too little space, or refused.
+        StorageError: another process trains in the run's folder; the disk has too little space, or refused.
         TextripError: the loss became NaN or infinite, or the memory is too small.
     """
     settings = settings or TrainSettings()
@@ -115,27 +115,28 @@ def train(
     asked = job.asked()
     if resume:
         job.run.require(asked)
+        job.run.refuse_held()
     else:
         job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
     with _memory_errors(settings):
         job.choose_rate()
         job.choose_epochs()
         chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
-    if not resume:
-        job.run.begin({**asked, "request": request}, force=force, triples=triples)
-    together.wait()
-    try:
-        with _memory_errors(settings):
-            manifest = job.train(evaluate_dev, checkpoint_minutes)
-        manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
-        manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
-        if processes.is_first():
-            job.save(output, manifest, force=force)
-    except BaseException as stopped:
-        fold_adapters(encoder.model)  # the caller's encoder is an ordinary one, whatever happened
-        _leave(job.run, stopped)
-        raise
-    job.run.remove()
+    begun = None if resume else {**asked, "request": request}
+    with job.run.held(begun, force=force, triples=triples):
+        together.wait()
+        try:
+            with _memory_errors(settings):
+                manifest = job.train(evaluate_dev, checkpoint_minutes)
+            manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
+            manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
+            if processes.is_first():
+                job.save(output, manifest, force=force)
+        except BaseException as stopped:
+            fold_adapters(encoder.model)  # the caller's encoder is an ordinary one, whatever happened
+            _leave(job.run, stopped)
+            raise
+        job.run.remove()
     return manifest
 
 
