@@ -140,7 +140,7 @@ def in_child(function: Callable[[], Any]) -> tuple[int, Any]:
 
 def main(operation: str, folder: Path, every: int) -> None:
     """In each way to fail: at call 1, 1 + every, 1 + 2 every, ... until the operation ends before it."""
-    build_module._ROWS_A_CHUNK = 4
+    build_module._PASSAGES_A_CHUNK = 4
     there, _, after = OPERATIONS[operation]
     first, wanted = folder / "first", folder / "wanted"
     first.mkdir(parents=True)

@@ -26,7 +26,7 @@ def collection(documents: dict[str, int]) -> Collection:
 
 def main(folder: Path, seed: int) -> None:
     """Build, then change."""
-    build_module._ROWS_A_CHUNK = 10
+    build_module._PASSAGES_A_CHUNK = 10
     draw = random.Random(seed)
     index_folder = folder / "index"
     with (folder / "journal.jsonl").open("a", encoding="utf-8") as journal:

@@ -177,7 +177,7 @@ def test_force_mends_a_damaged_index(damage: str, index: Index, remarks: list[st
 def test_what_was_encoded_for_other_data_is_used_after_any_number_of_kills(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_module, "_ROWS_A_CHUNK", 10)
+    monkeypatch.setattr(build_module, "_PASSAGES_A_CHUNK", 10)
     real = StubEncoder._encode_window
     counted, limit = [0], [0]
 

@@ -321,7 +321,7 @@ def test_a_build_that_dies_goes_on_where_it_was(
             raise reason
         return real(texts, *rest)
 
-    monkeypatch.setattr(build_module, "_ROWS_A_CHUNK", 16)
+    monkeypatch.setattr(build_module, "_PASSAGES_A_CHUNK", 16)
     with monkeypatch.context() as patch:
         patch.setattr(encoder, "_encode_window", dies_at_the_third)
         with pytest.raises(reason):

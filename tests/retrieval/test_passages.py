@@ -20,7 +20,7 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.records import Document
-from textrip.retrieval import answer
+from textrip.retrieval import answer, build
 from textrip.retrieval.answer import MODES, Mode
 from textrip.retrieval.index import Index
 from textrip.retrieval.passages import Cutting
@@ -211,3 +211,25 @@ def test_a_prompt_takes_its_part_of_what_is_read(tmp_path: Path) -> None:
     with Index.build(documents, encoder, tmp_path / "cut", cutting=Cutting(tokens=24), onnx=False) as index:
         pieces = [hit.passage or hit.text for hit in index.search("rose", k=2)]
     assert max(encoder.count_tokens([prompt + piece for piece in pieces], cut=False)) == 32
+
+
+def test_a_build_of_long_documents_keeps_them_as_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is passages that are encoded: 256 documents of a hundred each would be kept after minutes."""
+    corpus = Collection.of("long", [Document(f"d{n}", "", f"{n} " + "word " * 80) for n in range(6)])
+    real, pieces = StubEncoder.encode, []
+
+    def dies_at_the_third(self: StubEncoder, texts: Sequence[str], **options: Any) -> Any:
+        pieces.append(len(texts))
+        if len(pieces) == 3:
+            raise KeyboardInterrupt
+        return real(self, texts, **options)
+
+    monkeypatch.setattr(build, "_PASSAGES_A_CHUNK", 32)
+    monkeypatch.setattr(StubEncoder, "encode", dies_at_the_third)
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append), pytest.raises(KeyboardInterrupt):
+        Index.build(corpus, StubEncoder(), tmp_path / "index", cutting=Cutting(tokens=8))
+    assert all(10 < count <= 32 for count in pieces), pieces
+    assert "4 documents are kept" in said[-1]

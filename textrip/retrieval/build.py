@@ -10,7 +10,9 @@ import contextlib
 import secrets
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,7 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.place import place_of, standing
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
+from textrip.records import Document
 from textrip.replacing import refuse_taking_away, restore_replaced, storage_errors
 from textrip.retrieval.about import ABOUT, keep_about
 from textrip.retrieval.connection import connect_reading, state_of
@@ -48,9 +51,9 @@ from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.stamps import digested
 
-# Documents a transaction: what a build that dies has to encode again at most. On a CPU that is half a minute;
-# where they cost less, so many times as many.
-_ROWS_A_CHUNK = 256
+# Passages a transaction, of a document at least: what a build that dies has to encode again at most. On a CPU
+# that is half a minute; where they cost less, so many times as many.
+_PASSAGES_A_CHUNK = 256
 _TIMES_WHERE_CHEAP = 16
 
 
@@ -180,16 +183,16 @@ def _fill(
         with advancing("encoding documents", len(collection.corpus)) as advance:
             advance(done)
             cheap = vectors is not None or str(getattr(encoder, "device", "cpu")).startswith("cuda")
-            size = _ROWS_A_CHUNK * (_TIMES_WHERE_CHEAP if cheap else 1)
-            for first in range(done, len(collection.corpus), size):
-                documents = list(documents_of(collection, first, first + size))
-                given = None if vectors is None else vectors[first : first + size]
+            size = _PASSAGES_A_CHUNK * (_TIMES_WHERE_CHEAP if cheap else 1)
+            for documents in _chunks(collection, done, size, cutting):
+                given = None if vectors is None else vectors[done : done + len(documents)]
                 stored, again = encoded(
                     documents, encoder, cutting, known_vectors=sources.find, vectors=given
                 )
                 reused += again
                 with writer.transaction() as transaction:
                     transaction.put(stored)
+                done += len(documents)
                 advance(len(documents))
     finally:
         writer.close()
@@ -199,6 +202,23 @@ def _fill(
     for quarry in staging.glob("quarry-*"):
         quarry.unlink()
     return index_id
+
+
+def _chunks(
+    collection: Collection, first: int, passages: int, cutting: Cutting
+) -> Iterator[list[tuple[Document, dict[str, Any]]]]:
+    """The documents from row `first` on, by so many passages, about; a long document is not divided."""
+    chunk: list[tuple[Document, dict[str, Any]]] = []
+    held = 0
+    for document, metadata in documents_of(collection, first, len(collection.corpus)):
+        more = cutting.expected(document.text)
+        if chunk and held + more > passages:
+            yield chunk
+            chunk, held = [], 0
+        chunk.append((document, metadata))
+        held += more
+    if chunk:
+        yield chunk
 
 
 def _settle(path: Path) -> None:

@@ -17,6 +17,8 @@ from textrip.retrieval.store import whole
 
 # A passage that is read alone may have a token or two more than it had in its text.
 _LEAST_SPARE_TOKENS = 2
+# Of English; what is written without blanks has fewer, so that its passages are more than expected.
+_CHARACTERS_A_TOKEN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,10 @@ class Cutting:
                 f"passages of {self.tokens} tokens; {encoder.name} reads {longest} at most "
                 f"({encoder.max_length_tokens} with its special tokens and its prompt)"
             )
+
+    def expected(self, text: str) -> int:
+        """About how many passages a text gives, without a tokenizer."""
+        return 1 + len(text) // (_CHARACTERS_A_TOKEN * (self.tokens - self.overlap)) if self.tokens else 1
 
     def spans(self, encoder: TextEncoder, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """For every text the character spans (p, 2) of its passages, at least one."""
