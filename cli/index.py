@@ -103,6 +103,7 @@ def index(
     collection = read(data, columns=columns)
     if tune_hybrid:
         collection.queries_of("dev")
+        collection.require_relevant("dev")
     documents = len(collection.corpus)
     with load_backend(
         model, backend=backend, precision=precision, device=device, max_length_tokens=max_length_tokens,

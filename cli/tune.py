@@ -46,6 +46,9 @@ def tune(
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Search in spite of errors that textrip check finds.")
+    ] = False,
 ) -> None:
     """Search for rate, margin, strategy and negatives on the dev split; the test split is not looked at.
 
@@ -67,7 +70,7 @@ def tune(
     tuning = search(
         read(data, columns=columns), output, model=model, settings=settings, mining=mining,
         analyzer=Analyzer.for_language(stemmer), trials=trials, minutes=minutes,
-        dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code,
+        dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code, force=force,
     )  # fmt: skip
     used = {"model": model, "stemmer": stemmer, "dev_documents": dev_documents}
     named = {f"{role}_column": name for role, name in asdict(columns).items() if name is not None}

@@ -95,6 +95,7 @@ class Evaluator:
         self.collection = collection
         self.split = split
         self.queries = collection.queries_of(split)
+        collection.require_relevant(split)
         self.results: list[SystemResult] = []
         self._analyzer = analyzer
         self._searcher = searcher
@@ -200,8 +201,8 @@ def evaluate(
         analyzer: BM25's.
 
     Raises:
-        InputError: the split has no judgments; two encoders of one name; nothing to measure; or hybrid
-            without an encoder.
+        InputError: the split has no judgments, or no relevant document; two encoders of one name; nothing
+            to measure; or hybrid without an encoder.
     """
     if not bm25 and not encoders:
         raise InputError("there is nothing to measure: name an encoder, or take BM25")
@@ -241,8 +242,12 @@ def dev_evaluation(
         max_documents: Where the corpus is cut; 0 never cuts.
         searcher: A BM25 of this collection that is already built.
         max_queries: More dev queries than this are thinned evenly.
+
+    Raises:
+        InputError: dev has no judgments, or no relevant document.
     """
     queries = collection.queries_of("dev")
+    collection.require_relevant("dev")
     kept = list(queries)[:: -(-len(queries) // max_queries)]
     judged = {query_id: collection.judged("dev")[query_id] for query_id in kept}
     rows = np.arange(len(collection.corpus))

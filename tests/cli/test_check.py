@@ -1,6 +1,7 @@
 """`textrip check`: what it prints, its exit codes, and that train and fit stop at errors."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_errors_exit_with_2_and_stop_train_and_fit(
     one = ["--epochs", 1, "--force", "--json"]
     forced = textrip("train", unsound, "-o", tmp_path / "train", "--model", tiny_encoder_folder, *one)
     assert forced.code == 0
-    assert "left out of train: 1 queries whose text is asked in dev or test" in forced.err
+    assert "left out of train: 1 query whose text is asked in dev or test" in forced.err
 
 
 def test_triples_are_looked_through_too(textrip: Run, beir_folder: Path, tmp_path: Path) -> None:
@@ -76,3 +77,33 @@ def test_an_encoder_says_what_it_cuts(textrip: Run, beir_folder: Path, tiny_enco
     (report,) = result.json_lines()
     cut = [finding for finding in report["findings"] if finding["kind"] == "texts-cut"]
     assert "100% of the documents are longer than the encoder reads (8 tokens" in cut[0]["message"]
+
+
+@pytest.mark.parametrize(("split", "words"), [
+    ("dev", ["train", "-o", "{tmp}/m", "--force"]),
+    ("dev", ["tune", "-o", "{tmp}/m", "--force"]),
+    ("dev", ["index", "-o", "{tmp}/m", "--tune-hybrid"]),
+    ("test", ["fit", "-o", "{tmp}/m", "--force"]),
+    ("test", ["eval", "--bm25"]),
+])  # fmt: skip
+def test_a_split_without_a_relevant_document_measures_nothing(
+    split: str, words: list[str], textrip: Run, tiny_collection: Collection, write_beir: Any,
+    tiny_encoder_folder: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Zeros would be printed, "no difference" found in them, and settings chosen by them."""
+    qrels = {name: dict(judged) for name, judged in tiny_collection.qrels.items()}
+    qrels[split] = {query: dict.fromkeys(judged, 0) for query, judged in qrels[split].items()}
+    folder = write_beir(replace(tiny_collection, qrels=qrels), tmp_path / "data")
+    command, *options = [word.format(tmp=tmp_path) for word in words]
+    done = textrip(command, folder, "--model", tiny_encoder_folder, *options)
+    assert done.code == 2
+    line = next(line for line in done.err.splitlines() if line.startswith("Error: "))
+    assert f"judged queries of split '{split}' has a relevant document (a judgment above 0)" in line
+    assert not list(tmp_path.glob("m*"))
+
+
+def test_tune_stops_at_errors(textrip: Run, unsound: Path, tmp_path: Path) -> None:
+    done = textrip("tune", unsound, "-o", tmp_path / "study", "--model", "no/such/model")
+    assert done.code == 2
+    assert done.err.startswith("Error: 1 pair of texts judged relevant and not relevant")
+    assert not (tmp_path / "study").exists()

@@ -33,13 +33,29 @@ def test_clean_data_has_no_findings() -> None:
 
 def test_test_queries_in_train_are_found_whatever_case_order_and_punctuation() -> None:
     collection = collection_of(
-        CLEAN, {"q": "the red rose", "same": "Rose, the RED", "t": "tulip"},
-        train={"q": {"p": 1}}, test={"same": {"p": 1}, "t": {"r": 1}},
+        CLEAN, {"q": "the red rose", "same": "Rose, the RED", "t": "tulip", "other": "two tulips"},
+        train={"q": {"p": 1}, "other": {"r": 1}}, test={"same": {"p": 1}, "t": {"r": 1}},
     )  # fmt: skip
     assert leaking(collection) == {"q": {"test": "same"}}
     (finding,) = check(collection)
     assert kinds([finding]) == {"test-queries-in-train": ("warning", 1)}
     assert finding.examples == ("same is q: the red rose",)
+
+
+def test_a_train_of_which_nothing_is_left_is_an_error() -> None:
+    """Training refuses it: a check that only warns would say that all is well."""
+    queries = {"q": "rose", "d": "Rose", "t": "rose!"}
+    collection = collection_of(
+        CLEAN, queries, train={"q": {"p": 1}}, dev={"d": {"p": 1}}, test={"t": {"p": 1}}
+    )
+    finding = check(collection, near=False)[0]
+    assert (finding.level, finding.kind, finding.examples) == ("error", "nothing-to-train-on", ("rose",))
+    assert finding.message == (
+        "every query of train (1) is asked in dev and test, too, and nothing is left to train on; take them "
+        "out of dev and test or out of train"
+    )
+    with pytest.raises(InputError, match=r"every query of train \(1\) is asked in dev and test, too"):
+        prepare(collection)
 
 
 def test_a_query_that_is_judged_in_train_and_in_test_is_found() -> None:
@@ -48,9 +64,13 @@ def test_a_query_that_is_judged_in_train_and_in_test_is_found() -> None:
 
 
 def test_a_text_of_train_dev_and_test_is_found_in_both() -> None:
-    queries = {"q": "rose", "d": "Rose", "t": "rose!", "again": "ROSE"}
+    queries = {"q": "rose", "d": "Rose", "t": "rose!", "again": "ROSE", "other": "two tulips"}
     collection = collection_of(
-        CLEAN, queries, train={"q": {"p": 1}}, dev={"d": {"p": 1}}, test={"t": {"p": 1}, "again": {"p": 1}}
+        CLEAN,
+        queries,
+        train={"q": {"p": 1}, "other": {"r": 1}},
+        dev={"d": {"p": 1}},
+        test={"t": {"p": 1}, "again": {"p": 1}},
     )
     assert leaking(collection) == {"q": {"dev": "d", "test": "t"}}
     found = check(collection, near=False)
@@ -111,8 +131,8 @@ def test_queries_of_dev_near_those_of_test_are_no_finding_of_train() -> None:
 
 
 def test_a_copy_with_a_word_twice_is_told_once() -> None:
-    queries = {"q": f"{LONG} word39", "t": LONG}
-    collection = collection_of(CLEAN, queries, train={"q": {"p": 1}}, test={"t": {"r": 1}})
+    queries = {"q": f"{LONG} word39", "t": LONG, "other": "tulip"}
+    collection = collection_of(CLEAN, queries, train={"q": {"p": 1}, "other": {"r": 1}}, test={"t": {"r": 1}})
     assert kinds(check(collection)) == {"test-queries-in-train": ("warning", 1)}
 
 

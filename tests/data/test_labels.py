@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from textrip.data.check import check
 from textrip.data.columns import Columns
 from textrip.data.formats import read
 from textrip.data.labels import by_label, thinned
@@ -87,6 +88,34 @@ def test_near_copies_stay_on_one_side_and_given_test_texts_leave_train(tmp_path:
     assert len(left.corpus) == 29
 
 
+def test_what_labels_leave_out_is_told(tmp_path: Path, remarks: list[str]) -> None:
+    """Before the training by check, and by the training: 30 texts that become 1 are no detail."""
+    write(tmp_path / "train.jsonl", [*texts(6), ("lonely", "z")])
+    write(tmp_path / "dev.jsonl", texts(2, "dev"))
+    write(tmp_path / "test.jsonl", [("TEXT number 4", "b"), ("text number 5", "c"), ("what is it", "new")])
+    found = read(tmp_path)
+    copies = "2 labelled texts of train are in dev or test, too: left out of training on labels"
+    strangers = "1 text of dev or test has a label that no text of train has: nothing can be found for them"
+    told = {finding.kind: finding for finding in check(found)}
+    assert {finding.level for finding in told.values()} == {"warning"}
+    assert told["train-texts-held-out"].message == copies
+    assert told["train-texts-held-out"].examples == ("text number 4", "text number 5")
+    assert told["labels-not-in-train"].message.startswith(strangers)
+    assert told["labels-not-in-train"].examples == ("new: what is it",)
+    assert told["labels-of-one-text"].count == 3  # of b and c one is held out
+    assert "one-label" not in told
+    asked = by_label(found)
+    assert remarks == [copies, told["labels-not-in-train"].message]
+    assert set(asked.qrels["test"]) == {"test-1", "test-2"}
+
+    write(tmp_path / "train.jsonl", [("text number 4", "b"), *[(f"else {n}", "a") for n in range(3)]])
+    (only,) = [finding for finding in check(read(tmp_path)) if finding.kind == "one-label"]
+    assert only.message == "train has 1 label to learn from: training on labels needs 2"
+    reason = r"3 texts of 1 label to learn from, at least 2 .* \(1 of its texts are in dev or test, too\)"
+    with pytest.raises(InputError, match=reason):
+        by_label(read(tmp_path))
+
+
 def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text('{"text": "a"}\n')
@@ -95,7 +124,9 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"have no labels \(columns: doc_id, title, text\)"):
         by_label(read(path))
     write(path, [(f"text {place}", "same") for place in range(20)])
-    with pytest.raises(InputError, match="train has 1 labels, at least 2 were expected"):
+    with pytest.raises(
+        InputError, match="train has 14 texts of 1 label to learn from, at least 2 labels were expected"
+    ):
         by_label(read(path))
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, Told, gravest_first, many, short, some
-from textrip.data.leaks import held_out_keys, leaking
+from textrip.data.label_parts import check_labels
+from textrip.data.leaks import held_out_keys, leaking, nothing_left
 from textrip.data.near_duplicates import near_duplicates
 from textrip.data.words import normalised
 
@@ -22,7 +23,8 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
 
     Args:
         collection: With judgments, or without.
-        near: Also look for near-duplicates (see near_duplicates.py), which takes most of the time.
+        near: Also look for near-duplicates (see near_duplicates.py), which takes most of the time, and at
+            labels, which are compared by them.
     """
     found = [
         *collection.remarks,
@@ -34,7 +36,7 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         *_without_positive(collection),
         *_positives_only(collection),
         *_empty(collection),
-        *(_duplicates(collection) if near else ()),
+        *((*check_labels(collection), *_duplicates(collection)) if near else ()),
     ]
     return gravest_first(found)
 
@@ -60,6 +62,11 @@ def _unjudged(collection: Collection) -> Iterator[Finding]:
 def _held_out_in_train(collection: Collection) -> Iterator[Finding]:
     texts = collection.query_texts
     found = leaking(collection)
+    said = nothing_left(collection, found) if found else None
+    if said is not None:
+        yield Finding(
+            "error", "nothing-to-train-on", len(found), said, some(short(texts[mine]) for mine in found)
+        )
     for split in sorted({split for held in found.values() for split in held}):
         pairs = [(mine, held[split]) for mine, held in found.items() if split in held]
         distinct = len({theirs for _, theirs in pairs})

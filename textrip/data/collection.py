@@ -178,6 +178,19 @@ class Collection:
             )
         return {query_id: texts[query_id] for query_id in self.judged(split)}
 
+    def require_relevant(self, split: str) -> None:
+        """Raise InputError where no query of a split has a relevant document: all measures are 0."""
+        grades = (
+            grade > 0 and doc_id in self.doc_row
+            for judged in self.judged(split).values()
+            for doc_id, grade in judged.items()
+        )
+        if not any(grades):
+            raise InputError(
+                f"{self.name}: none of {len(self.judged(split)):,} judged queries of split {split!r} has a "
+                "relevant document (a judgment above 0) in the corpus: nothing can be measured on it"
+            )
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over every id, text and judgment: the same data has the same one anywhere.

@@ -6,14 +6,19 @@ from dataclasses import replace
 import numpy as np
 
 from textrip.data.collection import Collection, dataset_of
-from textrip.data.split import assign_groups, near_duplicate_key
+from textrip.data.finding import many
+from textrip.data.label_parts import SHARES, label_parts
 from textrip.errors import InputError
-
-# The column of a corpus that was read from a file for each split (see split_tables.py).
-SPLIT = "split"
+from textrip.progress import say
 
 
-def by_label(collection: Collection, *, seed: int = 0, dev: float = 0.1, test: float = 0.2) -> Collection:
+def by_label(
+    collection: Collection,
+    *,
+    seed: int = 0,
+    dev: float = SHARES["dev"],
+    test: float = SHARES["test"],
+) -> Collection:
     """Labelled texts as a collection: the corpus is train's texts, dev's and test's are the queries.
 
     What is relevant for a query is every document of its label. A split that is missing is cut from
@@ -29,27 +34,25 @@ def by_label(collection: Collection, *, seed: int = 0, dev: float = 0.1, test: f
     Raises:
         InputError: there are no labels, or too few texts or labels.
     """
-    labels = collection.labels
-    keys = [near_duplicate_key(text) for text in collection.texts]
-    given = collection.corpus[:][SPLIT] if SPLIT in collection.corpus.column_names else None
-    splits = _splits(keys, given, {"dev": dev, "test": test}, seed)
-    held_out = {key for key, split in zip(keys, splits, strict=True) if split != "train"}
-    train = [
-        row
-        for row, (key, split) in enumerate(zip(keys, splits, strict=True))
-        if split == "train" and key not in held_out
-    ]
-    found = {labels[row] for row in train}
+    labels, texts = collection.labels, collection.texts
+    parts = label_parts(collection, {"dev": dev, "test": test}, seed)
+    for finding in parts.findings():
+        say(finding.message)
+    found = {labels[row] for row in parts.train}
     if len(found) < 2:
-        raise InputError(f"{collection.name}: train has {len(found)} labels, at least 2 were expected")
+        raise InputError(
+            f"{collection.name}: train has {many(len(parts.train), 'text', 'texts')} of "
+            f"{many(len(found), 'label', 'labels')} to learn from, at least 2 labels were expected"
+            + (f" ({len(parts.copies):,} of its texts are in dev or test, too)" if parts.copies else "")
+        )
     relevant: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in train:
+    for row in parts.train:
         relevant[labels[row]][collection.doc_ids[row]] = 1
+    splits = parts.splits
     asked = [row for row, split in enumerate(splits) if split != "train" and labels[row] in relevant]
-    texts = collection.texts
     return replace(
         collection,
-        corpus=collection.corpus.select(train),
+        corpus=collection.corpus.select(parts.train),
         queries=dataset_of(
             {"query_id": [collection.doc_ids[row] for row in asked], "text": [texts[row] for row in asked]}
         ),
@@ -81,14 +84,3 @@ def thinned(collection: Collection, max_documents: int) -> Collection:
         for split, asked in collection.qrels.items()
     }
     return replace(collection, corpus=collection.corpus.select(rows), qrels=qrels)
-
-
-def _splits(keys: list[str], given: list[str] | None, shares: dict[str, float], seed: int) -> list[str]:
-    """The split of every text; missing ones are cut from train, near-copies together."""
-    splits = given or ["train"] * len(keys)
-    wanted = {name: share for name, share in shares.items() if name not in splits and share > 0}
-    if not wanted:
-        return splits
-    train = {str(row): keys[row] for row, split in enumerate(splits) if split == "train"}
-    assigned = assign_groups(train, {"train": 1 - sum(wanted.values()), **wanted}, seed=seed)
-    return [assigned.get(str(row), split) for row, split in enumerate(splits)]

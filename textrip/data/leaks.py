@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from textrip.data.collection import Collection
+from textrip.data.finding import many
 from textrip.data.split import near_duplicate_key
 from textrip.errors import InputError
 from textrip.progress import say
@@ -34,13 +35,25 @@ def leaking(collection: Collection) -> dict[str, dict[str, str]]:
     }
 
 
+def nothing_left(collection: Collection, found: dict[str, dict[str, str]]) -> str | None:
+    """What is wrong where all of train is `leaking`; None where something is left of it."""
+    if len(found) < len(collection.qrels.get("train", {})):
+        return None
+    splits = " and ".join(sorted({split for held in found.values() for split in held}))
+    return (
+        f"every query of train ({len(found):,}) is asked in {splits}, too, and nothing is left to train on; "
+        f"take them out of {splits} or out of train"
+    )
+
+
 def without_held_out(collection: Collection) -> Collection:
     """The collection without the queries of train whose text dev or test asks; said where there are some."""
     found = leaking(collection)
     if not found:
         return collection
-    say(f"left out of train: {len(found):,} queries whose text is asked in dev or test")
+    said = nothing_left(collection, found)
+    if said is not None:
+        raise InputError(f"{collection.name}: {said}")
+    say(f"left out of train: {many(len(found), 'query', 'queries')} whose text is asked in dev or test")
     train = {query: judged for query, judged in collection.qrels["train"].items() if query not in found}
-    if not train:
-        raise InputError(f"{collection.name}: every query of train is asked in dev or test, too")
     return replace(collection, qrels={**collection.qrels, "train": train})

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from textrip.data.collection import Collection, dataset_of
-from textrip.data.labels import SPLIT
+from textrip.data.label_parts import SPLIT
 from textrip.data.tables import corpus_of
 from textrip.data.words import folded, is_unspaced, words
 from textrip.errors import InputError

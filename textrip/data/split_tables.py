@@ -5,7 +5,7 @@ from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
-from textrip.data.labels import SPLIT
+from textrip.data.label_parts import SPLIT
 from textrip.data.rows import read_rows
 from textrip.data.table_file import SPLITS, stems_of, the_table
 from textrip.data.tables import Table, collection_from_documents, corpus_of, table_from_rows

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from textrip.data.collection import Collection
+from textrip.data.finding import require_sound
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
@@ -10,6 +11,7 @@ from textrip.eval.evaluate import dev_evaluation
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
+from textrip.pipeline.check import check
 from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS
@@ -33,6 +35,7 @@ def tune(
     dev_documents: int = DEV_DOCUMENTS,
     device: str = "auto",
     trust_remote_code: bool = False,
+    force: bool = False,
 ) -> Tuning:
     """Search for settings on the dev split; the test split is not looked at (see training/tune.py).
 
@@ -48,6 +51,7 @@ def tune(
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
         device: auto, cpu, cuda or mps.
         trust_remote_code: Run code that the model brings along. Only for models that you trust.
+        force: Search in spite of errors that `check` finds.
 
     Raises:
         InputError: data or settings that cannot be used, or a folder that holds something else.
@@ -56,7 +60,9 @@ def tune(
     refuse_what_is_for_labels(settings, by_label=False)
     refuse_other(folder)
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
-    collection = prepare_to_mine(data if isinstance(data, Collection) else read(data), mining.split)
+    given = data if isinstance(data, Collection) else read(data)
+    require_sound(check(given, near=False), force=force)
+    collection = prepare_to_mine(given, mining.split)
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
     evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
     cut = searched < len(collection.corpus)

@@ -1,0 +1,117 @@
+"""Which labelled texts are trained on, which are asked, and which are left out of both."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from textrip.data.collection import Collection
+from textrip.data.finding import Finding, many, short, some
+from textrip.data.split import assign_groups, near_duplicate_key
+
+# The column of a corpus that was read from a file for each split (see split_tables.py).
+SPLIT = "split"
+# Of a split that is cut from train.
+SHARES = {"dev": 0.1, "test": 0.2}
+
+
+@dataclass(frozen=True)
+class LabelParts:
+    """Rows of labelled texts by what becomes of them.
+
+    Attributes:
+        collection: Their collection.
+        splits: Every row's split.
+        train: What is trained on.
+        copies: Rows of train whose text dev or test have, too.
+        strangers: Rows of dev and test with a label that train does not have.
+    """
+
+    collection: Collection
+    splits: list[str]
+    train: list[int]
+    copies: list[int]
+    strangers: list[int]
+
+    def findings(self) -> list[Finding]:
+        """What is left out."""
+        texts, labels = self.collection.texts, self.collection.labels
+        found = []
+        if self.copies:
+            count = many(len(self.copies), "labelled text of train is", "labelled texts of train are")
+            found.append(
+                Finding(
+                    "warning", "train-texts-held-out", len(self.copies),
+                    f"{count} in dev or test, too: left out of training on labels",
+                    some(short(texts[row]) for row in self.copies),
+                )
+            )  # fmt: skip
+        if self.strangers:
+            count = many(len(self.strangers), "text of dev or test has", "texts of dev and test have")
+            found.append(
+                Finding(
+                    "warning", "labels-not-in-train", len(self.strangers),
+                    f"{count} a label that no text of train has: nothing can be found for them, and they are "
+                    "not asked", some(f"{labels[row]}: {short(texts[row])}" for row in self.strangers),
+                )
+            )  # fmt: skip
+        return found
+
+
+def label_parts(collection: Collection, shares: dict[str, float], seed: int) -> LabelParts:
+    """What becomes of every row; a split of `shares` that is missing is cut from train."""
+    keys = [near_duplicate_key(text) for text in collection.texts]
+    given = collection.corpus[:][SPLIT] if SPLIT in collection.corpus.column_names else None
+    splits = _splits(keys, given, shares, seed)
+    held_out = {key for key, split in zip(keys, splits, strict=True) if split != "train"}
+    of_train = [row for row, split in enumerate(splits) if split == "train"]
+    train = [row for row in of_train if keys[row] not in held_out]
+    labels = collection.labels
+    known = {labels[row] for row in train}
+    return LabelParts(
+        collection,
+        splits,
+        train,
+        copies=[row for row in of_train if keys[row] in held_out],
+        strangers=[row for row, split in enumerate(splits) if split != "train" and labels[row] not in known],
+    )
+
+
+def check_labels(collection: Collection) -> list[Finding]:
+    """What training on the labels would leave out; nothing where the texts have none.
+
+    Warnings alone: what is mined needs no labels.
+    """
+    if "label" not in collection.corpus.column_names:
+        return []
+    parts = label_parts(collection, SHARES, seed=0)
+    labels = collection.labels
+    counts = Counter(labels[row] for row in parts.train)
+    found = parts.findings()
+    if len(counts) < 2:
+        found.append(
+            Finding(
+                "warning", "one-label", len(counts),
+                f"train has {many(len(counts), 'label', 'labels')} to learn from: training on labels needs 2",
+                some(counts),
+            )
+        )  # fmt: skip
+    alone = [label for label, count in counts.items() if count == 1]
+    if alone:
+        found.append(
+            Finding(
+                "warning", "labels-of-one-text", len(alone),
+                f"{many(len(alone), 'label has', 'labels have')} one text in train: training on labels "
+                "leaves them out, as they have no pair", some(alone),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _splits(keys: list[str], given: list[str] | None, shares: dict[str, float], seed: int) -> list[str]:
+    """The split of every text; missing ones are cut from train, near-copies together."""
+    splits = given or ["train"] * len(keys)
+    wanted = {name: share for name, share in shares.items() if name not in splits and share > 0}
+    if not wanted:
+        return splits
+    train = {str(row): keys[row] for row, split in enumerate(splits) if split == "train"}
+    assigned = assign_groups(train, {"train": 1 - sum(wanted.values()), **wanted}, seed=seed)
+    return [assigned.get(str(row), split) for row, split in enumerate(splits)]
