@@ -67,18 +67,21 @@ def tune(
     refuse_other(output)
     if plot:
         require_matplotlib()
+    used = {"model": model, "stemmer": stemmer, "dev_documents": dev_documents}
+    named = {f"{role}_column": name for role, name in asdict(columns).items() if name is not None}
+
+    def keep(found: "Tuning") -> None:
+        """After each trial: what is found so far is there for whoever has no time for more."""
+        how = {**_not_defaults(used), **named, **_mining(mining, found.negatives)}
+        _write_config(Path(output) / "best.toml", found, how)
+
     tuning = search(
         read(data, columns=columns), output, model=model, settings=settings, mining=mining,
         analyzer=Analyzer.for_language(stemmer), trials=trials, minutes=minutes,
         dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code, force=force,
+        after_trial=keep,
     )  # fmt: skip
-    used = {"model": model, "stemmer": stemmer, "dev_documents": dev_documents}
-    named = {f"{role}_column": name for role, name in asdict(columns).items() if name is not None}
-    _write_config(
-        Path(output) / "best.toml",
-        tuning,
-        {**_not_defaults(used), **named, **_mining(mining, tuning.negatives)},
-    )
+    keep(tuning)
     if plot:
         plot_study(tuning, Path(output))
     if json:

@@ -34,3 +34,23 @@ def alone(folder: Path) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def holding(folder: Path, refusal: str) -> Iterator[None]:
+    """Keep others out of an existing folder until the block ends.
+
+    Raises:
+        StorageError: `refusal`, where somebody else holds it; or it cannot be written to.
+    """
+    with alone(folder) as mine:
+        if not mine:
+            raise StorageError(f"{folder}: {refusal}")
+        yield
+
+
+def refuse_held(folder: Path, refusal: str) -> None:
+    """Raise StorageError where somebody else holds a folder now; leaves nothing in one that nobody held."""
+    if (folder / LOCK).is_file():
+        with holding(folder, refusal):
+            pass

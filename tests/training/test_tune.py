@@ -15,7 +15,7 @@ import pytest
 from tests.running import Run
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, MismatchError, MissingDependencyError, TextripError
+from textrip.errors import InputError, MismatchError, MissingDependencyError, StorageError, TextripError
 from textrip.eval.evaluate import dev_evaluation
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
@@ -78,15 +78,17 @@ def test_a_study_goes_on_where_it_was_and_only_as_it_was_begun(
     assert search(trials=2) == gone_on  # nothing more to do
     rates = {trial.parameters["learning_rate"] for trial in search(trials=3).trials}
     assert len(rates) == 3  # a sampler that began anew would propose the second one again
-    with pytest.raises(MismatchError, match="was begun with another settings; a study can only go on"):
+    with pytest.raises(MismatchError, match=r"was begun with another epochs \(2, now 5\) and another .*; a"):
         search(settings=TrainSettings(epochs=5))
     (tmp_path / "study" / "study.jsonl").unlink()
     with pytest.raises(InputError, match="exists and holds no study; name another place"):
         search()
 
 
-def test_an_interruption_costs_the_trial_that_was_running(search: Callable[..., Tuning]) -> None:
-    measured = 0
+def test_an_interruption_costs_the_trial_that_was_running(
+    search: Callable[..., Tuning], remarks: list[str], tmp_path: Path
+) -> None:
+    measured, told = 0, list[Any]()
 
     def interrupted(_: Encoder) -> float:
         nonlocal measured
@@ -96,9 +98,45 @@ def test_an_interruption_costs_the_trial_that_was_running(search: Callable[..., 
         return 0.1 * measured
 
     with pytest.raises(KeyboardInterrupt):
-        search(evaluate_dev=interrupted)
+        search(evaluate_dev=interrupted, after_trial=lambda found: told.append(found.trials))
+    assert [[trial.number for trial in trials] for trials in told] == [[0]]
+    assert remarks[-1] == f"1 trial is kept in {tmp_path / 'study'}; the same command goes on with the study"
     finished = [trial for trial in search(evaluate_dev=lambda _: 0.2, trials=3).trials if trial.score]
     assert len(finished) == 3
+
+
+def test_an_interrupted_search_leaves_its_best_settings(
+    textrip: Run, tiny_collection: Collection, write_beir: Any, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "study"
+    options = ["--model", tiny_encoder_folder, "--epochs", 1, "--batch-queries", 8]
+    with pytest.MonkeyPatch.context() as patch:
+        trial = Search.trial
+
+        def stops(self: Search, given: optuna.Trial) -> float:
+            if given.number == 1:
+                raise KeyboardInterrupt
+            return trial(self, given)
+
+        patch.setattr(Search, "trial", stops)
+        done = textrip("tune", write_beir(tiny_collection, tmp_path / "data"), "-o", study, *options)
+    assert done.code == 130
+    assert done.err.splitlines()[-2:] == [
+        f"1 trial is kept in {study}; the same command goes on with the study",
+        "Interrupted: nothing half-written is left.",
+    ]
+    assert tomllib.loads((study / "best.toml").read_text())["train"]["strategy"]
+
+
+def test_two_searches_in_one_folder_are_refused(search: Callable[..., Tuning]) -> None:
+    """Each would count its own trials, and both propose the same."""
+
+    def meanwhile(_: Encoder) -> float:
+        with pytest.raises(StorageError, match="another process is searching there; wait for it"):
+            search()
+        return 0.5
+
+    assert len(search(evaluate_dev=meanwhile, trials=1).trials) == 1
 
 
 def test_the_first_trial_is_as_given_also_after_an_interruption_of_it(search: Callable[..., Tuning]) -> None:
@@ -174,7 +212,7 @@ def test_a_study_goes_on_with_the_dev_that_it_was_begun_with(search: Callable[..
     for _ in range(2):
         with pytest.raises(TextripError, match="no trial was finished: give more --minutes"):
             search(trials=0, dev={"dev_documents": 30, "analyzer": None})
-    with pytest.raises(MismatchError, match="was begun with another dev_documents; a study can only"):
+    with pytest.raises(MismatchError, match=r"was begun with another dev_documents \(30, now 60\); a"):
         search(trials=0, dev={"dev_documents": 60, "analyzer": None})
 
 
@@ -263,6 +301,12 @@ def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
         assert (tmp_path / "study" / name).stat().st_size > 1000
     again = textrip("tune", data, "-o", tmp_path / "study", *common, "--json")
     assert [row["trial"] for row in sorted(again.json_lines(), key=lambda row: row["trial"])] == [0, 1]
+    other = textrip("tune", data, "-o", tmp_path / "study", *common, "--depth", 50)
+    assert other.code == 2
+    assert other.err == (  # before anything is read or mined
+        f"Error: {tmp_path / 'study'} was begun with another depth (100, now 50); "
+        "a study can only go on as it was begun\n"
+    )
     given = ["--config", config, "--plot", "--json"]
     trained = textrip("train", data, "-o", tmp_path / "m", *given)
     (manifest,) = trained.json_lines()

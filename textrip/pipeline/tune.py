@@ -1,5 +1,7 @@
 """The search for settings, from a collection to a study."""
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from textrip.data.collection import Collection
@@ -36,6 +38,7 @@ def tune(
     device: str = "auto",
     trust_remote_code: bool = False,
     force: bool = False,
+    after_trial: Callable[[Tuning], None] | None = None,
 ) -> Tuning:
     """Search for settings on the dev split; the test split is not looked at (see training/tune.py).
 
@@ -52,14 +55,18 @@ def tune(
         device: auto, cpu, cuda or mps.
         trust_remote_code: Run code that the model brings along. Only for models that you trust.
         force: Search in spite of errors that `check` finds.
+        after_trial: Told what is found so far, after each trial.
 
     Raises:
         InputError: data or settings that cannot be used, or a folder that holds something else.
+        MismatchError: the study in the folder was begun with something else.
+        StorageError: another process searches in the folder.
     """
     settings = settings or TrainSettings()
     refuse_what_is_for_labels(settings, by_label=False)
-    refuse_other(folder)
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
+    asked = {"settings": asdict(settings), "mining": asdict(mining), "dev_documents": dev_documents}
+    refuse_other(folder, asked)  # now, and not after the mining
     given = data if isinstance(data, Collection) else read(data)
     require_sound(check(given, near=False), force=force)
     collection = prepare_to_mine(given, mining.split)
@@ -82,4 +89,6 @@ def tune(
         trials=trials,
         minutes=minutes,
         dev={"dev_documents": searched, "analyzer": searcher.analyzer.to_dict() if cut else None},
+        asked=asked,
+        after_trial=after_trial,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from textrip.alone import LOCK, alone
+from textrip.alone import LOCK, holding
 from textrip.data.collection import Collection
 from textrip.data.finding import many
 from textrip.errors import InputError, StorageError
@@ -30,9 +30,7 @@ def staged(staging: Path, identity: dict[str, Any]) -> Iterator[list[Path]]:
     refuse_link(staging)
     staging.mkdir(parents=True, exist_ok=True)
     refuse_link(staging / LOCK)
-    with alone(staging) as mine:
-        if not mine:
-            raise StorageError(f"{staging}: another process is building this index")
+    with holding(staging, "another process is building this index"):
         (staging / JOURNAL).unlink(missing_ok=True)  # of a store without a document, or from elsewhere
         require_inside(staging)
         spare = [staging / STORE] if reusable(staging, identity) else []

@@ -20,15 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from textrip import processes
-from textrip.alone import LOCK, alone
+from textrip.alone import LOCK, holding, refuse_held
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, MismatchError, StorageError
+from textrip.errors import InputError, StorageError
 from textrip.files import digests, read_json, write_sealed_json
 from textrip.mining.triples import Triples
 from textrip.place import named
 from textrip.progress import say
 from textrip.replacing import refuse_taking_away, replacing
 from textrip.stamps import require_digests
+from textrip.training.begun import require_same
 from textrip.training.lora import without_adapters
 
 KIND = "textrip-run"
@@ -39,6 +40,7 @@ FORMAT = 1
 # A checkpoint is kept until the one after it is complete.
 _KEPT = 2
 _TRIPLES = "triples.parquet"
+_HELD = "another process is training there; wait for it, or name another output"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
@@ -87,18 +89,8 @@ class RunFolder:
 
     def refuse_held(self) -> None:
         """Raise StorageError where another process trains in this folder; one of a run's processes asks."""
-        if processes.is_first() and (self.path / LOCK).is_file():
-            with self._alone():
-                pass
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with alone(self.path) as mine:
-            if not mine:
-                raise StorageError(
-                    f"{self.path}: another process is training there; wait for it, or name another output"
-                )
-            yield
+        if processes.is_first():
+            refuse_held(self.path, _HELD)
 
     @contextmanager
     def held(
@@ -120,13 +112,14 @@ class RunFolder:
         else:
             self._begin(asked, force=force, triples=triples)
         # A round is part of a run that is held.
-        with self._alone() if self.part_of is None else nullcontext():
+        with holding(self.path, _HELD) if self.part_of is None else nullcontext():
             yield
 
     def _begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None) -> None:
         self.refuse_unfinished(force=force)
         # Nobody goes on with a run that is about to give way.
-        with self._alone() if self.path.exists() else nullcontext(), replacing(self.path, force=force) as new:
+        there = holding(self.path, _HELD) if self.path.exists() else nullcontext()
+        with there, replacing(self.path, force=force) as new:
             new.mkdir()
             if triples is not None:
                 triples.write(new / _TRIPLES)
@@ -153,14 +146,7 @@ class RunFolder:
 
     def require(self, asked: dict[str, Any]) -> None:
         """Raise MismatchError where a run was begun with something else."""
-        begun = self.asked()
-        different = [name for name in asked if begun.get(name) != asked[name]]
-        if different:
-            name = different[0]
-            raise MismatchError(
-                f"{self.path} was begun with another {name}: {begun.get(name)!r}, now {asked[name]!r}; "
-                "a run can only go on as it was begun"
-            )
+        require_same(self.asked(), asked, place=self.path, kind="run")
 
     def require_space(self, wanted: int) -> None:
         """Raise StorageError where the disk has less than so many bytes left."""

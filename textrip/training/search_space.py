@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -114,7 +114,7 @@ class Search:
             "collection_sha256": self.collection.fingerprint,
             "triples_sha256": self.triples.fingerprint,
             "base": self.base_fingerprint,
-            "settings": repr(self.settings),
+            "settings": asdict(self.settings),
             **self.dev,
         }
 

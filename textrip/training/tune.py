@@ -5,6 +5,7 @@ worse than the median of the others after the same epoch is pruned. The study li
 the same command goes on with it.
 """
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,21 +17,22 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from textrip.alone import holding, refuse_held
 from textrip.data.collection import Collection
+from textrip.data.finding import many
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, MismatchError, TextripError
+from textrip.errors import InputError, TextripError
 from textrip.mining.triples import Triples
 from textrip.progress import say
-from textrip.replacing import refuse_existing
+from textrip.replacing import refuse_existing, storage_errors
+from textrip.training.begun import require_same
 from textrip.training.dev import DevEvaluation
 from textrip.training.search_space import ERROR, LATE, FailedError, Search
 from textrip.training.settings import TrainSettings
 
 _STUDY = "textrip-tune"
-_IN_WORDS = {
-    "collection_sha256": "collection (its texts or judgments differ)",
-    "triples_sha256": "set of triples (options of mining, the base or the data differ)",
-}
+_JOURNAL = "study.jsonl"
+_HELD = "another process is searching there; wait for it, or name another place"
 # Where the best epoch lies within the trial's warm-up, the rate rises to the end.
 _MOST_WARMUP = 0.999
 
@@ -86,6 +88,8 @@ def tune(
     trials: int = 20,
     minutes: float | None = None,
     dev: dict[str, Any] | None = None,
+    asked: dict[str, Any] | None = None,
+    after_trial: Callable[[Tuning], None] | None = None,
 ) -> Tuning:
     """Search for settings; nothing but the dev split is looked at.
 
@@ -102,60 +106,101 @@ def tune(
         minutes: No trial begins after so much time, and one that runs then ends at its next measurement (or
             is kept, where that is its last).
         dev: What `evaluate_dev` measures over; a study goes on with the same alone.
+        asked: Kept with the study, as JSON: what `refuse_other` compares before there are triples.
+        after_trial: Told what is found so far, once a trial was complete, after each one.
 
     Raises:
         InputError: the folder holds something else; the settings cannot be used.
         MismatchError: the study was begun with other data, another base, other settings or another dev.
+        StorageError: another process searches in the folder, or the disk refused.
     """
     settings = settings or TrainSettings()
+    folder = Path(folder)
+    refuse_other(folder, asked)
     search = Search(collection, triples, load_encoder, evaluate_dev, settings, minutes, dev or {})
-    study = _open(Path(folder), search)
-    done = _ended(study)
-    if not done and not study.get_trials(states=(TrialState.WAITING,)):
-        study.enqueue_trial(search.given())
-    if len(done) < trials:
-        study.optimize(
-            search.trial,
-            n_trials=trials - len(done),
-            timeout=None if minutes is None else minutes * 60,
-            catch=(FailedError,),  # a diverged training is a bad trial, and no end of the search
-        )
-    return _result(study, search)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with holding(folder, _HELD):
+        study = _open(folder, search, asked)
+        done = _ended(study)
+        if not done and not study.get_trials(states=(TrialState.WAITING,)):
+            study.enqueue_trial(search.given())
+
+        def ended(study: optuna.Study, _: FrozenTrial) -> None:
+            if after_trial is not None and study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+                after_trial(_result(study, search))
+
+        try:
+            if len(done) < trials:
+                study.optimize(
+                    search.trial,
+                    n_trials=trials - len(done),
+                    timeout=None if minutes is None else minutes * 60,
+                    catch=(FailedError,),  # a diverged training is a bad trial, and no end of the search
+                    callbacks=[ended],
+                )
+        except KeyboardInterrupt:
+            _say_what_is_there(study, folder, "kept in", "; the same command goes on with the study")
+            raise
+        return _result(study, search)
 
 
-def refuse_other(folder: str | Path) -> None:
-    """Raise InputError where a folder holds anything but a study, or could not hold one."""
+def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> None:
+    """Raise InputError where a folder holds anything but a study as it is asked for, or could not hold one.
+
+    Args:
+        folder: Where a study is to go on or to begin.
+        asked: What `tune` is given under this name, to be compared with what the study was begun with.
+
+    Raises:
+        InputError: it holds something else, or cannot be made.
+        MismatchError: the study was begun with something else.
+        StorageError: another process searches there.
+    """
     folder = Path(folder)
     if not folder.exists():
         refuse_existing(folder, force=False)
-    elif not (folder / "study.jsonl").is_file():
+        return
+    if not (folder / _JOURNAL).is_file():
         raise InputError(f"{folder} exists and holds no study; name another place")
+    refuse_held(folder, _HELD)
+    if asked is not None:
+        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+        begun = _load(folder).user_attrs.get("asked")
+        if begun is not None:
+            require_same(begun, json.loads(json.dumps(asked)), place=folder, kind="study")
 
 
-def _open(folder: Path, search: Search) -> optuna.Study:
-    refuse_other(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what matters is said by textrip
-    study = optuna.create_study(
+def _load(folder: Path) -> optuna.Study:
+    return optuna.create_study(
         study_name=_STUDY,
-        storage=JournalStorage(JournalFileBackend(str(folder / "study.jsonl"))),
+        storage=JournalStorage(JournalFileBackend(str(folder / _JOURNAL))),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
         direction="maximize",
         load_if_exists=True,
     )
+
+
+def _open(folder: Path, search: Search, asked: dict[str, Any] | None) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what matters is said by textrip
+    study = _load(folder)
     # A sampler begins where its seed says: of a study that goes on it is not to propose the same again.
     seed = (search.settings.seed + len(study.trials)) % 2**32  # what the library's generator takes
     study.sampler = optuna.samplers.TPESampler(seed=seed)
-    identity = search.identity()
+    identity = json.loads(json.dumps(search.identity()))
     begun = study.user_attrs.get("identity")
     if begun is None:
         study.set_user_attr("identity", identity)
-    elif begun != identity:
-        different = next(name for name in identity if begun.get(name) != identity[name])
-        what = _IN_WORDS.get(different, different)
-        raise MismatchError(f"{folder} was begun with another {what}; a study can only go on as it was begun")
-    say(f"{len(study.trials)} trials are in {folder}" if study.trials else f"a new study in {folder}")
+        study.set_user_attr("asked", asked)
+        say(f"a new study in {folder}")
+    else:
+        require_same(begun, identity, place=folder, kind="study")
+        _say_what_is_there(study, folder, "in")
     return study
+
+
+def _say_what_is_there(study: optuna.Study, folder: Path, where: str, then: str = "") -> None:
+    say(f"{many(len(_ended(study)), 'trial is', 'trials are')} {where} {folder}{then}")
 
 
 def _ended(study: optuna.Study) -> list[FrozenTrial]:
