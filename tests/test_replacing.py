@@ -1,5 +1,6 @@
 """What the disk refuses is told in one line, in whatever words a library has for it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from textrip.errors import InputError, StorageError
-from textrip.replacing import refuse_taking_away, storage_errors
+from textrip.replacing import refuse_existing, refuse_taking_away, storage_errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -41,3 +42,13 @@ def test_what_is_no_file_lies_in_no_folder(tmp_path: Path, monkeypatch: pytest.M
     refuse_taking_away(".", force=True, mark="manifest.json", read=["-", "stdlib", "hub:a/b", None])
     with pytest.raises(InputError, match=r"would be replaced, and data\.jsonl is read"):
         refuse_taking_away(".", force=True, mark="manifest.json", read=["data.jsonl"])
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that only says that it can be written to")
+def test_a_place_that_only_says_that_it_is_writable_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a disk of another machine does to root: its mode allows what it refuses."""
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    with pytest.raises(InputError, match=r"/proc/model: /proc is not writable \(no such file or directory\)"):
+        refuse_existing(Path("/proc/model"), force=False)

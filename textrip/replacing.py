@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +104,10 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
         raise InputError(f"{target}: {parent} is not a folder")
     if not os.access(parent, os.W_OK):
         raise InputError(f"{target}: {parent} is not writable")
+    try:  # of another machine's disk, or of what is no disk, the mode does not tell
+        tempfile.TemporaryFile(dir=parent).close()
+    except OSError as error:
+        raise InputError(f"{target}: {parent} is not writable ({reason_of(error)})") from error
 
 
 def _lies_in(path: Path, place: Path) -> bool:
