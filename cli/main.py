@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,32 @@ class Program(TyperGroup):
         except Exception as error:  # the last line of defence
             return _report(error)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the words; the help is printed here."""
+        with _as_promised():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; typer's own handling would make a closed pipe and Ctrl-C exit with 1."""
-        try:
+        """Run a command."""
+        with _as_promised():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            _pipe_closed()
-            raise typer.Exit(DONE) from None
-        except KeyboardInterrupt as stopped:
-            raise typer.Exit(_interrupted(stopped)) from None
+
+
+@contextlib.contextmanager
+def _as_promised() -> Iterator[None]:
+    """Typer's own handling would make a closed pipe and Ctrl-C exit with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        _pipe_closed()
+        raise typer.Exit(DONE) from None
+    except SystemExit as stopped:
+        if not isinstance(stopped.__context__, BrokenPipeError):  # as rich ends the help
+            raise
+        _pipe_closed()
+        raise typer.Exit(DONE) from None
+    except KeyboardInterrupt as stopped:
+        raise typer.Exit(_interrupted(stopped)) from None
 
 
 def _pipe_closed() -> None:

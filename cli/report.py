@@ -80,7 +80,9 @@ def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
     for hit in hits:
         title = f"{hit.title}  [{hit.doc_id}]" if hit.title and hit.title != hit.doc_id else hit.doc_id
         emit(f"{hit.rank:3d}  {hit.score:.3f}  {printable(title)}")
-        text = marked(snippet(hit.passage or hit.text, question, analyzer))
+        # The first passage begins with the title, which stands above.
+        passage = (hit.passage or hit.text).removeprefix(hit.title if hit.passage else "")
+        text = marked(snippet(passage, question, analyzer))
         if text:
             emit(f"            {text}", styled=True)
 

@@ -16,7 +16,7 @@ from textrip.retrieval.snippet import Snippet
     (["search"], "Missing argument"),
     (["searc", "x"], "No such command 'searc'. Did you mean 'search'?"),
     (["search", "{tmp}/none", "q"], "none: no such index; build one with textrip index"),
-    (["search", "{tmp}", "q"], "index.json: no such file or directory"),
+    (["search", "{tmp}", "q"], r"is no index \(it has no index.json\); textrip index .* -o INDEX builds one where"),
     (["check", ""], "the name of the data is empty"),
     (["train", "{beir}", "-o", "{tmp}/m", "--dev-documents", "-5"], "Invalid value for '--dev-documents'"),
     (["search", "{index}", " "], "the query is blank; ask something"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -36,6 +37,16 @@ def test_a_closed_pipe_is_quiet(index_folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of its own")
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])
+def test_help_that_is_cut_off_is_no_failure(words: list[str]) -> None:
+    command = shlex.join([sys.executable, "-m", "textrip", *words])
+    # Nobody is there any more when it is printed: the reader has closed its end at once.
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_closed_pipe_hides_no_verdict(beir_folder: Path, tmp_path: Path) -> None:
     """2 is what a script asks `check` for, whoever reads what it prints."""
     conflict = tmp_path / "conflict"

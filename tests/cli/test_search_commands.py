@@ -16,9 +16,12 @@ from sentence_transformers import CrossEncoder
 
 from tests.conftest import build_cross_encoder
 from tests.running import Run
+from textrip.cli.report import print_hits
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
+from textrip.lexical.analyzer import Analyzer
 from textrip.mining import scoring
+from textrip.records import Hit
 from textrip.retrieval.index import Index
 
 ROWS = [
@@ -239,3 +242,10 @@ def test_a_read_only_index_is_searched(index: Path, textrip: Run) -> None:
     finally:
         for path in [index, *index.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_a_title_is_not_shown_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first passage of a long document begins with its title, which stands above."""
+    hit = Hit(1, "d1", 0.5, "On roses", "They grow. More.", metadata={}, passage="On roses They grow.")
+    print_hits([hit], "grow", Analyzer())
+    assert capsys.readouterr().out.splitlines() == ["  1  0.500  On roses  [d1]", "            They grow."]

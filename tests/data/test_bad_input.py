@@ -40,7 +40,7 @@ BAD_JSONL: list[tuple[str, bytes, str]] = [
     ("text is a number", b'{"_id": "1", "text": 5}\n', ":1: 'text' is a number, text was expected"),
     ("text is a list", b'{"_id": "1", "text": ["a"]}\n', ":1: 'text' is a list, text was expected"),
     ("id is a list", b'{"_id": [1], "text": "a"}\n', ":1: '_id' is a list, text was expected"),
-    ("id is null", b'{"_id": null, "text": "a"}\n', ":1: has no '_id'"),
+    ("id is null", b'{"_id": null, "text": "a"}\n', ":1: '_id' is null, a value was expected"),
     ("id is blank", b'{"_id": " ", "text": "a"}\n', ":1: '_id' is blank, an id was expected"),
     ("id is true", b'{"_id": true, "text": "a"}\n', ":1: '_id' is true or false, text was expected"),
     (
@@ -212,6 +212,25 @@ def test_bad_folders(tmp_path: Path) -> None:
         read(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"has nothing to read; a BEIR folder .* or files ending in .txt"):
         read(tmp_path)
+    for name, instead in (
+        ("docs.csv", "; there is docs.csv: name the file itself"),
+        (
+            "dev.csv.gz",
+            "; there is dev.csv.gz and no train: put what is trained on there, or name the file itself",
+        ),
+        ("index.json", "; this is an index: name the data that it was built from"),
+    ):
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(InputError) as refused:
+            read(tmp_path)
+        assert str(refused.value).endswith(f".markdown were expected{instead}")
+    (tmp_path / "notes.md").write_text("# Notes\nof mine")
+    assert [found.message for found in read(tmp_path).remarks] == [
+        f"{tmp_path}: 2 tables are not read, as the text files beside are; name a table by its own path, or put "
+        "what is trained on into train.jsonl"
+    ]
+    for path in tmp_path.iterdir():
+        path.unlink()
     (tmp_path / "corpus.jsonl").write_text(GOOD)
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\t1\t1\n")

@@ -122,7 +122,7 @@ def test_a_group_without_a_negative_left_is_kept_and_counted() -> None:
     assert [(group.query_id, len(group.negatives)) for group in triples.groups] == [("q", 0), ("r", 1)]
     assert triples.provenance["counts"]["groups without a negative"] == 1
     scorer.given |= {("tulip", "tulip two"): 0.9}
-    with pytest.raises(InputError, match=r"no triple came out.*denoise\)': 2"):
+    with pytest.raises(InputError, match=r"no triple came out.*; left out: 2 .*denoise\)"):
         mine(collection, settings=MineSettings(denoise="given"), scorer=scorer)
     assert mine(collection, settings=MineSettings(), scorer=scorer).count == 0  # they compare with each other
     assert mine(collection, settings=MineSettings(denoise="none"), scorer=scorer).count == 2

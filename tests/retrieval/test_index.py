@@ -297,8 +297,17 @@ def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match=r"file: no such index"):
         Index.open(tmp_path / "file")
-    with pytest.raises(InputError, match=r"index\.json: no such file or directory"):
-        Index.open(tmp_path)
+    for made, instead in (
+        (None, f"textrip index {tmp_path} -o INDEX builds one where it holds data"),
+        ("modules.json", f"it holds a model: textrip index DATA --model {tmp_path} -o INDEX builds one"),
+        ("index/index.json", f"there is one in {tmp_path / 'index'}"),
+    ):
+        if made is not None:
+            (tmp_path / made).parent.mkdir(exist_ok=True)
+            (tmp_path / made).write_text("{}", encoding="utf-8")
+        with pytest.raises(InputError) as refused:
+            Index.open(tmp_path)
+        assert str(refused.value) == f"{tmp_path}: is no index (it has no index.json); {instead}"
     (tmp_path / "index.json").write_text('{"kind": "textrip-report", "format": 1}', encoding="utf-8")
     with pytest.raises(InputError, match=r"index\.json: is not a textrip-index of textrip"):
         Index.open(tmp_path)

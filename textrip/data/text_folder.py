@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
+from textrip.data.finding import Finding, many, some
+from textrip.data.table_file import SPLITS, split_of, table_stem
 from textrip.data.tables import corpus_of
 from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
@@ -44,13 +46,45 @@ def read_text_folder(folder: Path) -> Collection:
     except InputError as error:
         if "is empty" not in str(error):
             raise
-        wanted = "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/) or files ending in " + ", ".join(
-            SUFFIXES
+        wanted = (
+            "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), a table for each split (train.jsonl, "
+            f"dev.jsonl, test.jsonl) or files ending in {', '.join(SUFFIXES)}"
         )
-        raise InputError(f"{folder}: has nothing to read; {wanted} were expected") from None
+        raise InputError(f"{folder}: has nothing to read; {wanted} were expected{_instead(folder)}") from None
+    tables = _tables(folder)
     return Collection(
-        name=folder.resolve().name, corpus=corpus, queries=dataset_of({"query_id": [], "text": []})
+        name=folder.resolve().name,
+        corpus=corpus,
+        queries=dataset_of({"query_id": [], "text": []}),
+        remarks=_unread(tables, folder) if tables else (),
     )
+
+
+def _tables(folder: Path) -> list[str]:
+    """The tables that lie beside the texts; what ends in .json may be anything."""
+    names = [path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".json"]
+    return sorted(name for name in names if table_stem(folder / name) is not None)
+
+
+def _unread(tables: list[str], folder: Path) -> tuple[Finding, ...]:
+    return (
+        Finding(
+            "warning", "tables-not-read", len(tables),
+            f"{folder}: {many(len(tables), 'table is', 'tables are')} not read, as the text files beside "
+            "are; name a table by its own path, or put what is trained on into train.jsonl", some(tables),
+        ),
+    )  # fmt: skip
+
+
+def _instead(folder: Path) -> str:
+    """What whoever named this folder may have wanted."""
+    if (folder / "index.json").is_file():
+        return "; this is an index: name the data that it was built from"
+    tables = _tables(folder)
+    known = {split_of(str(table_stem(folder / name))) for name in tables}
+    if known & set(SPLITS):
+        return f"; there is {tables[0]} and no train: put what is trained on there, or name the file itself"
+    return f"; there is {tables[0]}: name the file itself" if tables else ""
 
 
 def _title_and_text(path: Path) -> tuple[str, str]:

@@ -25,6 +25,8 @@ def text_value(row: Row, column: str, source: str, line: int, *, optional: bool 
 
 def missing(row: Row, column: str, source: str, line: int, remark: str = "") -> InputError:
     """The error of a row that lacks a column."""
+    if column in row:
+        return InputError.at(source, line, f"{column!r} is null{remark}, a value was expected")
     found = ", ".join(map(repr, row)) or "nothing"
     return InputError.at(source, line, f"has no {column!r}{remark} (found: {found})")
 

@@ -10,7 +10,7 @@ relevant one (see filters.py).
 import random
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -130,8 +130,8 @@ def mine(
     needed = scorer is None or settings.denoise != "auto"
     if not groups or (needed and not any(group.negatives for group in groups)):
         raise InputError(
-            f"{collection.name}: no triple came out of {counts['queries']} queries: {counts}, left out "
-            f"{dict(miner.dropped.counts)}"
+            f"{collection.name}: no triple came out of {counts.pop('queries'):,} queries "
+            f"({_in_words(counts)}; left out: {_in_words(miner.dropped.counts)})"
         )
     about = {
         "collection": collection.name,
@@ -146,6 +146,10 @@ def mine(
         **provenance(),
     }
     return Triples(groups, about)
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "none"
 
 
 def _capped(groups: list[Group], most: int, seed: int) -> list[Group]:

@@ -1,6 +1,7 @@
 """What an index says of itself: index.json, and the copy in the store from which it is restored."""
 
 import contextlib
+import shlex
 import sqlite3
 from pathlib import Path
 from types import NoneType
@@ -8,7 +9,7 @@ from typing import Any, get_args
 
 from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import DIMENSIONS
-from textrip.errors import DamagedError
+from textrip.errors import DamagedError, InputError
 from textrip.fields import TEXTS, Exactly, require_fields
 from textrip.files import parse_json, read_json
 from textrip.replacing import replacing
@@ -41,15 +42,27 @@ def read_about(folder: Path) -> dict[str, Any]:
     """Read index.json.
 
     Raises:
-        DamagedError: it is missing or damaged.
-        InputError: it is of another kind or a newer format.
+        DamagedError: it is damaged, or missing beside the documents.
+        InputError: there is no index, or it is of another kind or a newer format.
     """
     try:
         return _read(folder / ABOUT)
     except DamagedError as error:
         if not (folder / STORE).is_file():
-            raise
+            if (folder / ABOUT).exists():
+                raise
+            raise InputError(f"{folder}: is no index (it has no {ABOUT}); {_instead(folder)}") from None
         raise DamagedError(f"{error}; the documents are there: {rebuilding(folder)}") from None
+
+
+def _instead(folder: Path) -> str:
+    """What whoever named another folder may have wanted."""
+    inside = folder / "index"
+    if (inside / ABOUT).is_file():
+        return f"there is one in {inside}"
+    if (folder / "modules.json").is_file():  # of sentence-transformers
+        return f"it holds a model: textrip index DATA --model {shlex.quote(str(folder))} -o INDEX builds one"
+    return f"textrip index {shlex.quote(str(folder))} -o INDEX builds one where it holds data"
 
 
 def _read(path: Path) -> dict[str, Any]:
