@@ -31,6 +31,13 @@ def evaluate(
         bool, typer.Option("--hybrid", help="Measure the fusion of BM25 and --model, too.")
     ] = False,
     by_label: ByLabel = False,
+    without_own_id: Annotated[
+        bool,
+        typer.Option(
+            "--without-own-id",
+            help="Leave out a document with the query's own id (ArguAna, Quora: queries are documents).",
+        ),
+    ] = False,
     max_length_tokens: MaxLength = None,
     dimension: Dimension = None,
     stemmer: Stemmer = "english",
@@ -81,5 +88,6 @@ def evaluate(
         encoders=encoders,
         hybrid=hybrid,
         analyzer=Analyzer.for_language(stemmer),
+        without_own_id=without_own_id,
     )
     print_evaluation(evaluation, as_json=json)

@@ -20,7 +20,10 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
         emit_json(evaluation.to_dict())
         return
     report = evaluation.to_dict()
-    emit(f"{report['collection']}, split {report['split']}: {report['queries']:,} queries, whole corpus")
+    searched = "whole corpus"
+    if report["provenance"]["without_own_id"]:
+        searched += " without the document of the query's own id"
+    emit(f"{report['collection']}, split {report['split']}: {report['queries']:,} queries, {searched}")
     emit()
     measures = [name for name in report["rows"][0] if name not in {"system", "seconds"}]
     emit_table(

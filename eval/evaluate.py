@@ -80,6 +80,8 @@ class Evaluator:
         searcher: A BM25 of this collection that is already built.
         searcher_seconds: How long that took.
         identify: Keep which encoders were measured, for the report: each is a hash of all weights.
+        without_own_id: A document whose doc_id is the query's query_id is no answer and is left out, where
+            queries are documents of the corpus (ArguAna, Quora); said in the report.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Evaluator:
         searcher: LexicalSearcher | None = None,
         searcher_seconds: float = 0.0,
         identify: bool = True,
+        without_own_id: bool = False,
     ) -> None:
         self.collection = collection
         self.split = split
@@ -102,6 +105,9 @@ class Evaluator:
         self._searcher_seconds = searcher_seconds
         self._bm25: tuple[Rows, float] | None = None
         self._identify = identify
+        self._own = (
+            [collection.doc_row.get(query_id) for query_id in self.queries] if without_own_id else None
+        )
         self._identities: dict[str, Any] = {}
 
     def bm25(self) -> SystemResult:
@@ -128,9 +134,10 @@ class Evaluator:
         """Measure an encoder whose document vectors (n, d) are there already."""
         started = time.perf_counter() if started is None else started
         queries = encoder.encode(list(self.queries.values()), kind="query")
-        rows, _ = dense_top_k(queries, documents, DEPTH, self.collection.doc_order)
+        found, _ = dense_top_k(queries, documents, self._depth, self.collection.doc_order)
+        rows = self._answers(found)
         name = name or encoder.name
-        result = self._measure(name, list(rows), time.perf_counter() - started)
+        result = self._measure(name, rows, time.perf_counter() - started)
         if self._identify:
             self._identities[name] = {
                 "fingerprint": encoder.fingerprint,
@@ -152,6 +159,7 @@ class Evaluator:
             "collection_sha256": self.collection.fingerprint,
             "documents": len(self.collection.corpus),
             "depth": DEPTH,
+            "without_own_id": self._own is not None,
             "systems": self._identities,
             **provenance(),
         }
@@ -163,10 +171,21 @@ class Evaluator:
             searcher = self._searcher or LexicalSearcher.build(
                 self.collection.texts, analyzer=self._analyzer, order=self.collection.doc_order
             )
-            rows = [row for row, _ in searcher.search(list(self.queries.values()), DEPTH)]
+            found = [row for row, _ in searcher.search(list(self.queries.values()), self._depth)]
+            rows = self._answers(found)
             self._identities["bm25"] = {"analyzer": searcher.analyzer.to_dict()}
             self._bm25 = rows, self._searcher_seconds + time.perf_counter() - started
         return self._bm25
+
+    @property
+    def _depth(self) -> int:
+        return DEPTH if self._own is None else DEPTH + 1
+
+    def _answers(self, rows: Iterable[NDArray[np.int64]]) -> Rows:
+        """Rankings without what is no answer."""
+        if self._own is None:
+            return list(rows)
+        return [ranked[ranked != own][:DEPTH] for ranked, own in zip(rows, self._own, strict=True)]
 
     def _measure(self, system: str, rows: Iterable[NDArray[np.int64]], seconds: float) -> SystemResult:
         if any(result.system == system for result in self.results):
@@ -189,6 +208,7 @@ def evaluate(
     encoders: Sequence[TextEncoder] = (),
     hybrid: bool = False,
     analyzer: Analyzer | None = None,
+    without_own_id: bool = False,
 ) -> Evaluation:
     """Measure systems on the judged queries of a split, the whole corpus searched.
 
@@ -199,6 +219,7 @@ def evaluate(
         encoders: Measured one after another, each under its own name.
         hybrid: Measure the reciprocal-rank fusion of BM25 with every encoder, too.
         analyzer: BM25's.
+        without_own_id: Leave out a document with the query's own id (see Evaluator).
 
     Raises:
         InputError: the split has no judgments, or no relevant document; two encoders of one name; nothing
@@ -213,7 +234,7 @@ def evaluate(
     if twice is not None:
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
     collection = data if isinstance(data, Collection) else read(data)
-    evaluator = Evaluator(collection, split, analyzer=analyzer)
+    evaluator = Evaluator(collection, split, analyzer=analyzer, without_own_id=without_own_id)
     if bm25:
         evaluator.bm25()
     for encoder in encoders:

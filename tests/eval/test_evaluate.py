@@ -51,6 +51,34 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[Collection]:
     return seen
 
 
+def test_a_document_with_the_querys_own_id_is_left_out_where_asked(encoder: Encoder) -> None:
+    """Queries that are documents of the corpus find themselves first: ArguAna moves by ten points."""
+    texts = {f"d{number:03}": f"rose {number} tulip {number % 7} soil" for number in range(130)}
+    documents = [Document(doc_id, "", text) for doc_id, text in texts.items()]
+    asked = {"d003": {"d010": 1}, "d050": {"d057": 1, "d064": 1}}
+    queries = {query_id: texts[query_id] for query_id in asked}
+    collection = Collection.of("own", documents, queries, {"test": asked})
+    others = {
+        query_id: Collection.of(
+            "others",
+            [document for document in documents if document.doc_id != query_id],
+            {query_id: texts[query_id]},
+            {"test": {query_id: asked[query_id]}},
+        )
+        for query_id in asked
+    }
+    found = evaluate(collection, encoders=[encoder], hybrid=True, without_own_id=True)
+    assert found.provenance["without_own_id"] is True
+    for system in (encoder.name, "hybrid"):
+        for query_id, alone in others.items():
+            expected = evaluate(alone, encoders=[encoder], hybrid=True)[system].values
+            for measure in MEASURES:
+                assert found[system].values[measure][query_id] == expected[measure][query_id]
+    plain = evaluate(collection, encoders=[encoder])
+    assert plain.provenance["without_own_id"] is False
+    assert plain[encoder.name]["nDCG@10"] < found[encoder.name]["nDCG@10"]
+
+
 def bm25_rankings(collection: Collection, split: str) -> Rankings:
     """Rank-bm25 over the whole corpus: score down, then doc_id up, and no document without a term."""
     analyzer = Analyzer()

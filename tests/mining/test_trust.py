@@ -69,7 +69,13 @@ def test_an_encoder_that_knows_nothing_filters_nothing_and_that_is_said(
 ) -> None:
     said: list[str] = []
     with progress.reporting(bars=False, say=said.append):
-        train(tiny_collection, tmp_path / "m", model=tiny_encoder, settings=TrainSettings(epochs=1))
+        manifest = train(
+            tiny_collection, tmp_path / "m", model=tiny_encoder, settings=TrainSettings(epochs=1)
+        )
+    assert manifest["data"]["denoised_by"] is None
+    known = manifest["data"]["trust"]
+    assert (known["trusted"], known["pairs"]) == (False, 24)
+    assert known["model"] < known["bm25"] - 0.03
     (line,) = [line for line in said if line.startswith("the negatives are not filtered")]
     assert "BM25 in 9" in line
     assert any(

@@ -67,6 +67,9 @@ def test_a_record_is_what_the_batches_were() -> None:
     assert record["active_mined"] == 0.5
     assert record["active_in_batch"] == 0.0
     assert record["inverted_mined"] == 0.0
+    # .4 - .3 is lacking, of three triples and of the one that is active.
+    assert record["hinge_all"] == pytest.approx(0.1 / 3)
+    assert record["hinge_active"] == pytest.approx(0.1)
     assert record["d_ap"] == pytest.approx([0.1, 0.15, 0.2])
     assert record["d_an"] == pytest.approx([0.5, 0.55, 0.6])
     assert record["largest_distance"] == pytest.approx(0.9)
@@ -80,6 +83,14 @@ def test_a_record_is_what_the_batches_were() -> None:
     text = line({"step": 2, **record})
     assert "step 2  loss 0.6000  active: mined 50%, in-batch 0%  d_ap 0.10/0.15/0.20" in text
     assert "cut 20%" in text
+
+
+def test_where_no_triple_is_active_nothing_is_divided_by_zero() -> None:
+    monitor = Monitor(Cost(0.1))
+    watched(monitor)
+    record = monitor.summary()
+    assert record["active_mined"] == record["active_in_batch"] == record["hinge_all"] == 0.0
+    assert record["hinge_active"] is None
 
 
 def test_a_pair_costs_by_its_own_distance() -> None:

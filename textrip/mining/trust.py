@@ -6,6 +6,7 @@ by it would leave out what there is to be learned.
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,11 @@ class Trust:
 
     def __bool__(self) -> bool:
         return self.model >= self.bm25 - _TOLERANCE
+
+    def to_dict(self) -> dict[str, Any]:
+        """For what is kept with the triples and the model."""
+        shares = {"model": round(self.model, 4), "bm25": round(self.bm25, 4)}
+        return {**shares, "pairs": self.pairs, "trusted": bool(self)}
 
 
 def trust(scorer: Scorer, collection: Collection, searcher: LexicalSearcher, settings: MineSettings) -> Trust:

@@ -29,7 +29,7 @@ def mined(
     vectors: NDArray[np.float32] | None = None,
 ) -> Triples:
     """Mine for an encoder that is to be trained: by default it filters, as it is now (see MineSettings)."""
-    scorer = None
+    scorer = known = None
     if settings.denoise == "auto":
         scorer = EncoderScorer(encoder, vectors)
         known = trust(scorer, collection, searcher, settings)
@@ -40,6 +40,8 @@ def mined(
             )
             scorer = None
     triples = mine(collection, settings=settings, searcher=searcher, scorer=scorer, device=device)
+    about = {**triples.provenance, "trust": None if known is None else known.to_dict()}
+    triples = replace(triples, provenance=about)
     left_out = triples.provenance["left out"].get(DENOISED, 0)
     say(
         f"mined {triples.count:,} triples in {len(triples):,} groups; by query "

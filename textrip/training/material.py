@@ -94,6 +94,9 @@ class GroupedTriples:
             "groups": len(self.triples),
             "triples": self.triples.count,
             "mining": self.triples.provenance.get("settings"),
+            # Which model the negatives were filtered by, and why or why not where that was auto.
+            "denoised_by": self.triples.provenance.get("denoise"),
+            "trust": self.triples.provenance.get("trust"),
         }
 
 

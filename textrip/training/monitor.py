@@ -41,6 +41,8 @@ class Step:
     texts: int
     truncated: int
     tokens: int
+    triples: int = 0
+    hinge: float = 0.0  # the sum over the triples of what each lacks of the margin
     effective_rank: float = 0.0  # of the last of a record alone: it takes a decomposition
 
 
@@ -113,6 +115,7 @@ class Monitor:
         gaps = distances - d_ap  # (b, n)
         reach = distances if self.cost.of_pairs else gaps
         active = (reach < self.cost.margin) & has_positive
+        lacking = (self.cost.margin - reach).masked_fill(~(active & batch.negative), 0.0)
         self.steps.append(
             Step(
                 loss=float(loss),
@@ -131,6 +134,8 @@ class Monitor:
                 texts=texts,
                 truncated=int(labels["truncated"]),
                 tokens=tokens,
+                triples=int((batch.negative & has_positive).sum()),
+                hinge=float(lacking.sum()),
             )
         )
         self._documents = documents.detach()
@@ -154,6 +159,8 @@ class Monitor:
     def summary(self) -> dict[str, Any]:
         """One record of the steps since the last; they are forgotten.
 
+        hinge is what a triple lacks of the margin, whatever the loss: its mean over all triples vanishes as
+        most become easy, that over the active ones stays near the margin though learning goes on.
         Distances are in units of the loss's distance; quantiles are 10 %, 50 % and 90 %. d_an is of the
         mined negatives, or where there are none, of the nearest in-batch one of every anchor. The spread
         is the mean cosine distance between two documents of a batch, None where no batch had two, and
@@ -163,10 +170,13 @@ class Monitor:
         seconds = max(now - self._since - self._idle, 1e-6)
         self.steps, self._since, self._idle = [], now, 0.0
         mined = sum(len(step.d_mined) for step in steps)
+        hinge = sum(step.hinge for step in steps)
         spreads = [step.spread for step in steps if step.spread is not None]
         broken = next((step for step in steps if not math.isfinite(step.loss)), None)
         return {
             "loss": _mean([step.loss for step in steps]),
+            "hinge_all": _share(hinge, sum(step.triples for step in steps)),
+            "hinge_active": _share(hinge, sum(step.active_mined + step.active_in_batch for step in steps)),
             "active_mined": _share(sum(step.active_mined for step in steps), mined),
             "active_in_batch": _share(
                 sum(step.active_in_batch for step in steps), sum(step.in_batch for step in steps)
@@ -252,7 +262,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
 
 
-def _share(part: int, whole: int) -> float | None:
+def _share(part: float, whole: int) -> float | None:
     return part / whole if whole else None
 
 
