@@ -1,0 +1,64 @@
+"""Mining that is killed with -9 and asked again gives the triples of one that was not."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.encoding.kept_worker import WINDOW
+from textrip.encoding.kept import _LEAST_TEXTS
+from textrip.mining.triples import Triples
+
+ROOT = Path(__file__).parents[2]
+
+
+def killed(folder: Path, seconds: float) -> bool:
+    """Run the worker and kill it so long after it began; whether it had ended before."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.mining.mine_worker", str(folder)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert worker.stdout is not None
+    assert worker.stderr is not None
+    assert worker.stdout.readline() == b"ready\n", worker.stderr.read().decode()
+    try:
+        worker.wait(seconds)
+        ended = True
+    except subprocess.TimeoutExpired:
+        ended = False
+        worker.kill()
+    _, said = worker.communicate()
+    assert not ended or worker.returncode == 0, said.decode()
+    return ended
+
+
+def encoded(folder: Path) -> int:
+    """How many texts, in windows that are kept: fewer are encoded again sooner than looked up."""
+    windows = map(int, (folder / "notes.txt").read_text(encoding="utf-8").split())
+    return sum(texts for texts in windows if texts >= _LEAST_TEXTS)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_again_and_again(kills: int, tmp_path: Path) -> None:
+    whole, often = tmp_path / "whole", tmp_path / "often"
+    whole.mkdir()
+    often.mkdir()
+    began = time.perf_counter()
+    assert killed(whole, 120)
+    seconds = time.perf_counter() - began
+    draw = random.Random(kills)
+    output, died = often / "triples.parquet", 0
+    for _ in range(kills):
+        died += not killed(often, draw.uniform(0, seconds / kills))
+        if output.exists():
+            break
+        assert [path.name for path in often.iterdir() if path.suffix == ".parquet"] == []
+    assert died, "it ended before it was killed"
+    assert output.exists() or killed(often, 120)
+    assert Triples.read(output).groups == Triples.read(whole / "triples.parquet").groups
+    # The window that it was killed in.
+    assert encoded(often) <= encoded(whole) + died * WINDOW
+    assert not list(often.glob("*.kept"))
