@@ -1,9 +1,6 @@
 """What was encoded before a stop is not encoded again, and the output is that of one run."""
 
 import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +9,14 @@ import pytest
 
 from tests.conftest import build_cross_encoder
 from tests.encoding.kept_worker import TEXTS, WINDOW
+from tests.killing import killed
 from tests.retrieval.stub import StubEncoder
 from textrip.encoding import text_encoder
 from textrip.encoding.kept import is_keeping, keeping
 from textrip.encoding.vectors import read_vectors
 from textrip.mining.scoring import load_scorer
 
-ROOT = Path(__file__).parents[2]
+WORKER = "tests.encoding.kept_worker"
 TEXTS_HERE = [f"rose {number}" for number in range(100)]
 
 
@@ -117,32 +115,17 @@ def test_a_cross_encoders_scores_are_kept(
     assert asked == [30, 10]
 
 
-def killed(folder: Path, seconds: float) -> bool:
-    """Run the worker and kill it so long after it began; whether it had ended before."""
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.encoding.kept_worker", str(folder)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert worker.stdout is not None
-    assert worker.stdout.readline() == b"ready\n"
-    time.sleep(seconds)
-    ended = worker.poll() is not None
-    worker.kill()
-    worker.communicate()
-    return ended
-
-
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_again_and_again(kills: int, tmp_path: Path) -> None:
     draw = random.Random(kills)
-    done = sum(killed(tmp_path, draw.uniform(0, 1.2 / kills)) for _ in range(kills))
+    done = sum(killed(WORKER, tmp_path, seconds=draw.uniform(0, 1.2 / kills)) for _ in range(kills))
     while not (tmp_path / "vectors.npy").exists():
-        killed(tmp_path, 5)
+        killed(WORKER, tmp_path, seconds=60)
     encoded = sum(int(line) for line in (tmp_path / "notes.txt").read_text(encoding="utf-8").split())
     assert encoded <= TEXTS + (kills - done) * WINDOW
     whole = tmp_path / "whole"
     whole.mkdir()
-    assert killed(whole, 5)
+    assert killed(WORKER, whole, seconds=60)
     assert (tmp_path / "vectors.npy").read_bytes() == (whole / "vectors.npy").read_bytes()
     assert read_vectors(tmp_path / "vectors.npy").ids == list(map(str, range(TEXTS)))
     assert not list(tmp_path.glob(".vectors.npy.kept"))

@@ -1,38 +1,17 @@
 """Mining that is killed with -9 and asked again gives the triples of one that was not."""
 
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.encoding.kept_worker import WINDOW
+from tests.killing import killed
 from textrip.encoding.kept import _LEAST_TEXTS
 from textrip.mining.triples import Triples
 
-ROOT = Path(__file__).parents[2]
-
-
-def killed(folder: Path, seconds: float) -> bool:
-    """Run the worker and kill it so long after it began; whether it had ended before."""
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.mining.mine_worker", str(folder)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert worker.stdout is not None
-    assert worker.stderr is not None
-    assert worker.stdout.readline() == b"ready\n", worker.stderr.read().decode()
-    try:
-        worker.wait(seconds)
-        ended = True
-    except subprocess.TimeoutExpired:
-        ended = False
-        worker.kill()
-    _, said = worker.communicate()
-    assert not ended or worker.returncode == 0, said.decode()
-    return ended
+WORKER = "tests.mining.mine_worker"
 
 
 def encoded(folder: Path) -> int:
@@ -47,17 +26,17 @@ def test_killed_again_and_again(kills: int, tmp_path: Path) -> None:
     whole.mkdir()
     often.mkdir()
     began = time.perf_counter()
-    assert killed(whole, 120)
+    assert killed(WORKER, whole, seconds=120)
     seconds = time.perf_counter() - began
     draw = random.Random(kills)
     output, died = often / "triples.parquet", 0
     for _ in range(kills):
-        died += not killed(often, draw.uniform(0, seconds / kills))
+        died += not killed(WORKER, often, seconds=draw.uniform(0, seconds / kills))
         if output.exists():
             break
         assert [path.name for path in often.iterdir() if path.suffix == ".parquet"] == []
     assert died, "it ended before it was killed"
-    assert output.exists() or killed(often, 120)
+    assert output.exists() or killed(WORKER, often, seconds=120)
     assert Triples.read(output).groups == Triples.read(whole / "triples.parquet").groups
     # The window that it was killed in.
     assert encoded(often) <= encoded(whole) + died * WINDOW

@@ -3,35 +3,19 @@
 import json
 import random
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.killing import killed
 from tests.retrieval.crash_worker import FIRST, collection
 from tests.retrieval.stub import StubEncoder
 from textrip.retrieval.answer import MODES
 from textrip.retrieval.index import Index
 
-ROOT = Path(__file__).parents[2]
+WORKER = "tests.retrieval.crash_worker"
 QUERIES = ["rose tulip", "boat orbit"]
-
-
-def killed(folder: Path, seed: int, seconds: float) -> None:
-    """Run the worker and kill it so long after it began its work."""
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.retrieval.crash_worker", str(folder), str(seed)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert worker.stdout is not None
-    assert worker.stderr is not None
-    assert worker.stdout.readline() == b"ready\n", worker.stderr.read().decode()
-    time.sleep(seconds)
-    assert worker.poll() is None, worker.stderr.read().decode()
-    worker.kill()
-    worker.communicate()
 
 
 def states(folder: Path) -> list[dict[str, int]]:
@@ -86,7 +70,7 @@ def run(folder: Path, *, kills: int, seed: int, least: int) -> None:
     draw, open_at_kill, number = random.Random(seed), 0, 0
     while number < kills or open_at_kill < least:
         assert number < 10 * kills, f"of {number} kills {open_at_kill} found an index"
-        killed(folder, seed * 1000 + number, draw.uniform(0.0, 0.8))
+        assert not killed(WORKER, folder, seed * 1000 + number, seconds=draw.uniform(0.0, 0.8))
         number += 1
         if (folder / "index").exists():
             open_at_kill += 1
@@ -109,7 +93,7 @@ def test_killed_at_two_hundred_points(tmp_path: Path) -> None:
 def test_a_build_that_was_killed_goes_on(tmp_path: Path) -> None:
     """Every vector that was committed is used again."""
     for _ in range(20):
-        killed(tmp_path, 0, 0.05)
+        assert not killed(WORKER, tmp_path, 0, seconds=0.05)
         left = tmp_path / ".index.building" / "documents.sqlite"
         if left.exists() or (tmp_path / "index").exists():
             break
