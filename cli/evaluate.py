@@ -51,7 +51,8 @@ def evaluate(
 
     Example: textrip eval my-corpus/ --bm25 --model all-MiniLM-L6-v2 --model out/model --hybrid
     """
-    from textrip.cli.report import print_evaluation
+    from textrip.cli.output import emit, emit_json, emit_table
+    from textrip.cli.report import moved, print_evaluation
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.eval.evaluate import evaluate as measure
@@ -90,4 +91,13 @@ def evaluate(
         analyzer=Analyzer.for_language(stemmer),
         without_own_id=without_own_id,
     )
-    print_evaluation(evaluation, as_json=json)
+    differences = evaluation.differences()
+    if json:
+        emit_json({**evaluation.to_dict(), "differences": differences})
+        return
+    print_evaluation(evaluation)
+    if differences:
+        emit()
+        emit(f"nDCG@10, query by query over {differences[0]['n']:,} queries:")
+        rows = [[f"{row['system']} against {row['against']}", *moved(row)] for row in differences]
+        emit_table(["", "difference", "95 % interval", "p"], rows)

@@ -86,7 +86,7 @@ def fit(
         if json:
             emit_json(done.to_dict())
         else:
-            print_evaluation(done.evaluation, as_json=False)
+            print_evaluation(done.evaluation)
             emit()
             emit(gain(done))
             emit(f'Search it: textrip search {shlex.quote(f"{output}/index")} "a question"')

@@ -1,8 +1,9 @@
 """What `textrip demo` and `textrip fit` print."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textrip.cli.output import emit, emit_json, emit_table, marked, printable
 
@@ -14,11 +15,8 @@ if TYPE_CHECKING:
     from textrip.records import Hit
 
 
-def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
+def print_evaluation(evaluation: "Evaluation") -> None:
     """The rows of an evaluation."""
-    if as_json:
-        emit_json(evaluation.to_dict())
-        return
     report = evaluation.to_dict()
     searched = "whole corpus"
     if report["provenance"]["without_own_id"]:
@@ -33,6 +31,12 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
             for row in report["rows"]
         ],
     )
+
+
+def moved(difference: Mapping[str, Any]) -> list[str]:
+    """A difference of two systems, its interval and its p, as cells."""
+    interval = f"{difference['low']:+.4f} to {difference['high']:+.4f}"
+    return [f"{difference['mean']:+.4f}", interval, f"{difference['p']:.4f}"]
 
 
 def gain(done: "Fit") -> str:
@@ -61,7 +65,7 @@ def print_report(
     if as_json:
         emit_json(done.to_dict())
         return
-    print_evaluation(done.evaluation, as_json=False)
+    print_evaluation(done.evaluation)
     emit()
     emit(gain(done))
     for question, hits in answers.items():

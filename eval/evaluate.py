@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from textrip.encoding.nearest import dense_top_k
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
 from textrip.eval.measures import MEASURES, mean, per_query
+from textrip.eval.significance import paired_difference
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.provenance import provenance
@@ -56,6 +57,22 @@ class Evaluation:
                 return result
         there = ", ".join(result.system for result in self.results) or "none"
         raise InputError(f"{system!r} was not measured; what was: {there}")
+
+    def differences(self, measure: str = "nDCG@10") -> list[dict[str, Any]]:
+        """Every system against each one before it, query by query (see paired_difference).
+
+        Each p is of its own comparison: of many some are small by chance.
+        """
+        return [
+            {
+                "system": later.system,
+                "against": earlier.system,
+                "measure": measure,
+                **asdict(paired_difference(earlier.values[measure], later.values[measure])),
+            }
+            for place, later in enumerate(self.results)
+            for earlier in self.results[:place]
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 _DRAWS = 10_000
-_ROWS_A_BLOCK = 500
+_DRAWS_A_BLOCK = 500
+_VALUES_A_BLOCK = 5_000_000  # 40 MB, whatever the number of queries
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ def paired_difference(a: Mapping[str, float], b: Mapping[str, float], *, seed: i
     n, observed = len(differences), float(differences.mean())
     draw = np.random.default_rng(seed)
     means, flipped = [], []
-    for _ in range(_DRAWS // _ROWS_A_BLOCK):
-        means.append(differences[draw.integers(0, n, (_ROWS_A_BLOCK, n))].mean(axis=1))
-        flipped.append((differences * draw.choice((-1.0, 1.0), (_ROWS_A_BLOCK, n))).mean(axis=1))
+    size = min(_DRAWS_A_BLOCK, max(1, _VALUES_A_BLOCK // n))
+    for first in range(0, _DRAWS, size):
+        shape = min(size, _DRAWS - first), n
+        means.append(differences[draw.integers(0, n, shape)].mean(axis=1))
+        flipped.append((differences * draw.choice((-1.0, 1.0), shape)).mean(axis=1))
     low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
     extreme = int((np.abs(np.concatenate(flipped)) >= abs(observed) - 1e-12).sum())
     return Difference(n, observed, float(low), float(high), (extreme + 1) / (_DRAWS + 1))

@@ -50,13 +50,30 @@ def test_a_question_that_no_document_shares_a_word_with(textrip: Run, index_fold
 def test_eval_prints_one_object(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path) -> None:
     arguments = ["--split", "test", "--bm25", "--hybrid", "--model", tiny_encoder_folder, "--json"]
     (report,) = textrip("eval", beir_folder, *arguments).json_lines()
-    assert list(report) == ["collection", "split", "queries", "rows", "provenance"]
+    assert list(report) == ["collection", "split", "queries", "rows", "provenance", "differences"]
     assert (report["collection"], report["split"], report["queries"]) == ("tiny", "test", 8)
     assert [list(row) for row in report["rows"]] == [ROW] * 3
     assert [row["system"] for row in report["rows"]] == ["bm25", str(tiny_encoder_folder), "hybrid"]
     table = textrip("eval", beir_folder, *arguments[:-1])
     for row in report["rows"]:
         assert f"{row['nDCG@10']:.4f}" in table.out
+    model = str(tiny_encoder_folder)
+    pairs = [(found["system"], found["against"]) for found in report["differences"]]
+    assert pairs == [(model, "bm25"), ("hybrid", "bm25"), ("hybrid", model)]
+    by_system = {row["system"]: row["nDCG@10"] for row in report["rows"]}
+    for found in report["differences"]:
+        assert found["mean"] == pytest.approx(
+            by_system[found["system"]] - by_system[found["against"]], abs=1e-4
+        )
+        (line,) = [
+            line
+            for line in table.out.splitlines()
+            if f"{found['system']} against" in line and found["against"] in line.partition("against")[2]
+        ]
+        assert line.endswith(f"{found['low']:+.4f} to {found['high']:+.4f}  {found['p']:.4f}")
+    (alone,) = textrip("eval", beir_folder, "--json").json_lines()
+    assert alone["differences"] == []
+    assert "query by query" not in textrip("eval", beir_folder).out
 
 
 def test_mine_then_train_then_index(
