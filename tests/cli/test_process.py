@@ -185,3 +185,22 @@ def test_importing_changes_no_environment_and_sets_up_no_logging() -> None:
         "assert dict(os.environ) == before; assert not logging.getLogger().handlers"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_ctrl_c_while_the_program_is_imported_is_quiet() -> None:
+    """The first tenths of a second, before it listens: it dies of the signal, as a shell expects."""
+    program = """if True:
+        import os, signal, sys, time
+
+        class Interrupting:
+            def find_spec(self, name, *_):
+                if name == "textrip.cli.main":
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(1)
+
+        sys.meta_path.insert(0, Interrupting())
+        from textrip.__main__ import main
+        main()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
