@@ -3,6 +3,7 @@
 import math
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,9 +35,15 @@ from textrip.training.length import epochs_of, steps_of
 from textrip.training.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from textrip.data.collection import Collection
+    from textrip.encoding.encoder import Encoder
     from textrip.mining.triples import Triples
 
 
+# Forward and backward, measured on 2 CPU cores with MiniLM-L6.
+_TOKENS_A_SECOND = 2000
+_ABOUT = "seconds about (2 CPU cores, MiniLM-L6)"
+_SAMPLE = 256
 # What may be typed with --resume, besides the common options: it changes no result.
 _BESIDE_RESUME = {"resume", "trust_remote_code", "json", "force"}
 
@@ -149,7 +156,7 @@ def train(
             max_length_tokens=request.settings.max_length_tokens,
             trust_remote_code=trust_remote_code,
         )
-        plan = _plan(collection, request, run.triples() if goes_on else triples, encoder.max_length_tokens)
+        plan = _plan(collection, request, run.triples() if goes_on else triples, encoder)
         emit_json(plan) if json else emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
         return
     manifest = fine_tune(
@@ -246,8 +253,9 @@ def _report(manifest: dict[str, Any], request: Request) -> str:
 
 
 def _plan(
-    collection: Any, request: Request, triples: "Triples | None", max_length_tokens: int
+    collection: "Collection", request: Request, triples: "Triples | None", encoder: "Encoder"
 ) -> dict[str, Any]:
+    a_document = _tokens(encoder, collection.texts)
     settings, mining = request.settings, request.mining
     if request.by_label:
         from textrip.training.material import LabelledTexts
@@ -259,6 +267,7 @@ def _plan(
             "labels": len(set(collection.labels)),
             "steps": steps_of(epochs, len(sampler)),
             "texts encoded": round(sampler.size * epochs),
+            _ABOUT: round(a_document * sampler.size * epochs / _TOKENS_A_SECOND),
             "writes": request.output,
         }
     queries, mined = _asked(collection, request, triples)
@@ -267,18 +276,25 @@ def _plan(
     an_epoch = -(-queries // settings.batch_queries)
     epochs = epochs_of(settings.epochs, an_epoch)
     encoded = math.fsum(queries * (2 + negatives) * epochs for negatives in each_round)
+    a_query = _tokens(encoder, list(collection.queries_of("train").values()))
     tokens = math.fsum(
-        queries * (20 + (1 + negatives) * max_length_tokens) * epochs for negatives in each_round
+        queries * (a_query + (1 + negatives) * a_document) * epochs for negatives in each_round
     )
     return {
         "documents": len(collection.corpus),
         "queries": queries,
         "steps": steps_of(epochs, an_epoch) * request.rounds,
         "texts encoded": round(encoded),
-        # Measured on 2 CPU cores with MiniLM-L6: 2,000 tokens a second forward and backward.
-        "seconds about (2 CPU cores, MiniLM-L6)": round(tokens / 2000),
+        _ABOUT: round(tokens / _TOKENS_A_SECOND),
         "writes": request.output,
     }
+
+
+def _tokens(encoder: "Encoder", texts: Sequence[str]) -> float:
+    """Tokens of a text in the mean, by a sample; a longer one is cut."""
+    sample = [texts[row] for row in range(0, len(texts), max(1, len(texts) // _SAMPLE))]
+    counts = encoder.count_tokens(sample)
+    return sum(counts) / len(counts)
 
 
 def _asked(collection: Any, request: Request, triples: "Triples | None") -> tuple[int, float]:

@@ -17,6 +17,7 @@ from textrip.eval.significance import Difference
 from textrip.mining.triples import Triples
 from textrip.retrieval.index import Index
 
+ABOUT = "seconds about (2 CPU cores, MiniLM-L6)"
 ROW = ["system", "nDCG@10", "RR@10", "AP", "R@100", "seconds"]
 
 
@@ -124,6 +125,8 @@ def test_train_and_eval_by_label(textrip: Run, tiny_encoder_folder: Path, tmp_pa
     options = ["--model", tiny_encoder_folder, "--loss", "proxy-anchor", "--epochs", 2, "-o", model]
     planned = textrip("train", folder, *options, *arguments, "--dry-run").json_lines()[0]
     assert (planned["documents"], planned["labels"]) == (54, 3)  # a tenth of train becomes dev
+    # Texts of six tokens at least: "train", a number, a word, and the special ones.
+    assert planned[ABOUT] >= planned["texts encoded"] * 6 // 2000
     (manifest,) = textrip("train", folder, *options, *arguments).json_lines()
     assert planned["steps"] == manifest["steps"]
     assert manifest["data"]["labels"] == 3
@@ -345,6 +348,12 @@ def test_the_plan_of_a_training_knows_its_triples_and_its_rounds(
         plans.append((plan["steps"], plan["texts encoded"]))
     # 24 queries: one negative each; four; and three rounds, the later ones with two.
     assert plans == [(6, 24 * 3), (6, 24 * 6), (18, 24 * (3 + 4 + 4))]
+    # A text counts by its tokens, up to where it is cut.
+    long = [beir_folder, *common, "--epochs", 400, "--dry-run"]
+    (whole,), (cut,) = (
+        textrip("train", *long, *options).json_lines() for options in ([], ["--max-length-tokens", 4])
+    )
+    assert cut[ABOUT] < 0.7 * whole[ABOUT]
     # As many epochs as it takes by itself: ten at most.
     (planned,) = textrip("train", mined, "--data", beir_folder, *common, "--dry-run").json_lines()
     (trained,) = textrip("train", mined, "--data", beir_folder, *common).json_lines()
