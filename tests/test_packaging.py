@@ -82,3 +82,15 @@ def test_every_dependency_of_constraints_is_pinned() -> None:
     for requirement in asked:
         name = re.split(r"[<>=\[ ]", requirement)[0].lower().replace("_", "-")
         assert name in names, f"{name} is not pinned"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_title_and_text_are_joined_in_one_place(path: Path) -> None:
+    """Whoever joins them another way encodes or counts another document than the rest does."""
+    if path.name == "records.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            shown = {ast.unparse(part.value) for part in node.values if isinstance(part, ast.FormattedValue)}
+            ends = {re.split(r"[.\['\"]+", name.rstrip("'\"]"))[-1] for name in shown}
+            assert not {"title", "text"} <= ends, f"line {node.lineno}: {ast.unparse(node)}; use full_text"
