@@ -5,17 +5,23 @@ the same one. It stays there: a lock file that is taken away could be held twice
 """
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 from textrip.errors import StorageError, reason_of
+from textrip.progress import say
 
 LOCK = ".lock"
+# What a network's disk says that has no locks: better to go on than to refuse all work there.
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[bool]:
     """Whether this thread is the only one, of all processes, that works on an existing folder.
+
+    Where the disk knows no locks it is taken to be, and that is said.
 
     Raises:
         StorageError: the folder cannot be written to.
@@ -29,7 +35,9 @@ def alone(folder: Path) -> Iterator[bool]:
         yield False
         return
     except OSError as error:
-        raise StorageError(f"{folder / LOCK}: {reason_of(error)}") from error
+        if error.errno not in _WITHOUT_LOCKS:
+            raise StorageError(f"{folder / LOCK}: {reason_of(error)}") from error
+        say(f"{folder}: its disk knows no locks ({reason_of(error)}): see that no other process works there")
     try:
         yield True
     finally:
