@@ -34,7 +34,9 @@ Dimension = Annotated[
 ]
 DevDocuments = Annotated[
     int,
-    typer.Option("--dev-documents", min=0, help="Dev searches at most so many documents; 0: all of them."),
+    typer.Option(
+        "--dev-documents", min=0, help="Dev searches at most so many documents (0: all), for 500 queries."
+    ),
 ]
 Stemmer = Annotated[
     str,

@@ -18,6 +18,7 @@ from textrip.eval.measures import MEASURES, mean, per_query
 from textrip.eval.significance import paired_difference
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
+from textrip.progress import say
 from textrip.provenance import provenance
 from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
 
@@ -287,6 +288,8 @@ def dev_evaluation(
     queries = collection.queries_of("dev")
     collection.require_relevant("dev")
     kept = list(queries)[:: -(-len(queries) // max_queries)]
+    if len(kept) < len(queries):
+        say(f"dev asks {len(kept):,} of its {len(queries):,} queries, evenly drawn")
     judged = {query_id: collection.judged("dev")[query_id] for query_id in kept}
     rows = np.arange(len(collection.corpus))
     if 0 < max_documents < len(rows):

@@ -337,7 +337,7 @@ def test_a_pool_is_no_larger_than_bm25_finds(encoder: Encoder, pools: list[Colle
 
 
 def test_dev_queries_are_thinned_evenly(
-    tiny_collection: Collection, encoder: Encoder, pools: list[Collection]
+    tiny_collection: Collection, encoder: Encoder, pools: list[Collection], remarks: list[str]
 ) -> None:
     ids = list(tiny_collection.judged("dev"))
     for max_queries, kept in {1: ids[:1], 3: ids[::3], 4: ids[::2], 8: ids, 500: ids}.items():
@@ -345,6 +345,9 @@ def test_dev_queries_are_thinned_evenly(
         measure(encoder)
         assert list(pools[-1].judged("dev")) == kept
         assert searched == len(kept)
+        fewer = [f"dev asks {len(kept)} of its 8 queries, evenly drawn"] if len(kept) < 8 else []
+        assert remarks == fewer
+        remarks.clear()
 
 
 def test_a_searcher_that_is_there_makes_the_same_pool(
