@@ -34,9 +34,7 @@ Dimension = Annotated[
 ]
 DevDocuments = Annotated[
     int,
-    typer.Option(
-        "--dev-documents", min=0, help="Dev searches at most so many documents (0: all), for 500 queries."
-    ),
+    typer.Option("--dev-documents", min=0, help="Dev searches at most so many documents (0: all)."),
 ]
 Stemmer = Annotated[
     str,
