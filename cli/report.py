@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textrip.cli.output import emit, emit_json, emit_table, marked, printable
+from textrip.records import full_text
 
 if TYPE_CHECKING:
     from textrip.clustering.cluster import Cluster
@@ -87,11 +88,17 @@ def print_hits(hits: "list[Hit]", question: str, analyzer: "Analyzer") -> None:
     for hit in hits:
         title = f"{hit.title}  [{hit.doc_id}]" if hit.title and hit.title != hit.doc_id else hit.doc_id
         emit(f"{hit.rank:3d}  {hit.score:.3f}  {printable(title)}")
-        # The first passage begins with the title, which stands above.
-        passage = (hit.passage or hit.text).removeprefix(hit.title if hit.passage else "")
-        text = marked(snippet(passage, question, analyzer))
+        text = marked(snippet(_below(hit), question, analyzer))
         if text:
             emit(f"            {text}", styled=True)
+
+
+def _below(hit: "Hit") -> str:
+    """The text or passage; without the title, which stands above and begins the first passage."""
+    if hit.passage is None:
+        return hit.text
+    first = full_text(hit.title, hit.text).startswith(hit.passage)
+    return hit.passage.removeprefix(hit.title) if first else hit.passage
 
 
 def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> str:

@@ -186,6 +186,7 @@ def _prepared(collection: Any, request: Request, triples: "Triples | None", *, f
 
     if request.by_label:
         return prepare_labels(collection)
+    collection.refuse_unmeasurable("dev")
     require_sound(check(collection, triples=triples, near=False), force=force)
     return prepare(collection)
 
@@ -270,13 +271,13 @@ def _plan(
             _ABOUT: round(a_document * sampler.size * epochs / _TOKENS_A_SECOND),
             "writes": request.output,
         }
-    queries, mined = _asked(collection, request, triples)
+    ids, queries, mined = _asked(collection, request, triples)
     later = max(2.0, mining.negatives)  # what a later round mines at least
     each_round = [mined, *[later] * (request.rounds - 1)]
     an_epoch = -(-queries // settings.batch_queries)
     epochs = epochs_of(settings.epochs, an_epoch)
     encoded = math.fsum(queries * (2 + negatives) * epochs for negatives in each_round)
-    a_query = _tokens(encoder, list(collection.queries_of("train").values()))
+    a_query = _tokens(encoder, [collection.query_texts[query_id] for query_id in ids])
     tokens = math.fsum(
         queries * (a_query + (1 + negatives) * a_document) * epochs for negatives in each_round
     )
@@ -297,17 +298,21 @@ def _tokens(encoder: "Encoder", texts: Sequence[str]) -> float:
     return sum(counts) / len(counts)
 
 
-def _asked(collection: Any, request: Request, triples: "Triples | None") -> tuple[int, float]:
-    """How many queries (or groups) an epoch asks, and how many mined negatives one has."""
+def _asked(
+    collection: "Collection", request: Request, triples: "Triples | None"
+) -> tuple[list[str], int, float]:
+    """The query_ids, how many of them (or of groups) an epoch asks, and how many mined negatives one has."""
     by_group = request.settings.sampling == "positive"
     if triples is not None:
         from textrip.pipeline.mined import without_dev
 
         groups = without_dev(triples, collection).groups
-        asked = len(groups) if by_group else len({group.query_id for group in groups})
-        return asked, sum(len(group.negatives) for group in groups) / len(groups)
+        ids = sorted({group.query_id for group in groups})
+        asked = len(groups) if by_group else len(ids)
+        return ids, asked, sum(len(group.negatives) for group in groups) / len(groups)
     train = collection.judged("train")
     if not by_group:
-        return len(train), request.mining.negatives
+        return list(train), len(train), request.mining.negatives
     relevant = [sum(grade > 0 for grade in judged.values()) for judged in train.values()]
-    return sum(min(positives, request.mining.positives) for positives in relevant), request.mining.negatives
+    groups_of_all = sum(min(positives, request.mining.positives) for positives in relevant)
+    return list(train), groups_of_all, request.mining.negatives

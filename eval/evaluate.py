@@ -123,9 +123,7 @@ class Evaluator:
         self._searcher_seconds = searcher_seconds
         self._bm25: tuple[Rows, float] | None = None
         self._identify = identify
-        self._own = (
-            [collection.doc_row.get(query_id) for query_id in self.queries] if without_own_id else None
-        )
+        self._own = self._own_rows() if without_own_id else None
         self._identities: dict[str, Any] = {}
 
     def bm25(self) -> SystemResult:
@@ -195,6 +193,25 @@ class Evaluator:
             self._bm25 = rows, self._searcher_seconds + time.perf_counter() - started
         return self._bm25
 
+    def _own_rows(self) -> list[int | None]:
+        """The row of each query's own document; InputError where none has one, or no other is relevant."""
+        name, asked = self.collection.name, self.collection.judged(self.split)
+        own = [self.collection.doc_row.get(query_id) for query_id in self.queries]
+        if not any(row is not None for row in own):
+            raise InputError(
+                f"{name}: no document has the id of a query of split {self.split!r}: there is no own one to "
+                "leave out"
+            )
+        if not any(
+            grade > 0 and doc_id != query_id
+            for query_id, judged in asked.items()
+            for doc_id, grade in judged.items()
+        ):
+            raise InputError(
+                f"{name}: nothing but the query's own document is relevant in split {self.split!r}"
+            )
+        return own
+
     @property
     def _depth(self) -> int:
         return DEPTH if self._own is None else DEPTH + 1
@@ -241,7 +258,7 @@ def evaluate(
 
     Raises:
         InputError: the split has no judgments, or no relevant document; two encoders of one name; nothing
-            to measure; or hybrid without an encoder.
+            to measure; hybrid without an encoder; or no document with the id of a query to leave out.
     """
     if not bm25 and not encoders:
         raise InputError("there is nothing to measure: name an encoder, or take BM25")
@@ -280,14 +297,17 @@ def dev_evaluation(
         collection: With judgments for dev.
         max_documents: Where the corpus is cut; 0 never cuts.
         searcher: A BM25 of this collection that is already built.
-        max_queries: More dev queries than this are thinned evenly.
+        max_queries: More dev queries than this are thinned evenly, of those with a relevant document.
 
     Raises:
         InputError: dev has no judgments, or no relevant document.
     """
     queries = collection.queries_of("dev")
     collection.require_relevant("dev")
-    kept = list(queries)[:: -(-len(queries) // max_queries)]
+    kept = list(queries)
+    if len(kept) > max_queries:  # what has no answer tells no step from another
+        kept = [query_id for query_id in kept if collection.has_relevant("dev", query_id)]
+        kept = kept[:: -(-len(kept) // max_queries)]
     if len(kept) < len(queries):
         say(f"dev asks {len(kept):,} of its {len(queries):,} queries, evenly drawn")
     judged = {query_id: collection.judged("dev")[query_id] for query_id in kept}

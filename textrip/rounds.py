@@ -173,11 +173,9 @@ def train_in_rounds(
     parts = _Parts(collection, as_trained(encoder, settings), rounds, searcher, run, verdicts)
     rounds.say_what_differs(triples, searcher.analyzer)
     asked = parts.asked(triples, settings)
-    if resume:
-        run.require(asked)
-    begun = None if resume else {**asked, "request": request}
+    begun = asked if resume else {**asked, "request": request}
     done: list[dict[str, Any]] = []
-    with run.held(begun, force=force, triples=triples):
+    with run.held(begun, resume=resume, force=force, triples=triples):
         try:
             for number in range(1, rounds.count + 1):
                 manifest = parts.finished(number)

@@ -246,6 +246,11 @@ def test_a_read_only_index_is_searched(index: Path, textrip: Run) -> None:
 
 def test_a_title_is_not_shown_twice(capsys: pytest.CaptureFixture[str]) -> None:
     """The first passage of a long document begins with its title, which stands above."""
-    hit = Hit(1, "d1", 0.5, "On roses", "They grow. More.", metadata={}, passage="On roses They grow.")
-    print_hits([hit], "grow", Analyzer())
-    assert capsys.readouterr().out.splitlines() == ["  1  0.500  On roses  [d1]", "            They grow."]
+    for title, text, passage, shown in (
+        ("On roses", "They grow. More.", "On roses They grow.", "They grow."),
+        ("Go", "It is small. Good programmers test.", "Good programmers test.", "Good programmers test."),
+        ("Algae", "They live. Algae also die.", "Algae also die.", "Algae also die."),
+        ("Algae", "Algae also die. They live.", None, "Algae also die. They live."),
+    ):
+        print_hits([Hit(1, "d1", 0.5, title, text, metadata={}, passage=passage)], "grow", Analyzer())
+        assert capsys.readouterr().out.splitlines() == [f"  1  0.500  {title}  [d1]", f"            {shown}"]

@@ -213,12 +213,11 @@ def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has nothing to read; a BEIR folder .* or files ending in .txt"):
         read(tmp_path)
     for name, instead in (
+        (".hidden.csv", ""),
+        ("index.json", ""),  # a page's
         ("docs.csv", "; there is docs.csv: name the file itself"),
-        (
-            "dev.csv.gz",
-            "; there is dev.csv.gz and no train: put what is trained on there, or name the file itself",
-        ),
-        ("index.json", "; this is an index: name the data that it was built from"),
+        ("dev.csv.gz", "; there is dev.csv.gz and no train.jsonl: what is trained on belongs there"),
+        ("documents.sqlite", "; this is an index: name the data that it was built from"),
     ):
         (tmp_path / name).write_text("{}")
         with pytest.raises(InputError) as refused:

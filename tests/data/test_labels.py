@@ -13,6 +13,7 @@ from textrip.data.pairs import with_queries
 from textrip.data.split import near_duplicate_key
 from textrip.errors import InputError
 from textrip.pipeline.prepare import prepare
+from textrip.training.label_batch import LabelSampler
 
 
 def write(path: Path, texts: list[tuple[str, str]]) -> Path:
@@ -90,7 +91,7 @@ def test_near_copies_stay_on_one_side_and_given_test_texts_leave_train(tmp_path:
 
 def test_what_labels_leave_out_is_told(tmp_path: Path, remarks: list[str]) -> None:
     """Before the training by check, and by the training: 30 texts that become 1 are no detail."""
-    write(tmp_path / "train.jsonl", [*texts(6), ("lonely", "z")])
+    write(tmp_path / "train.jsonl", [*texts(9), ("lonely", "z"), ("copy", "y"), ("Copy", "y")])
     write(tmp_path / "dev.jsonl", texts(2, "dev"))
     write(tmp_path / "test.jsonl", [("TEXT number 4", "b"), ("text number 5", "c"), ("what is it", "new")])
     found = read(tmp_path)
@@ -102,15 +103,18 @@ def test_what_labels_leave_out_is_told(tmp_path: Path, remarks: list[str]) -> No
     assert told["train-texts-held-out"].examples == ("text number 4", "text number 5")
     assert told["labels-not-in-train"].message.startswith(strangers)
     assert told["labels-not-in-train"].examples == ("new: what is it",)
-    assert told["labels-of-one-text"].count == 3  # of b and c one is held out
+    assert told["labels-of-one-text"].examples == ("y", "z")
     assert "one-label" not in told
+    assert LabelSampler(found, batch_labels=2, texts_per_label=2, seed=0).labels == ["a", "b", "c"]
     asked = by_label(found)
     assert remarks == [copies, told["labels-not-in-train"].message]
     assert set(asked.qrels["test"]) == {"test-1", "test-2"}
 
     write(tmp_path / "train.jsonl", [("text number 4", "b"), *[(f"else {n}", "a") for n in range(3)]])
     (only,) = [finding for finding in check(read(tmp_path)) if finding.kind == "one-label"]
-    assert only.message == "train has 1 label to learn from: training on labels needs 2"
+    assert only.message == (
+        "1 label has two distinct texts or more in train: training on labels needs 2 such labels"
+    )
     reason = r"3 texts of 1 label to learn from, at least 2 .* \(1 of its texts are in dev or test, too\)"
     with pytest.raises(InputError, match=reason):
         by_label(read(tmp_path))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,15 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[Collection]:
     return seen
 
 
-def test_a_document_with_the_querys_own_id_is_left_out_where_asked(encoder: Encoder) -> None:
+def test_a_document_with_the_querys_own_id_is_left_out_where_asked(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Queries that are documents of the corpus find themselves first: ArguAna moves by ten points."""
+    monkeypatch.setattr(evaluate_module, "DEPTH", 20)
     texts = {f"d{number:03}": f"rose {number} tulip {number % 7} soil" for number in range(130)}
     documents = [Document(doc_id, "", text) for doc_id, text in texts.items()]
-    asked = {"d003": {"d010": 1}, "d050": {"d057": 1, "d064": 1}}
+    # Many, so that it shows where a ranking ends.
+    asked = {query_id: dict.fromkeys(list(texts)[::2], 1) for query_id in ("d003", "d051")}
     queries = {query_id: texts[query_id] for query_id in asked}
     collection = Collection.of("own", documents, queries, {"test": asked})
     others = {
@@ -76,7 +81,20 @@ def test_a_document_with_the_querys_own_id_is_left_out_where_asked(encoder: Enco
                 assert found[system].values[measure][query_id] == expected[measure][query_id]
     plain = evaluate(collection, encoders=[encoder])
     assert plain.provenance["without_own_id"] is False
-    assert plain[encoder.name]["nDCG@10"] < found[encoder.name]["nDCG@10"]
+    assert plain[encoder.name]["RR@10"] < found[encoder.name]["RR@10"]
+
+
+def test_an_own_document_that_is_not_there_or_all_that_is_relevant_is_refused() -> None:
+    documents = [Document(f"d{number}", "", f"rose {number}") for number in range(3)]
+    for query_id, relevant, reason in (
+        ("q", "d1", "own: no document has the id of a query of split 'test': there is no own one to leave"),
+        ("d1", "d1", "own: nothing but the query's own document is relevant in split 'test'"),
+    ):
+        judged = {"test": {query_id: {relevant: 1}}}
+        collection = Collection.of("own", documents, {query_id: "1"}, judged)
+        assert evaluate(collection)["bm25"]["R@100"] == 1.0
+        with pytest.raises(InputError, match=reason):
+            evaluate(collection, without_own_id=True)
 
 
 def bm25_rankings(collection: Collection, split: str) -> Rankings:
@@ -348,6 +366,19 @@ def test_dev_queries_are_thinned_evenly(
         fewer = [f"dev asks {len(kept)} of its 8 queries, evenly drawn"] if len(kept) < 8 else []
         assert remarks == fewer
         remarks.clear()
+
+
+def test_of_dev_queries_that_are_thinned_each_has_an_answer(
+    tiny_collection: Collection, encoder: Encoder, pools: list[Collection]
+) -> None:
+    """Every second one has none, and every second one is left out: what is left would be of zeros alone."""
+    dev = dict(tiny_collection.judged("dev"))
+    ids = list(dev)
+    dev |= {query_id: dict.fromkeys(dev[query_id], 0) for query_id in ids[::2]}
+    collection = replace(tiny_collection, qrels={"dev": dev})
+    measure, _ = dev_evaluation(collection, max_documents=0, max_queries=4)
+    assert measure(encoder) > 0
+    assert list(pools[-1].judged("dev")) == ids[1::2]
 
 
 def test_a_searcher_that_is_there_makes_the_same_pool(

@@ -85,6 +85,20 @@ def test_a_record_is_what_the_batches_were() -> None:
     assert "cut 20%" in text
 
 
+def test_what_is_lacking_is_of_triples_by_the_measure_of_the_loss() -> None:
+    """An anchor without a positive has no triple; of a loss over pairs a distance alone counts."""
+    distances = torch.tensor([[0.2, 0.5, 0.9], [0.1, 0.1, 0.3]])
+    relations = torch.tensor([[P, M, B], [M, M, B]], dtype=torch.int8)
+    for cost, whole in ((Cost(0.4), 0.1), (Cost(0.6, of_pairs=True), 0.1)):
+        monitor = Monitor(cost)
+        batch = Batch(distances, relations, lambda: torch.zeros(3, 3))
+        seen = {"truncated": torch.tensor(0)}
+        monitor.watch(batch, torch.eye(3), seen, texts=5, tokens=40, loss=torch.tensor(0.5))
+        record = monitor.summary()
+        assert record["hinge_all"] == pytest.approx(whole / 2)  # .5 and .9 against .2
+        assert record["hinge_active"] == pytest.approx(whole)
+
+
 def test_where_no_triple_is_active_nothing_is_divided_by_zero() -> None:
     monitor = Monitor(Cost(0.1))
     watched(monitor)

@@ -21,6 +21,7 @@ from textrip.mining.mine import mine
 from textrip.mining.triples import Triples
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
+from textrip.training.survey import survey
 from textrip.training.train import _memory_errors, train
 from textrip.training.trainer import GroupTrainer
 
@@ -269,6 +270,22 @@ def test_too_little_memory_is_told_what_helps_and_is_not_in_use(options: dict[st
     assert str(told.value) == f"out of memory with 16 queries a batch; {advice}"
 
 
+def test_a_run_that_was_begun_anew_meanwhile_is_not_gone_on_with(
+    run: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at what was asked and the first step lies the survey, which takes a while."""
+    stop_at(run, 13)
+
+    def meanwhile(*given: Any, **how: Any) -> Any:
+        monkeypatch.setattr("textrip.training.train.survey", survey)
+        stop_at(run, 8, settings=replace(SETTINGS, seed=77), force=True)
+        return survey(*given, **how)
+
+    monkeypatch.setattr("textrip.training.train.survey", meanwhile)
+    with pytest.raises(MismatchError, match=r"was begun with another seed \(77, now 5\)"):
+        run("killed", resume=True)
+
+
 def test_another_training_in_the_folder_of_a_run_is_refused(
     run: Callable[..., dict[str, object]], whole: dict[str, object], tmp_path: Path
 ) -> None:
@@ -276,7 +293,7 @@ def test_another_training_in_the_folder_of_a_run_is_refused(
     stop_at(run, 7)
     folder = RunFolder(tmp_path / "killed.unfinished")
     before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
-    with folder.held(None):
+    with folder.held({}, resume=True):
         for options in ({"resume": True}, {"force": True}):
             with pytest.raises(StorageError, match="another process is training there"):
                 run("killed", **options)

@@ -178,18 +178,24 @@ class Collection:
             )
         return {query_id: texts[query_id] for query_id in self.judged(split)}
 
+    def has_relevant(self, split: str, query_id: str) -> bool:
+        """Whether a query of a split has a relevant document in the corpus."""
+        judged = self.judged(split)[query_id]
+        return any(grade > 0 and doc_id in self.doc_row for doc_id, grade in judged.items())
+
     def require_relevant(self, split: str) -> None:
         """Raise InputError where no query of a split has a relevant document: all measures are 0."""
-        grades = (
-            grade > 0 and doc_id in self.doc_row
-            for judged in self.judged(split).values()
-            for doc_id, grade in judged.items()
-        )
-        if not any(grades):
+        if not any(self.has_relevant(split, query_id) for query_id in self.judged(split)):
             raise InputError(
                 f"{self.name}: none of {len(self.judged(split)):,} judged queries of split {split!r} has a "
                 "relevant document (a judgment above 0) in the corpus: nothing can be measured on it"
             )
+
+    def refuse_unmeasurable(self, *splits: str) -> None:
+        """`require_relevant` of those of these splits that are there."""
+        for split in splits:
+            if self.qrels.get(split):
+                self.require_relevant(split)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,11 +1,13 @@
 """Which labelled texts are trained on, which are asked, and which are left out of both."""
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, many, short, some
 from textrip.data.split import assign_groups, near_duplicate_key
+from textrip.data.words import normalised
 
 # The column of a corpus that was read from a file for each split (see split_tables.py).
 SPLIT = "split"
@@ -75,6 +77,19 @@ def label_parts(collection: Collection, shares: dict[str, float], seed: int) -> 
     )
 
 
+def with_several_texts(
+    rows: Iterable[int], labels: Sequence[str], texts: Sequence[str]
+) -> dict[str, list[int]]:
+    """From each label with two distinct texts or more to their rows, in the order of the labels.
+
+    Copies within a label are one text: the first one's row.
+    """
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rows:
+        found[labels[row]].setdefault(normalised(texts[row]), row)
+    return {label: list(kept.values()) for label, kept in sorted(found.items()) if len(kept) > 1}
+
+
 def check_labels(collection: Collection) -> list[Finding]:
     """What training on the labels would leave out; nothing where the texts have none.
 
@@ -83,24 +98,24 @@ def check_labels(collection: Collection) -> list[Finding]:
     if "label" not in collection.corpus.column_names:
         return []
     parts = label_parts(collection, SHARES, seed=0)
-    labels = collection.labels
-    counts = Counter(labels[row] for row in parts.train)
+    labels, texts = collection.labels, collection.texts
     found = parts.findings()
-    if len(counts) < 2:
+    several = with_several_texts(parts.train, labels, texts)
+    if len(several) < 2:
         found.append(
             Finding(
-                "warning", "one-label", len(counts),
-                f"train has {many(len(counts), 'label', 'labels')} to learn from: training on labels needs 2",
-                some(counts),
+                "warning", "one-label", len(several),
+                f"{many(len(several), 'label has', 'labels have')} two distinct texts or more in train: "
+                "training on labels needs 2 such labels", some(several),
             )
         )  # fmt: skip
-    alone = [label for label, count in counts.items() if count == 1]
+    alone = sorted({labels[row] for row in parts.train} - several.keys())
     if alone:
         found.append(
             Finding(
                 "warning", "labels-of-one-text", len(alone),
-                f"{many(len(alone), 'label has', 'labels have')} one text in train: training on labels "
-                "leaves them out, as they have no pair", some(alone),
+                f"{many(len(alone), 'label has', 'labels have')} one distinct text in train: training on "
+                "labels leaves them out, as they have no pair", some(alone),
             )
         )  # fmt: skip
     return found

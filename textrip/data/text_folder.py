@@ -62,8 +62,8 @@ def read_text_folder(folder: Path) -> Collection:
 
 def _tables(folder: Path) -> list[str]:
     """The tables that lie beside the texts; what ends in .json may be anything."""
-    names = [path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".json"]
-    return sorted(name for name in names if table_stem(folder / name) is not None)
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".json")
+    return [name for name in names if not name.startswith(".") and table_stem(folder / name) is not None]
 
 
 def _unread(tables: list[str], folder: Path) -> tuple[Finding, ...]:
@@ -78,12 +78,12 @@ def _unread(tables: list[str], folder: Path) -> tuple[Finding, ...]:
 
 def _instead(folder: Path) -> str:
     """What whoever named this folder may have wanted."""
-    if (folder / "index.json").is_file():
+    if (folder / "documents.sqlite").is_file():
         return "; this is an index: name the data that it was built from"
     tables = _tables(folder)
-    known = {split_of(str(table_stem(folder / name))) for name in tables}
-    if known & set(SPLITS):
-        return f"; there is {tables[0]} and no train: put what is trained on there, or name the file itself"
+    of_splits = [name for name in tables if split_of(str(table_stem(folder / name))) in SPLITS]
+    if of_splits:
+        return f"; there is {of_splits[0]} and no train.jsonl: what is trained on belongs there"
     return f"; there is {tables[0]}: name the file itself" if tables else ""
 
 

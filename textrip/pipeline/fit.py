@@ -105,6 +105,7 @@ def fit(
         folder.mkdir()
         stage("reading")
         given = data if isinstance(data, Collection) else read(data)
+        given.refuse_unmeasurable("dev", "test")
         require_sound(check(given, near=False), force=force)
         collection = prepare_to_mine(given, mining.split)
         started = time.perf_counter()

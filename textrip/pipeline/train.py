@@ -100,6 +100,7 @@ def train(
     if by_label:
         collection = prepare_labels(collection)
     else:
+        collection.refuse_unmeasurable("dev")
         require_sound(check(collection, triples=triples, near=False), force=force)
         collection = prepare_to_mine(collection, mining.split) if mines else prepare(collection)
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)

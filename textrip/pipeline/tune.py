@@ -65,11 +65,13 @@ def tune(
     settings = settings or TrainSettings()
     refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
-    asked = {"settings": asdict(settings), "mining": asdict(mining), "dev_documents": dev_documents}
+    asked = {"settings": asdict(settings), "mining": asdict(mining)}
     refuse_other(folder, asked)  # now, and not after the mining
     given = data if isinstance(data, Collection) else read(data)
+    given.refuse_unmeasurable("dev")
     require_sound(check(given, near=False), force=force)
     collection = prepare_to_mine(given, mining.split)
+    refuse_other(folder, {"collection_sha256": collection.fingerprint})
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
     evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
     cut = searched < len(collection.corpus)

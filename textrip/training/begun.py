@@ -13,6 +13,9 @@ _IN_WORDS = {
     "triples_sha256": "set of triples (options of mining, the base or the data differ)",
 }
 
+# What is in them has names of its own: those of the options.
+_WITHOUT_A_NAME = {"settings", "mining"}
+
 
 def require_same(begun: Mapping[str, Any], asked: Mapping[str, Any], *, place: Path, kind: str) -> None:
     """Raise MismatchError where something is asked now that was not asked then.
@@ -23,7 +26,8 @@ def require_same(begun: Mapping[str, Any], asked: Mapping[str, Any], *, place: P
         place: The folder of what was begun.
         kind: What it is: a run, a study.
     """
-    different = list(_different(begun, asked))
+    # The seed is one, and stands with the settings of the training and of the mining.
+    different = list(dict.fromkeys(_different(begun, asked)))
     if different:
         raise MismatchError(
             f"{place} was begun with another {' and another '.join(different)}; "
@@ -35,6 +39,7 @@ def _different(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[s
     for name, now in asked.items():
         then = begun.get(name)
         if isinstance(then, Mapping) and isinstance(now, Mapping):
-            yield from _different(then, now)
+            within = "" if name in _WITHOUT_A_NAME else f"{name}."
+            yield from (f"{within}{what}" for what in _different(then, now))
         elif then != now:
             yield _IN_WORDS.get(name) or f"{name} ({then!r}, now {now!r})"

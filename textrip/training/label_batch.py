@@ -4,7 +4,6 @@
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from textrip.data.collection import Collection
+from textrip.data.label_parts import with_several_texts
 from textrip.data.words import normalised
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
@@ -42,14 +42,12 @@ class LabelSampler(DefaultBatchSampler):  # type: ignore[misc]
     def __init__(self, collection: Collection, *, batch_labels: int, texts_per_label: int, seed: int) -> None:
         size = batch_labels * texts_per_label
         super().__init__(range(len(collection.corpus)), batch_size=size, drop_last=False, seed=seed)
-        texts: dict[str, dict[str, int]] = defaultdict(dict)
-        for row, (label, text) in enumerate(zip(collection.labels, collection.texts, strict=True)):
-            texts[label].setdefault(normalised(text), row)  # copies within a label are one text
-        rows = {label: list(found.values()) for label, found in sorted(texts.items()) if len(found) > 1}
+        labels = collection.labels
+        rows = with_several_texts(range(len(labels)), labels, collection.texts)
         if len(rows) < 2:
             raise InputError(
-                f"{collection.name}: {len(rows)} of {len(texts)} labels have two distinct texts or more, "
-                "at least 2 such labels were expected"
+                f"{collection.name}: {len(rows)} of {len(set(labels))} labels have two distinct texts or "
+                "more, at least 2 such labels were expected"
             )
         self.labels, self.rows = list(rows), list(rows.values())
         self.texts_per_label = texts_per_label

@@ -39,6 +39,7 @@ CHECKPOINT_KIND = "textrip-checkpoint"
 FORMAT = 1
 # A checkpoint is kept until the one after it is complete.
 _KEPT = 2
+_RUN = "run.json"
 _TRIPLES = "triples.parquet"
 _HELD = "another process is training there; wait for it, or name another output"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
@@ -85,7 +86,7 @@ class RunFolder:
                 f"{self.path} holds a run that was not finished; go on with {self.way_on}, "
                 "or begin anew with --force"
             )
-        refuse_taking_away(self.path, force=force, mark="run.json")
+        refuse_taking_away(self.path, force=force, mark=_RUN)
 
     def refuse_held(self) -> None:
         """Raise StorageError where another process trains in this folder; one of a run's processes asks."""
@@ -94,36 +95,47 @@ class RunFolder:
 
     @contextmanager
     def held(
-        self, asked: dict[str, Any] | None, *, force: bool = False, triples: Triples | None = None
+        self,
+        asked: dict[str, Any],
+        *,
+        resume: bool = False,
+        force: bool = False,
+        triples: Triples | None = None,
     ) -> Iterator[None]:
-        """Begin the run, or go on with it (`asked` is None), and keep others out until the block ends.
+        """Begin the run, or go on with it, and keep others out until the block ends.
 
         It keeps the triples, so that a run that goes on need not mine them again.
 
         Raises:
             InputError: an unfinished run is there, and `force` is not set.
+            MismatchError: what is to go on was begun with something else.
             StorageError: another process trains there, or the disk refused.
         """
         if not processes.is_first():
             yield
             return
-        if asked is None:
+        if resume:
             self.asked()  # who else went on with it may have come to its end by now
         else:
             self._begin(asked, force=force, triples=triples)
-        # A round is part of a run that is held.
-        with holding(self.path, _HELD) if self.part_of is None else nullcontext():
-            yield
+        try:
+            # A round is part of a run that is held.
+            with holding(self.path, _HELD) if self.part_of is None else nullcontext():
+                if resume:  # it may be another one than a while ago
+                    self.require(asked)
+                yield
+        finally:
+            if not (self.path / _RUN).exists():  # it was removed, all but the lock
+                shutil.rmtree(self.path, ignore_errors=True)
 
     def _begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None) -> None:
         self.refuse_unfinished(force=force)
-        # Nobody goes on with a run that is about to give way.
-        there = holding(self.path, _HELD) if self.path.exists() else nullcontext()
-        with there, replacing(self.path, force=force) as new:
+        with replacing(self.path, force=force) as new:
             new.mkdir()
             if triples is not None:
                 triples.write(new / _TRIPLES)
-            write_sealed_json(new / "run.json", {"kind": KIND, "format": FORMAT, **asked})
+            write_sealed_json(new / _RUN, {"kind": KIND, "format": FORMAT, **asked})
+            self.refuse_held()  # who goes on with the one that is about to give way
 
     @property
     def has_triples(self) -> bool:
@@ -142,7 +154,7 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise InputError(f"{self.path}: no such folder; --resume takes MODEL.unfinished of a stopped run")
-        return read_json(self.path / "run.json", kind=KIND, version=FORMAT, sealed=True)
+        return read_json(self.path / _RUN, kind=KIND, version=FORMAT, sealed=True)
 
     def require(self, asked: dict[str, Any]) -> None:
         """Raise MismatchError where a run was begun with something else."""
@@ -226,6 +238,17 @@ class RunFolder:
                 shutil.rmtree(path, ignore_errors=True)
 
     def remove(self) -> None:
-        """The run is finished, or not worth going on with."""
-        if processes.is_first():
+        """The run is finished, or not worth going on with.
+
+        Its lock, which is held, goes with the folder when `held` ends: a network's disk keeps an open file.
+        """
+        if not processes.is_first():
+            return
+        for path in self.path.iterdir() if self.path.exists() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name not in {LOCK, _RUN}:
+                path.unlink(missing_ok=True)
+        (self.path / _RUN).unlink(missing_ok=True)  # last: without it nobody knows what the rest is
+        if self.part_of is not None:
             shutil.rmtree(self.path, ignore_errors=True)

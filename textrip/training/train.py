@@ -122,8 +122,8 @@ def train(
         job.choose_rate()
         job.choose_epochs()
         chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
-    begun = None if resume else {**asked, "request": request}
-    with job.run.held(begun, force=force, triples=triples):
+    begun = asked if resume else {**asked, "request": request}
+    with job.run.held(begun, resume=resume, force=force, triples=triples):
         together.wait()
         try:
             with _memory_errors(settings):

@@ -150,7 +150,7 @@ def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> Non
 
     Args:
         folder: Where a study is to go on or to begin.
-        asked: What `tune` is given under this name, to be compared with what the study was begun with.
+        asked: Of what `tune` is given under this name, or of a search's identity, what is known already.
 
     Raises:
         InputError: it holds something else, or cannot be made.
@@ -166,8 +166,9 @@ def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> Non
     refuse_held(folder, _HELD)
     if asked is not None:
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-        begun = _load(folder).user_attrs.get("asked")
-        if begun is not None:
+        kept = _load(folder).user_attrs
+        begun = {**(kept.get("identity") or {}), **(kept.get("asked") or {})}
+        if begun:
             require_same(begun, json.loads(json.dumps(asked)), place=folder, kind="study")
 
 
