@@ -60,14 +60,14 @@ def test_a_document_with_the_querys_own_id_is_left_out_where_asked(
     texts = {f"d{number:03}": f"rose {number} tulip {number % 7} soil" for number in range(130)}
     documents = [Document(doc_id, "", text) for doc_id, text in texts.items()]
     # Many, so that it shows where a ranking ends.
-    asked = {query_id: dict.fromkeys(list(texts)[::2], 1) for query_id in ("d003", "d051")}
-    queries = {query_id: texts[query_id] for query_id in asked}
+    asked = {query_id: dict.fromkeys(list(texts)[::2], 1) for query_id in ("d003", "d051", "d100")}
+    queries = {"d003": texts["d003"], "d051": texts["d051"], "d100": texts["d007"]}
     collection = Collection.of("own", documents, queries, {"test": asked})
     others = {
         query_id: Collection.of(
             "others",
             [document for document in documents if document.doc_id != query_id],
-            {query_id: texts[query_id]},
+            {query_id: queries[query_id]},
             {"test": {query_id: asked[query_id]}},
         )
         for query_id in asked
@@ -79,6 +79,8 @@ def test_a_document_with_the_querys_own_id_is_left_out_where_asked(
             expected = evaluate(alone, encoders=[encoder], hybrid=True)[system].values
             for measure in MEASURES:
                 assert found[system].values[measure][query_id] == expected[measure][query_id]
+    answers = Evaluator(collection, "test", without_own_id=True)._answers([np.arange(21)] * 3)
+    assert [len(ranked) for ranked in answers] == [20, 20, 20]  # d100 is not among them, and none is left out
     plain = evaluate(collection, encoders=[encoder])
     assert plain.provenance["without_own_id"] is False
     assert plain[encoder.name]["RR@10"] < found[encoder.name]["RR@10"]
