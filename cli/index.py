@@ -99,6 +99,8 @@ def index(
         raise InputError("--output (-o) is missing: where is the index to be written?")
     refuse_taking_away(output, force=force, mark=ABOUT, read=[data])
     chosen(nearest, 0)  # type: ignore[arg-type]
+    if not passages:
+        refuse_idle(context, "without --passages nothing is cut", ["overlap"])
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
     collection = read(data, columns=columns)
     if tune_hybrid:

@@ -170,7 +170,12 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def program(
     version: bool = typer.Option(
-        False, "--version", is_eager=True, callback=_print_version, help="The version."
+        False,
+        "--version",
+        is_eager=True,
+        callback=_print_version,
+        help="The version.",
+        allow_from_autoenv=False,  # TEXTRIP_VERSION is set by who builds an image, and asks for nothing
     ),
 ) -> None:
     """From a pile of text to a fine-tuned search, with proof that the tuning helped."""

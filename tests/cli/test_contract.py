@@ -66,6 +66,8 @@ from textrip.retrieval.snippet import Snippet
     (["train", "{beir}", "-o", "{tmp}/m", "--by-label", "--negatives", "2"], "--by-label mines nothing"),
     (["train", "{beir}", "-o", "{tmp}/m", "--loss", "proxy-nca"], "proxy-nca, which compares labels"),
     (["eval", "{beir}", "--by-label"], "have no labels"),
+    (["index", "{beir}", "-o", "{tmp}/i", "--overlap", "7"], "without --passages nothing is cut: --overlap has nothing to do"),
+    (["train", "--resume", "{model}"], "run.json: no such file or directory"),
     (["train", "{pairs}", "-o", "{tmp}/m"], "cannot be cut into train and test and dev; more queries are needed"),
     (["eval", "{beir}", "--hybrid"], "hybrid fuses BM25 with an encoder: name one with --model"),
     (["eval", "{beir}", "--split", "held-out"], "has no judgments for split 'held-out'"),

@@ -204,3 +204,27 @@ def test_ctrl_c_while_the_program_is_imported_is_quiet() -> None:
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_a_search_leaves_nothing_at_home_and_calls_nobody(index_folder: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would: it writes an identity of the device, to be sent to its maker."""
+    home = tmp_path / "home"
+    home.mkdir()
+    env = environment(HOME=str(home))
+    env.pop("XDG_CACHE_HOME", None)
+    env.pop("ORT_DISABLE_TELEMETRY", None)
+    done = subprocess.run(
+        [*PROGRAM, "search", str(index_folder), "rose"], env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [str(path) for path in home.rglob("*") if "icrosoft" in str(path)] == []
+
+
+def test_a_version_in_the_environment_asks_for_nothing(tmp_path: Path) -> None:
+    """Who builds an image sets it: a check that only printed the version would pass."""
+    done = subprocess.run(
+        [*PROGRAM, "check", str(tmp_path / "none")], env=environment(TEXTRIP_VERSION="1"),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no such file or folder" in done.stderr

@@ -31,12 +31,12 @@ def test_jsonl_keeps_its_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("suffix", "comma"), [("csv", ","), ("tsv", "\t")])
 def test_numbers_of_a_table_without_types(suffix: str, comma: str, tmp_path: Path) -> None:
     lines = [
-        ["id", "text", "year", "zip", "share", "note", "n"],
-        ["a", "x", "2010", "007", "0.5", "1e3", "nan"],
+        ["id", "text", "year", "zip", "share", "note", "n", "none"],
+        ["a", "x", "2010", "007", "0.5", "1e3", "nan", ""],
     ]
     content = "".join(comma.join(line) + "\n" for line in lines)
     found = metadata(tmp_path / f"d.{suffix}", content)
-    assert found == [{"year": 2010, "zip": "007", "share": 0.5, "note": "1e3", "n": "nan"}]
+    assert found == [{"year": 2010, "zip": "007", "share": 0.5, "note": "1e3", "n": "nan", "none": None}]
 
 
 def test_what_cannot_be_kept_is_told_with_its_line(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The encoder: unit vectors in order, whatever the batch; an identity that moves with all that matters."""
 
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +180,15 @@ def test_cuda_gives_the_vectors_of_the_cpu(tiny_encoder_folder: Path) -> None:
     np.testing.assert_allclose(
         Encoder.load(tiny_encoder_folder, device="cuda").encode(texts), on_cpu, atol=1e-4
     )
+
+
+def test_who_may_read_the_folder_may_read_the_weights(tiny_encoder: Encoder, tmp_path: Path) -> None:
+    """Safetensors writes them for their owner alone, whatever the umask: a colleague had no encoder."""
+    before = os.umask(0o022)
+    try:
+        tiny_encoder.save(tmp_path / "m")
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "m").rglob("*") if path.is_file()]
+    assert "model.safetensors" in {path.name for path in files}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o644}

@@ -39,9 +39,11 @@ def run(folder: Path, *, readers: int, seconds: float) -> tuple[int, int]:
 
 
 def test_two_readers_and_a_writer(tmp_path: Path) -> None:
-    searches, states = run(tmp_path / "index", readers=2, seconds=4)
-    assert searches > 10
-    assert states > 3
+    for seconds in (4, 40):  # on a busy machine less is done in the same time
+        searches, states = run(tmp_path / str(seconds), readers=2, seconds=seconds)
+        if searches > 10 and states > 3:
+            return
+    pytest.fail(f"{searches} searches over {states} states in {seconds} s")
 
 
 @pytest.mark.slow

@@ -56,8 +56,8 @@ def go(
 ) -> dict[str, object]:
     encoder = Encoder.load(encoder_folder, device="cpu")
     return train(
-        collection, triples, encoder, folder / name, evaluate_dev=dev, checkpoint_minutes=0,
-        **{"settings": SETTINGS, **options},  # type: ignore[arg-type]
+        collection, triples, encoder, folder / name, evaluate_dev=dev,
+        **{"settings": SETTINGS, "checkpoint_minutes": 0, **options},  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -171,11 +171,18 @@ def test_what_is_left_of_a_stopped_run_is_its_newest_checkpoints_and_its_best_we
         assert SentenceTransformer(str(best), device="cpu").encode("rose").shape == (32,)
 
 
-def test_a_run_that_stops_before_its_first_checkpoint_leaves_nothing(
+def test_a_run_that_stops_before_its_first_checkpoint_leaves_nothing_and_says_so(
     run: Callable[..., dict[str, object]], tmp_path: Path
 ) -> None:
+    remarks: list[str] = []
     stop_at(run, 0)
     assert list(tmp_path.iterdir()) == []
+    with progress.reporting(bars=False, say=remarks.append), pytest.raises(Killed), stopped_at(4, Killed):
+        run("killed", checkpoint_minutes=60)
+    assert list(tmp_path.iterdir()) == []
+    assert remarks[-1] == (
+        "no checkpoint was written yet: nothing is kept (--checkpoint-minutes says how often one is)"
+    )
 
 
 def test_a_full_disk_is_said_before_any_step(

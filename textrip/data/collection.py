@@ -134,7 +134,10 @@ class Collection:
             InputError: the texts have no labels.
         """
         if "label" not in self.corpus.column_names:
-            columns = ", ".join(self.corpus.column_names)
+            names = [name for name in self.corpus.column_names if name != "metadata"]
+            if len(self.corpus) and "metadata" in self.corpus.column_names:
+                names += json.loads(self.corpus[0]["metadata"])
+            columns = ", ".join(names)
             raise InputError(
                 f"{self.name}: its documents have no labels (columns: {columns}); "
                 "name their column with --label-column"

@@ -80,7 +80,9 @@ def _plain(value: Any, *, typed: bool, depth: int = 1) -> Any:
         return [_plain(item, typed=True, depth=depth + 1) for item in value]
     if isinstance(value, dict):
         return {str(name): _plain(item, typed=True, depth=depth + 1) for name, item in value.items()}
-    return value if typed or not isinstance(value, str) else _number(value)
+    if typed or not isinstance(value, str):
+        return value
+    return _number(value) if value else None  # an empty cell holds nothing, and no text above all numbers
 
 
 def _number(value: str) -> Any:

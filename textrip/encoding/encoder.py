@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import stat
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -252,6 +253,9 @@ class Encoder(TextEncoder):
         """Write an ordinary sentence-transformers folder (safetensors)."""
         quieten()
         self.model.save_pretrained(str(folder), safe_serialization=True, create_model_card=False)
+        usual = (Path(folder) / "modules.json").stat().st_mode
+        for weights in Path(folder).rglob("*.safetensors"):  # safetensors' own are for their owner alone
+            weights.chmod(stat.S_IMODE(usual))
 
 
 def _learned_positions(model: "SentenceTransformer") -> int | None:

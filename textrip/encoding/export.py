@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from textrip.encoding.encoder import Encoder
-from textrip.encoding.onnx import FILES, FORMAT, KIND, OnnxEncoder, Precision
+from textrip.encoding.onnx import FILES, FORMAT, KIND, OnnxEncoder, Precision, without_telemetry
 from textrip.errors import TextripError, first_line
 from textrip.files import sha256, write_sealed_json
 from textrip.stamps import digested
@@ -177,6 +177,7 @@ def _lowest_cosine(encoder: Encoder, exported: OnnxEncoder, texts: list[str]) ->
 
 def _quantise(path: Path) -> None:
     with _silence():
+        without_telemetry()
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         with tempfile.TemporaryDirectory() as folder:

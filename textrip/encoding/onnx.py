@@ -8,6 +8,7 @@ ONNX/
 `export.py` writes it.
 """
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,14 @@ _FIELDS = {
 # Small batches keep a layer's activations in the processor's cache; measured with 64 to 8192.
 _TOKENS_A_BATCH = 2048
 _MAX_TEXTS_A_BATCH = 64
+
+
+def without_telemetry() -> Any:
+    """The library onnxruntime, which else writes to the home folder and calls its maker."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read as it is loaded; its own function comes too late
+    import onnxruntime
+
+    return onnxruntime
 
 
 class OnnxEncoder(TextEncoder):
@@ -119,8 +128,7 @@ class OnnxEncoder(TextEncoder):
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime
-
+        onnxruntime = without_telemetry()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
         options.intra_op_num_threads = processes.threads_wanted()

@@ -154,6 +154,8 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise InputError(f"{self.path}: no such folder; --resume takes MODEL.unfinished of a stopped run")
+        if not (self.path / _RUN).exists() and (self.path / MANIFEST).exists():
+            raise InputError(f"{self.path}: is a finished model, and nothing of it is left to be done")
         return read_json(self.path / _RUN, kind=KIND, version=FORMAT, sealed=True)
 
     def require(self, asked: dict[str, Any]) -> None:

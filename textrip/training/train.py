@@ -145,6 +145,8 @@ def _leave(run: RunFolder, stopped: BaseException) -> None:
     best = run.newest_best()
     hopeless = isinstance(stopped, DivergedError)  # every step from here on would be lost again
     if best is None and (hopeless or not run.checkpoints()):
+        if not isinstance(stopped, Exception):  # somebody stopped it
+            say("no checkpoint was written yet: nothing is kept (--checkpoint-minutes says how often one is)")
         run.remove()
         return
     if not hopeless:
