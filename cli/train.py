@@ -180,14 +180,12 @@ def train(
 
 def _prepared(collection: Any, request: Request, triples: "Triples | None", *, force: bool) -> Any:
     """What would be trained on; what the training would refuse of the data, a plan does, too."""
-    from textrip.data.finding import require_sound
-    from textrip.pipeline.check import check
+    from textrip.pipeline.check import require_trainable
     from textrip.pipeline.prepare import prepare, prepare_labels
 
     if request.by_label:
         return prepare_labels(collection)
-    collection.refuse_unmeasurable("dev")
-    require_sound(check(collection, triples=triples, near=False), force=force)
+    require_trainable(collection, "dev", triples=triples, force=force)
     return prepare(collection)
 
 

@@ -62,7 +62,7 @@ def _unjudged(collection: Collection) -> Iterator[Finding]:
 def _held_out_in_train(collection: Collection) -> Iterator[Finding]:
     texts = collection.query_texts
     found = leaking(collection)
-    said = nothing_left(collection, found) if found else None
+    said = nothing_left(collection, found)
     if said is not None:
         yield Finding(
             "error", "nothing-to-train-on", len(found), said, some(short(texts[mine]) for mine in found)

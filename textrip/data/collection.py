@@ -194,12 +194,6 @@ class Collection:
                 "relevant document (a judgment above 0) in the corpus: nothing can be measured on it"
             )
 
-    def refuse_unmeasurable(self, *splits: str) -> None:
-        """`require_relevant` of those of these splits that are there."""
-        for split in splits:
-            if self.qrels.get(split):
-                self.require_relevant(split)
-
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over every id, text and judgment: the same data has the same one anywhere.

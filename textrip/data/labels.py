@@ -38,16 +38,15 @@ def by_label(
     parts = label_parts(collection, {"dev": dev, "test": test}, seed)
     for finding in parts.findings():
         say(finding.message)
-    found = {labels[row] for row in parts.train}
-    if len(found) < 2:
-        raise InputError(
-            f"{collection.name}: train has {many(len(parts.train), 'text', 'texts')} of "
-            f"{many(len(found), 'label', 'labels')} to learn from, at least 2 labels were expected"
-            + (f" ({len(parts.copies):,} of its texts are in dev or test, too)" if parts.copies else "")
-        )
     relevant: dict[str, dict[str, int]] = defaultdict(dict)
     for row in parts.train:
         relevant[labels[row]][collection.doc_ids[row]] = 1
+    if len(relevant) < 2:
+        raise InputError(
+            f"{collection.name}: train has {many(len(parts.train), 'text', 'texts')} of "
+            f"{many(len(relevant), 'label', 'labels')} to learn from, at least 2 labels were expected"
+            + (f" ({len(parts.copies):,} of its texts are in dev or test, too)" if parts.copies else "")
+        )
     splits = parts.splits
     asked = [row for row, split in enumerate(splits) if split != "train" and labels[row] in relevant]
     return replace(

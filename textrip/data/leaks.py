@@ -36,8 +36,8 @@ def leaking(collection: Collection) -> dict[str, dict[str, str]]:
 
 
 def nothing_left(collection: Collection, found: dict[str, dict[str, str]]) -> str | None:
-    """What is wrong where all of train is `leaking`; None where something is left of it."""
-    if len(found) < len(collection.qrels.get("train", {})):
+    """What is wrong where all of train is `leaking`; None where something is left of it, or nothing leaks."""
+    if not found or len(found) < len(collection.qrels.get("train", {})):
         return None
     splits = " and ".join(sorted({split for held in found.values() for split in held}))
     return (

@@ -129,8 +129,9 @@ def mine(
     # A filter that nobody asked for does not stop a training: the groups compare with one another.
     needed = scorer is None or settings.denoise != "auto"
     if not groups or (needed and not any(group.negatives for group in groups)):
+        asked = counts.pop("queries")
         raise InputError(
-            f"{collection.name}: no triple came out of {counts.pop('queries'):,} queries "
+            f"{collection.name}: no triple came out of {asked:,} queries "
             f"({_in_words(counts)}; left out: {_in_words(miner.dropped.counts)})"
         )
     about = {

@@ -2,7 +2,7 @@
 
 from textrip.data.check import check as check_collection
 from textrip.data.collection import Collection
-from textrip.data.finding import Finding, gravest_first
+from textrip.data.finding import Finding, gravest_first, require_sound
 from textrip.data.pairs import with_queries
 from textrip.data.truncation import truncation
 from textrip.encoding.encoder import Encoder
@@ -33,3 +33,20 @@ def check(
             collection, lambda texts: encoder.count_tokens(texts, cut=False), encoder.max_length_tokens
         )
     return gravest_first(found)
+
+
+def require_trainable(
+    collection: Collection, *measured: str, triples: Triples | None = None, force: bool
+) -> None:
+    """Raise InputError where a training on a collection, or a figure of it, would be wrong.
+
+    Args:
+        collection: As it was read.
+        measured: Splits that will be measured; one that is there needs a relevant document, whatever `force`.
+        triples: Mined from it.
+        force: Go on in spite of errors that `check` finds.
+    """
+    for split in measured:
+        if collection.qrels.get(split):
+            collection.require_relevant(split)
+    require_sound(check(collection, triples=triples, near=False), force=force)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
-from textrip.data.finding import require_sound
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
@@ -20,7 +19,7 @@ from textrip.files import write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
-from textrip.pipeline.check import check
+from textrip.pipeline.check import require_trainable
 from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS, train
@@ -105,8 +104,7 @@ def fit(
         folder.mkdir()
         stage("reading")
         given = data if isinstance(data, Collection) else read(data)
-        given.refuse_unmeasurable("dev", "test")
-        require_sound(check(given, near=False), force=force)
+        require_trainable(given, "dev", "test", force=force)
         collection = prepare_to_mine(given, mining.split)
         started = time.perf_counter()
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from textrip.data.collection import Collection
-from textrip.data.finding import require_sound
 from textrip.data.formats import read
 from textrip.data.labels import thinned
 from textrip.encoding.encoder import Encoder
@@ -15,7 +14,7 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
-from textrip.pipeline.check import check
+from textrip.pipeline.check import require_trainable
 from textrip.pipeline.mined import mined, without_dev
 from textrip.pipeline.prepare import prepare, prepare_labels, prepare_to_mine
 from textrip.progress import say
@@ -100,8 +99,7 @@ def train(
     if by_label:
         collection = prepare_labels(collection)
     else:
-        collection.refuse_unmeasurable("dev")
-        require_sound(check(collection, triples=triples, near=False), force=force)
+        require_trainable(collection, "dev", triples=triples, force=force)
         collection = prepare_to_mine(collection, mining.split) if mines else prepare(collection)
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
     searcher = None

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from textrip.data.collection import Collection
-from textrip.data.finding import require_sound
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
@@ -13,7 +12,7 @@ from textrip.eval.evaluate import dev_evaluation
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
-from textrip.pipeline.check import check
+from textrip.pipeline.check import require_trainable
 from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS
@@ -68,8 +67,7 @@ def tune(
     asked = {"settings": asdict(settings), "mining": asdict(mining)}
     refuse_other(folder, asked)  # now, and not after the mining
     given = data if isinstance(data, Collection) else read(data)
-    given.refuse_unmeasurable("dev")
-    require_sound(check(given, near=False), force=force)
+    require_trainable(given, "dev", force=force)
     collection = prepare_to_mine(given, mining.split)
     refuse_other(folder, {"collection_sha256": collection.fingerprint})
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)

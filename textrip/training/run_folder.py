@@ -242,7 +242,7 @@ class RunFolder:
     def remove(self) -> None:
         """The run is finished, or not worth going on with.
 
-        Its lock, which is held, goes with the folder when `held` ends: a network's disk keeps an open file.
+        Inside `held`, at whose end the folder goes with its lock: a network's disk keeps an open file.
         """
         if not processes.is_first():
             return
@@ -252,5 +252,3 @@ class RunFolder:
             elif path.name not in {LOCK, _RUN}:
                 path.unlink(missing_ok=True)
         (self.path / _RUN).unlink(missing_ok=True)  # last: without it nobody knows what the rest is
-        if self.part_of is not None:
-            shutil.rmtree(self.path, ignore_errors=True)

@@ -116,7 +116,7 @@ def tune(
     """
     settings = settings or TrainSettings()
     folder = Path(folder)
-    refuse_other(folder, asked)
+    refuse_other(folder)
     search = Search(collection, triples, load_encoder, evaluate_dev, settings, minutes, dev or {})
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,6 @@ def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> Non
         raise InputError(f"{folder} exists and holds no study; name another place")
     refuse_held(folder, _HELD)
     if asked is not None:
-        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
         kept = _load(folder).user_attrs
         begun = {**(kept.get("identity") or {}), **(kept.get("asked") or {})}
         if begun:
@@ -173,6 +172,7 @@ def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> Non
 
 
 def _load(folder: Path) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what matters is said by textrip
     return optuna.create_study(
         study_name=_STUDY,
         storage=JournalStorage(JournalFileBackend(str(folder / _JOURNAL))),
@@ -183,7 +183,6 @@ def _load(folder: Path) -> optuna.Study:
 
 
 def _open(folder: Path, search: Search, asked: dict[str, Any] | None) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what matters is said by textrip
     study = _load(folder)
     # A sampler begins where its seed says: of a study that goes on it is not to propose the same again.
     seed = (search.settings.seed + len(study.trials)) % 2**32  # what the library's generator takes
