@@ -7,6 +7,7 @@ import typer
 
 from textrip.cli.command import command
 from textrip.cli.options import Device, Force, Json, Seed
+from textrip.cli.request import Request
 
 QUESTIONS = (
     "split a string the way a shell does",
@@ -47,6 +48,7 @@ def demo(
     from textrip.progress import say
     from textrip.replacing import refuse_taking_away
     from textrip.retrieval.index import Index
+    from textrip.training.run_folder import RunFolder
     from textrip.training.settings import TrainSettings
 
     started = time.perf_counter()
@@ -56,11 +58,17 @@ def demo(
     settings = TrainSettings(epochs=1, max_length_tokens=64, seed=seed)
     with tempfile.TemporaryDirectory(prefix="textrip-demo-") as scratch:
         folder = out or Path(scratch) / "demo"
+        mining = MineSettings(seed=seed)
+        request = Request(
+            source="stdlib", output=str(folder), mining=mining, settings=settings, device=device
+        )
         done = fit(
             "stdlib",
             folder,
             settings=settings,
-            mining=MineSettings(seed=seed),
+            mining=mining,
+            run=RunFolder.beside(folder, of="fit", passing=out is None),
+            request=request.to_dict(),
             device=device,
             force=force,
             stage=lambda name: say(f"· {name}"),

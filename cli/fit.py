@@ -1,6 +1,7 @@
 """`textrip fit`."""
 
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,13 +14,13 @@ from textrip.cli.options import (
     Device,
     Force,
     Json,
-    Output,
     Rounds,
     Seed,
     Stemmer,
 )
-from textrip.cli.request import Request
+from textrip.cli.request import Request, refuse_beside_resume
 from textrip.data.columns import Columns
+from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
 from textrip.training.settings import TrainSettings
 
@@ -30,12 +31,19 @@ def register(app: typer.Typer) -> None:
 
 
 def fit(
-    data: Annotated[str, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")],
-    output: Output,
+    context: typer.Context,
     columns: Columns,
     mining: MineSettings,
     settings: TrainSettings,
+    data: Annotated[
+        str | None, typer.Argument(help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin).")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")] = None,
     model: Annotated[str, typer.Option("--model", help="The base encoder.")] = "all-MiniLM-L6-v2",
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Go on with what was stopped: OUTPUT.unfinished, and nothing else."),
+    ] = None,
     dev_documents: DevDocuments = 2500,
     rounds: Rounds = 1,
     dense_share: DenseShare = 0.5,
@@ -60,26 +68,39 @@ def fit(
     from textrip.pipeline.fit import fit as run
     from textrip.progress import say
     from textrip.replacing import refuse_taking_away
+    from textrip.training.run_folder import RunFolder
 
-    refuse_taking_away(output, force=force, mark=REPORT, read=[data])
-    request = Request(
-        source=data, data=None, output=f"{output}.model", columns=columns, mining=mining, settings=settings,
-        model=model, dev_documents=dev_documents, by_label=False, stemmer=stemmer, device=device,
-        checkpoint_minutes=5.0, rounds=rounds, dense_share=dense_share, of_fit=True,
-    )  # fmt: skip
+    if resume is not None:
+        refuse_beside_resume(context)
+        request = Request.of_run(resume, of="fit")
+    elif data is None or output is None:
+        missing = "DATA" if data is None else "-o OUTPUT"
+        raise InputError(f"{missing} is missing: textrip fit DATA -o OUTPUT, or textrip fit --resume FOLDER")
+    else:
+        request = Request(
+            source=data, output=str(output), columns=columns, mining=mining, settings=settings, model=model,
+            dev_documents=dev_documents, stemmer=stemmer, device=device, rounds=rounds,
+            dense_share=dense_share,
+        )  # fmt: skip
+    refuse_taking_away(request.output, force=force, mark=REPORT, read=[request.source])
+    unfinished = RunFolder.beside(request.output, of="fit") if resume is None else RunFolder(resume)
+    if resume is None:
+        unfinished.refuse_unfinished(force=force)
     done = run(
-        read(data, columns=columns),
-        output,
-        model=model,
-        settings=settings,
-        mining=mining,
-        dev_documents=dev_documents,
-        rounds=rounds,
-        dense_share=dense_share,
-        analyzer=Analyzer.for_language(stemmer),
-        device=device,
-        force=force,
+        read(request.source, columns=request.columns),
+        request.output,
+        model=request.model,
+        settings=request.settings,
+        mining=request.mining,
+        dev_documents=request.dev_documents,
+        rounds=request.rounds,
+        dense_share=request.dense_share,
+        analyzer=Analyzer.for_language(request.stemmer),
+        device=request.device,
+        run=unfinished,
+        resume=resume is not None,
         request=request.to_dict(),
+        force=force,
         stage=lambda name: say(f"· {name}"),
     )
     with heard_or_not():
@@ -89,5 +110,5 @@ def fit(
             print_evaluation(done.evaluation)
             emit()
             emit(gain(done))
-            emit(f'Search it: textrip search {shlex.quote(f"{output}/index")} "a question"')
+            emit(f'Search it: textrip search {shlex.quote(f"{request.output}/index")} "a question"')
     return 3 if done.verdict == "REGRESSION" else 0

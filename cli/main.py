@@ -102,7 +102,7 @@ def _pipe_closed() -> None:
 
 
 def _interrupted(stopped: KeyboardInterrupt) -> int:
-    say("Interrupted: nothing half-written is left.")
+    say("Interrupted: nothing is left half-written.")
     return TERMINATED if isinstance(stopped, interrupt.Terminated) else INTERRUPTED
 
 

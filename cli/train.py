@@ -1,8 +1,6 @@
 """`textrip train`."""
 
 import math
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textrip import processes
-from textrip.cli.command import command, refuse_idle, typed
+from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
 from textrip.cli.options import (
     ByLabel,
@@ -25,10 +23,9 @@ from textrip.cli.options import (
     Stemmer,
     TrustRemoteCode,
 )
-from textrip.cli.request import Request
+from textrip.cli.request import Request, refuse_beside_resume
 from textrip.data.columns import Columns
 from textrip.errors import InputError
-from textrip.files import STDIN
 from textrip.mining.settings import MineSettings
 from textrip.replacing import refuse_taking_away
 from textrip.training.length import epochs_of, steps_of
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
 _TOKENS_A_SECOND = 2000
 _ABOUT = "seconds about (2 CPU cores, MiniLM-L6)"
 _SAMPLE = 256
-# What may be typed with --resume, besides the common options: it changes no result.
-_BESIDE_RESUME = {"resume", "trust_remote_code", "json", "force"}
 
 
 def register(app: typer.Typer) -> None:
@@ -114,13 +109,8 @@ def train(
     from textrip.training.run_folder import MANIFEST, RunFolder
 
     if resume is not None:
-        _refuse_beside_resume(context)
-        request = Request.of_run(resume)
-        if STDIN in (request.source, request.data) and sys.stdin.isatty():
-            raise InputError(
-                f"{resume} was begun with data on standard input; pipe the same in again: "
-                f"cat DATA | textrip train --resume {shlex.quote(str(resume))}"
-            )
+        refuse_beside_resume(context, but=["trust_remote_code"])
+        request = Request.of_run(resume, of="train")
     elif source is None or output is None:
         missing = "DATA-or-TRIPLES" if source is None else "-o MODEL"
         raise InputError(
@@ -189,17 +179,6 @@ def _prepared(collection: Any, request: Request, triples: "Triples | None", *, f
     return prepare(collection)
 
 
-def _refuse_beside_resume(context: typer.Context) -> None:
-    """A run goes on as it was begun: what is typed besides would be ignored, so it is refused."""
-    names = [parameter.name for parameter in context.command.params if parameter.name is not None]
-    given = typed(context, [name for name in names if name not in _BESIDE_RESUME])
-    if given:
-        raise InputError(
-            "--resume takes data, output and settings from the run; give nothing else: leave "
-            f"{', '.join(given)} out, or begin anew"
-        )
-
-
 def _refuse_early(request: Request) -> None:
     """Say what the training would refuse, before anything is read; a dry run says it, too."""
     from textrip.rounds import Rounds
@@ -242,12 +221,6 @@ def _report(manifest: dict[str, Any], request: Request) -> str:
     kept = manifest["kept_step"]
     lines.append(f"kept: {f'step {kept}' if kept else 'the untuned weights: no epoch was better'}")
     lines.append(f"written: {request.output}")
-    if request.of_fit:
-        data, base, model = map(shlex.quote, (request.source, request.model, request.output))
-        lines.append(
-            f"measure it, as fit would have: textrip eval {data} --bm25 --model {base} --model {model}"
-        )
-        lines.append(f"index it: textrip index {data} --model {model} -o INDEX")
     return "\n".join(lines)
 
 

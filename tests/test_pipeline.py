@@ -3,6 +3,7 @@
 import importlib
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import textrip
 from tests.conftest import ASKED
+from tests.running import stopped_at
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
@@ -205,21 +207,6 @@ def test_questions_that_were_made_are_not_taken_out_of_the_index(
     ]  # fmt: skip
 
 
-def test_an_interruption_leaves_nothing(
-    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*_arguments: object, **_options: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Index, "build", stop)
-    with pytest.raises(KeyboardInterrupt):
-        fit(
-            tiny_collection, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
-            settings=TrainSettings(epochs=1, batch_queries=8),
-        )  # fmt: skip
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(("mean", "p", "verdict"), [
     (0.05, 0.01, "IMPROVED"), (-0.05, 0.01, "REGRESSION"), (0.05, 0.2, "NO DIFFERENCE"),
     (-0.05, 0.2, "NO DIFFERENCE"), (0.05, 0.05, "NO DIFFERENCE"),
@@ -287,3 +274,35 @@ def test_the_filter_reads_with_the_prompts_and_the_length_of_the_training(
     )
     # fit's vectors of the untuned encoder are without the prompt: the filter makes its own.
     assert seen == [("text: ", 16, None)]
+
+
+def test_a_training_that_is_stopped_while_it_mines_keeps_what_the_filter_encoded(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The filter reads the corpus, which takes longer than the rest of the mining."""
+    windows: list[int] = []
+    encode = Encoder._encode_window
+
+    def counted(self: Encoder, texts: list[str], *rest: Any) -> Any:
+        windows.append(len(texts))
+        return encode(self, texts, *rest)
+
+    def stop(*_given: Any, **_how: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Encoder, "_encode_window", counted)
+    run = partial(
+        train, tiny_collection, tmp_path / "m", model=tiny_encoder_folder, device="cpu", dev_documents=30,
+        settings=TrainSettings(epochs=1, batch_queries=8),
+    )  # fmt: skip
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("textrip.pipeline.mined.describe", stop)
+        run()
+    encoded = [size for size in windows if size >= 16]
+    assert encoded
+    assert [path.name for path in tmp_path.iterdir()] == [".m.kept"]
+    windows.clear()
+    with stopped_at(0), pytest.raises(KeyboardInterrupt):
+        run()
+    assert not set(encoded) & set(windows)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.unfinished"]

@@ -182,6 +182,7 @@ def train_in_rounds(
                 if manifest is None:
                     unfinished = parts.unfinished(number)
                     going_on = unfinished.has_triples
+                    unfinished.mined = run.mined or number > 1
                     if going_on:
                         triples = unfinished.triples()
                     elif number > 1:
@@ -294,5 +295,5 @@ def _leave(parts: _Parts, done: list[dict[str, Any]], stopped: BaseException) ->
         return
     hopeless = isinstance(stopped, DivergedError)  # the round would come to the same end again
     if not stopped_in.path.exists() and not hopeless:  # what exists said it
-        say(f"go on with: {parts.run.way_on}")
+        parts.run.say_way_on()
     say(f"the best round so far on dev is kept: {parts.folder(_best(done) + 1)}")

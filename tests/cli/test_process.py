@@ -104,10 +104,10 @@ def test_ctrl_c_in_training_exits_with_130_and_leaves_what_can_be_resumed(
         rest = fit.stderr.read()
         code = fit.wait(timeout=60)
     assert code == (130 if stopping == signal.SIGINT else 143)
-    assert rest.splitlines()[-1] == "Interrupted: nothing half-written is left."
+    assert rest.splitlines()[-1] == "Interrupted: nothing is left half-written."
     assert "Traceback" not in rest
     assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
-    assert f"go on with: textrip train --resume {tmp_path}/out.unfinished" in rest
+    assert f"go on with: textrip fit --resume {tmp_path}/out.unfinished" in rest
 
 
 def test_an_old_console_gets_substitutes_and_json_gets_escapes(index_folder: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,12 +81,13 @@ def test_kill_9_at_three_random_moments_in_one_run(
 
 
 @pytest.mark.parametrize(("words", "reason"), [
-    (["--resume", "{tmp}/none"], "no such folder; --resume takes MODEL.unfinished of a stopped run"),
+    (["--resume", "{tmp}/none"], "no such folder; --resume takes OUTPUT.unfinished of a stopped run"),
     (["--resume", "{tmp}"], "run.json: no such file or directory"),
     (["{beir}", "--resume", "{tmp}"], "--resume takes data, output and settings from the run; give nothing"),
     (["--resume", "{tmp}", "--batch-queries", "8", "--device", "cpu"], "leave --device, --batch-queries out"),
     (["{beir}"], "-o MODEL is missing: textrip train DATA -o MODEL, or textrip train --resume FOLDER"),
     (["-o", "{tmp}/m"], "DATA-or-TRIPLES is missing"),
+    (["--resume", "{tmp}/none", "--sampling", "positive"], "leave --sampling out"),
 ])  # fmt: skip
 def test_what_cannot_be_resumed_is_said(
     words: list[str], reason: str, textrip: Run, beir_folder: Path, tmp_path: Path
@@ -122,23 +124,46 @@ def test_what_was_asked_beside_the_training_is_there_after_a_resume(
     assert (tmp_path / "m" / "training.png").is_file()
 
 
-def test_a_fit_that_goes_on_as_a_training_says_what_is_left_to_do(
+def test_a_fit_goes_on_with_what_it_says(
     textrip: Run,
     beir_folder: Path,
     tiny_encoder_folder: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """To the figures of one that was not stopped; from another folder, as all of it was named."""
+    monkeypatch.chdir(tmp_path)
+    common = ["--model", tiny_encoder_folder, "--batch-queries", 8, "--device", "cpu"]
+    whole = textrip("fit", beir_folder, "-o", "whole", *common, "--json").json_lines()
     with stopped_at(4):  # the first epoch has 3
-        common = ["--model", tiny_encoder_folder, "--batch-queries", 8, "--device", "cpu"]
-        assert textrip("fit", beir_folder, "-o", tmp_path / "my out", *common).code == 130
-    done = textrip("train", "--resume", tmp_path / "my out.unfinished")
-    assert done.code == 0, done.err
-    told = [line.partition(": ")[2] for line in done.out.splitlines() if ": textrip " in line]
-    measure, index = map(shlex.split, told)
-    assert measure[:2] == ["textrip", "eval"]
-    assert textrip(*measure[1:], "--json").code == 0
-    assert index[:2] == ["textrip", "index"]
-    assert textrip(*index[1:-1], tmp_path / "index").code == 0
+        stopped = textrip("fit", beir_folder, "-o", "my out", *common)
+    assert stopped.code == 130
+    (way_on,) = (line for line in stopped.err.splitlines() if line.startswith("go on with: "))
+    words = shlex.split(way_on.removeprefix("go on with: "))
+    assert words[:3] == ["textrip", "fit", "--resume"]
+    again = textrip("fit", beir_folder, "-o", "my out", *common)
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    assert f"go on with {shlex.join(words)}, or begin anew with --force" in again.err
+    other = textrip("train", *words[2:])
+    assert (other.code, other.err.count("\n")) == (2, 1)
+    assert f"was begun by textrip fit; go on with: {shlex.join(words)}" in other.err
+    monkeypatch.setattr("textrip.pipeline.fit.mined", None)  # it is not called again
+    done = textrip(*words[1:], "--json")
+    assert done.code == whole_code(whole), done.err
+    assert without_seconds(done.json_lines()) == without_seconds(whole)
+    assert sorted(path.name for path in Path("my out").iterdir()) == [
+        "index", "model", "report.json", "triples.parquet",
+    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my out", "whole"]
+
+
+def whole_code(lines: list[Any]) -> int:
+    return 3 if lines[0]["verdict"] == "REGRESSION" else 0
+
+
+def without_seconds(lines: list[Any]) -> list[Any]:
+    rows = [{**row, "seconds": None} for row in lines[0]["rows"]]
+    return [{**lines[0], "rows": rows, "provenance": None}]
 
 
 def test_data_of_standard_input_is_to_be_piped_again(textrip: Run, tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from textrip.mining.mine import mine
 from textrip.mining.triples import Triples
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
-from textrip.training.survey import survey
 from textrip.training.train import _memory_errors, train
 from textrip.training.trainer import GroupTrainer
 
@@ -150,7 +149,7 @@ def test_a_run_is_not_resumed_with_something_else_and_not_begun_over_another(
         run("killed")
     assert run("killed", force=True)["steps"] == 3 * STEPS_AN_EPOCH
     with pytest.raises(
-        InputError, match=r"no such folder; --resume takes MODEL\.unfinished of a stopped run"
+        InputError, match=r"no such folder; --resume takes OUTPUT\.unfinished of a stopped run"
     ):
         run("other", resume=True)
 
@@ -171,18 +170,64 @@ def test_what_is_left_of_a_stopped_run_is_its_newest_checkpoints_and_its_best_we
         assert SentenceTransformer(str(best), device="cpu").encode("rose").shape == (32,)
 
 
-def test_a_run_that_stops_before_its_first_checkpoint_leaves_nothing_and_says_so(
-    run: Callable[..., dict[str, object]], tmp_path: Path
+@pytest.mark.parametrize("step", [0, 4])
+def test_a_run_that_is_stopped_before_its_first_checkpoint_keeps_its_triples_and_goes_on(
+    step: int, run: Callable[..., dict[str, object]], whole: dict[str, object], tmp_path: Path
 ) -> None:
+    """In the survey, too: what was mined may have taken an hour."""
     remarks: list[str] = []
-    stop_at(run, 0)
+    with progress.reporting(bars=False, say=remarks.append):
+        stop_at(run, step, checkpoint_minutes=60)
+    folder = tmp_path / "killed.unfinished"
+    assert list(tmp_path.iterdir()) == [folder]
+    assert remarks[-2:] == [
+        f"no checkpoint was written yet; the triples are kept: {folder}/triples.parquet",
+        "go on with: textrip.train with the same arguments and resume=True",
+    ]
+    assert without_time(run("killed", resume=True)) == without_time(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["killed"]
+
+
+def test_stopped_while_the_margin_is_chosen_the_triples_are_kept(
+    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_given: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr("textrip.training.train.survey", stop)
+    with pytest.raises(Killed):
+        run("killed")
+    assert (tmp_path / "killed.unfinished" / "triples.parquet").is_file()
+
+
+@pytest.mark.parametrize(("mined", "left"), [(False, []), (True, ["killed.unfinished"])])
+def test_after_an_error_triples_are_kept_that_lie_nowhere_else(
+    mined: bool, left: list[str], run: Callable[..., dict[str, object]], tmp_path: Path
+) -> None:
+    """Who trains on a file of triples may name it again, with other options and without --force."""
+    folder = RunFolder.beside(tmp_path / "killed")
+    folder.mined = mined
+    with stopped_at(2, OSError), pytest.raises(OSError):
+        run("killed", run=folder, checkpoint_minutes=60)
+    assert [path.name for path in tmp_path.iterdir()] == left
+    if mined:  # and a second error does not take them away
+        with stopped_at(2, OSError), pytest.raises(OSError):
+            run("killed", run=RunFolder.beside(tmp_path / "killed"), checkpoint_minutes=60, resume=True)
+        assert folder.has_triples
+
+
+def test_a_setting_that_the_survey_refuses_leaves_nothing(
+    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_given: object) -> None:
+        raise InputError("no")
+
+    monkeypatch.setattr("textrip.training.train.survey", refuse)
+    folder = RunFolder.beside(tmp_path / "killed")
+    folder.mined = True
+    with pytest.raises(InputError):
+        run("killed", run=folder)
     assert list(tmp_path.iterdir()) == []
-    with progress.reporting(bars=False, say=remarks.append), pytest.raises(Killed), stopped_at(4, Killed):
-        run("killed", checkpoint_minutes=60)
-    assert list(tmp_path.iterdir()) == []
-    assert remarks[-1] == (
-        "no checkpoint was written yet: nothing is kept (--checkpoint-minutes says how often one is)"
-    )
 
 
 def test_a_full_disk_is_said_before_any_step(
@@ -280,15 +325,16 @@ def test_too_little_memory_is_told_what_helps_and_is_not_in_use(options: dict[st
 def test_a_run_that_was_begun_anew_meanwhile_is_not_gone_on_with(
     run: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look at what was asked and the first step lies the survey, which takes a while."""
+    """Between the look at what was asked and the first step the folder is not held yet."""
     stop_at(run, 13)
+    refuse_held = RunFolder.refuse_held
 
-    def meanwhile(*given: Any, **how: Any) -> Any:
-        monkeypatch.setattr("textrip.training.train.survey", survey)
+    def meanwhile(self: RunFolder) -> None:
+        monkeypatch.setattr(RunFolder, "refuse_held", refuse_held)
         stop_at(run, 8, settings=replace(SETTINGS, seed=77), force=True)
-        return survey(*given, **how)
+        self.refuse_held()
 
-    monkeypatch.setattr("textrip.training.train.survey", meanwhile)
+    monkeypatch.setattr(RunFolder, "refuse_held", meanwhile)
     with pytest.raises(MismatchError, match=r"was begun with another seed \(77, now 5\)"):
         run("killed", resume=True)
 

@@ -123,7 +123,7 @@ def test_an_interrupted_search_leaves_its_best_settings(
     assert done.code == 130
     assert done.err.splitlines()[-2:] == [
         f"1 trial is kept in {study}; the same command goes on with the study",
-        "Interrupted: nothing half-written is left.",
+        "Interrupted: nothing is left half-written.",
     ]
     assert tomllib.loads((study / "best.toml").read_text())["train"]["strategy"]
 

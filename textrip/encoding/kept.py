@@ -32,16 +32,24 @@ def keeping(output: Path) -> Iterator[None]:
         output: The folder is `.NAME.kept` beside it; what an earlier block of the same output left is used.
     """
     folder = output.parent / f".{output.name}.kept"
-    token = _folder.set(folder)
     try:
-        yield
+        with keeping_in(folder):
+            yield
     except BaseException:
         if folder.is_dir():
             say(f"what was encoded is kept in {folder}; the same command goes on from there")
         raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def keeping_in(folder: Path) -> Iterator[None]:
+    """Keep what is encoded inside in a folder, which stays there."""
+    token = _folder.set(folder)
+    try:
+        yield
     finally:
         _folder.reset(token)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_keeping() -> bool:

@@ -1,5 +1,7 @@
 """From raw text to a gated, indexed searcher: the rooms in the order of the data, in one call."""
 
+import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,13 +14,16 @@ from numpy.typing import NDArray
 from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
+from textrip.encoding.kept import keeping_in
 from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.errors import InputError
 from textrip.eval.evaluate import Evaluation, Evaluator
 from textrip.eval.significance import Difference, paired_difference
 from textrip.files import write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
+from textrip.mining.triples import Triples
 from textrip.pipeline.check import require_trainable
 from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
@@ -27,8 +32,9 @@ from textrip.progress import say
 from textrip.replacing import refuse_taking_away, replacing
 from textrip.retrieval.index import Index
 from textrip.rounds import DENSE_SHARE, Rounds
+from textrip.training.diagnosis import DivergedError
 from textrip.training.requirements import refuse_what_is_for_labels
-from textrip.training.run_folder import RunFolder
+from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 
@@ -38,6 +44,7 @@ KIND = "textrip-report"
 REPORT = "report.json"
 FORMAT = 1
 _ALPHA = 0.05
+_VECTORS = "vectors"
 
 
 @dataclass(frozen=True)
@@ -67,13 +74,16 @@ def fit(
     rounds: int = 1,
     dense_share: float = DENSE_SHARE,
     device: str = "auto",
-    force: bool = False,
+    run: RunFolder | None = None,
+    resume: bool = False,
     request: dict[str, Any] | None = None,
+    force: bool = False,
     stage: Callable[[str], None] = say,
 ) -> Fit:
     """Split, mine, train, evaluate, gate and index: `output` gets triples, model, index and report.
 
-    The index is built with the tuned encoder, or with the base where the test split says REGRESSION.
+    The index is built with the tuned encoder, or with the base where the test split says REGRESSION. What
+    is stopped or killed goes on with `resume`: nothing is encoded, mined or trained twice.
 
     Args:
         data: A collection, or what `read` takes.
@@ -86,80 +96,169 @@ def fit(
         rounds: With 2 and more, mine again with what was tuned, and train again, as in `train`.
         dense_share: Of a later round's negatives, so many come from the tuned encoder's own ranking.
         device: auto, cpu, cuda or mps.
-        force: Overwrite `output`.
-        request: Saved in the folder of the training while it is not finished (see `train`).
+        run: The folder of what is not finished; OUTPUT.unfinished where None.
+        resume: Go on with what was stopped, with the same arguments.
+        request: Saved in the run's folder for the caller, who may want it to resume.
+        force: Overwrite `output`, and an unfinished run of it.
         stage: Told what begins.
 
     Raises:
         InputError: data or settings that cannot be used.
+        MismatchError: the run to resume was begun with something else.
+        StorageError: another process is at work in the run's folder; the disk is full, or refused.
     """
     refuse_taking_away(output, force=force, mark=REPORT, read=[data])
-    run = RunFolder.beside(output)
-    run.refuse_unfinished(force=force)
+    run = run or RunFolder.beside(output, of="fit")
+    if resume:
+        run.refuse_held()
+    else:
+        run.refuse_unfinished(force=force)
     settings = settings or TrainSettings()
     refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed)
     Rounds.wanted(rounds, dense_share, mining)  # refused now, and not after the mining
-    with replacing(output, force=force) as folder:
-        folder.mkdir()
-        stage("reading")
-        given = data if isinstance(data, Collection) else read(data)
-        require_trainable(given, "dev", "test", force=force)
-        collection = prepare_to_mine(given, mining.split)
-        started = time.perf_counter()
-        searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-        searcher_seconds = time.perf_counter() - started
-        stage("measuring BM25 and the untuned encoder on test")
-        encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
-        test = Evaluator(collection, "test", searcher=searcher, searcher_seconds=searcher_seconds)
-        test.bm25()
-        started = time.perf_counter()
-        untuned = encoder.encode(collection.texts, progress="encoding documents")
-        test.vectors(encoder, untuned, name="untuned", started=started)
-        stage("mining")
-        prompted = settings.query_prompt is not None or settings.document_prompt is not None
-        triples = mined(
-            collection, mining, searcher, as_trained(encoder, settings), device=device,
-            vectors=None if prompted else untuned,
-        )  # fmt: skip
-        triples.write(folder / "triples.parquet")
-        stage("training")
-        manifest = train(
-            collection,
-            folder / "model",
-            triples=triples,
-            model=encoder,
-            settings=settings,
-            mining=mining,
-            analyzer=analyzer,
-            dev_documents=dev_documents,
-            rounds=rounds,
-            dense_share=dense_share,
-            run=run,
-            request=request,
-            force=force,
-        )
-        if rounds > 1:  # the best round's; what was handed in is the first one's
-            encoder = Encoder.load(
-                folder / "model", device=device, max_length_tokens=settings.max_length_tokens
-            )
-            encoder.name = str(model)
-        stage("measuring the tuned encoder on test")
-        started = time.perf_counter()
-        vectors = encoder.encode(collection.texts, progress="encoding documents")
-        test.vectors(encoder, vectors, name="tuned", started=started)
+    stage("reading")
+    given = data if isinstance(data, Collection) else read(data)
+    require_trainable(given, "dev", "test", force=force)
+    collection = prepare_to_mine(given, mining.split)
+    options: dict[str, Any] = {
+        "settings": settings, "mining": mining, "analyzer": analyzer, "dev_documents": dev_documents,
+        "rounds": rounds, "dense_share": dense_share,
+    }  # fmt: skip
+    way = _Way(given, collection, model, device, run, options, stage)
+    begun = way.asked() if resume else {**way.asked(), "request": request}
+    with run.held(begun, resume=resume, force=force):
+        try:
+            done = way.go(output, force=force)
+        except BaseException as stopped:
+            way.leave(stopped)
+            raise
+        run.remove()
+    return done
+
+
+@dataclass
+class _Way:
+    """One fit, and where each part of it lies until all are there.
+
+    OUTPUT.unfinished/
+      run.json           what was asked
+      vectors/           what was encoded (encoding/kept.py)
+      triples.parquet    complete or absent, as all below
+      model.unfinished/  the training (run_folder.py)
+      model/
+    """
+
+    given: Collection
+    collection: Collection
+    model: str | Path
+    device: str
+    run: RunFolder
+    options: dict[str, Any]
+    stage: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self.settings: TrainSettings = self.options["settings"]
+        self.base = self.load(self.model)
+        self.tuned_folder = self.run.path / "model"
+        self.training = RunFolder(self.run.path / "model.unfinished", part_of=self.run)
+
+    def load(self, folder: str | Path) -> Encoder:
+        """An encoder, by the name of the base."""
+        encoder = Encoder.load(folder, device=self.device, max_length_tokens=self.settings.max_length_tokens)
+        encoder.name = str(self.model)
+        return encoder
+
+    def asked(self) -> dict[str, Any]:
+        """What a resumed one must have in common with the one that was begun."""
+        asked = {
+            "base": self.base.fingerprint,
+            "collection_sha256": self.given.fingerprint,
+            **{name: value for name, value in self.options.items() if isinstance(value, int | float)},
+            "settings": asdict(self.settings),
+            "mining": asdict(self.options["mining"]),
+            "stemmer": (self.options["analyzer"] or Analyzer()).stemmer,
+        }
+        return dict(json.loads(json.dumps(asked)))  # as it is read again
+
+    def go(self, output: str | Path, *, force: bool) -> Fit:
+        """Take all the stages that are not taken yet, and write the output."""
+        analyzer = self.options["analyzer"]
+        with keeping_in(self.run.path / _VECTORS):
+            test, searcher, untuned = self.measure_untuned()
+            triples = self.triples(searcher, untuned)
+        self.stage("training")
+        manifest = self.tune(triples)
+        with keeping_in(self.run.path / _VECTORS):
+            self.stage("measuring the tuned encoder on test")
+            encoder = self.load(self.tuned_folder)
+            started = time.perf_counter()
+            vectors = encoder.encode(self.collection.texts, progress="encoding documents")
+            test.vectors(encoder, vectors, name="tuned", started=started)
         evaluation = test.evaluation()
         difference = _difference(evaluation)
         verdict = _verdict(difference)
         if verdict == "REGRESSION":
             say("the tuned encoder is worse on test: the index is built with the base encoder")
-            encoder = Encoder.load(model, device=device, max_length_tokens=settings.max_length_tokens)
-            vectors = untuned
-        stage("indexing")
-        _index(given, collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors)
+            encoder, vectors = self.load(self.model), untuned
+        self.stage("indexing")
         done = Fit(Path(output), evaluation, difference, verdict, manifest)
-        write_json(folder / REPORT, {"kind": KIND, "format": FORMAT, **done.to_dict()})
-    return done
+        with replacing(output, force=force) as folder:
+            folder.mkdir()
+            _index(self.given, self.collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors)
+            triples.write(folder / "triples.parquet")
+            shutil.copytree(self.tuned_folder, folder / "model")  # the run has it until all is there
+            write_json(folder / REPORT, {"kind": KIND, "format": FORMAT, **done.to_dict()})
+        return done
+
+    def measure_untuned(self) -> tuple[Evaluator, LexicalSearcher, NDArray[np.float32]]:
+        """BM25 and the base on test; BM25's index, and the base's (n, d) vectors of the corpus."""
+        started = time.perf_counter()
+        searcher = LexicalSearcher.build(
+            self.collection.texts, analyzer=self.options["analyzer"], order=self.collection.doc_order
+        )
+        searcher_seconds = time.perf_counter() - started
+        self.stage("measuring BM25 and the untuned encoder on test")
+        test = Evaluator(self.collection, "test", searcher=searcher, searcher_seconds=searcher_seconds)
+        test.bm25()
+        started = time.perf_counter()
+        untuned = self.base.encode(self.collection.texts, progress="encoding documents")
+        test.vectors(self.base, untuned, name="untuned", started=started)
+        return test, searcher, untuned
+
+    def triples(self, searcher: LexicalSearcher, untuned: NDArray[np.float32]) -> Triples:
+        """What is trained on, mined now or before."""
+        self.stage("mining")
+        if self.run.has_triples:
+            return self.run.triples()
+        settings = self.settings
+        prompted = settings.query_prompt is not None or settings.document_prompt is not None
+        triples = mined(
+            self.collection, self.options["mining"], searcher, as_trained(self.base, settings),
+            device=self.device, vectors=None if prompted else untuned,
+        )  # fmt: skip
+        triples.write(self.run.triples_file)
+        return triples
+
+    def tune(self, triples: Triples) -> dict[str, Any]:
+        """The manifest of the tuned encoder, trained now or before."""
+        if self.tuned_folder.exists():
+            return dict(json.loads((self.tuned_folder / MANIFEST).read_text(encoding="utf-8")))
+        return train(
+            self.collection, self.tuned_folder, triples=triples, model=self.base, run=self.training,
+            resume=self.training.path.exists(), **self.options,
+        )  # fmt: skip
+
+    def leave(self, stopped: BaseException) -> None:
+        """Say what is left of it where it stops; remove it where it is not worth going on with."""
+        if self.training.path.exists():  # it said how to go on, or that the best weights are kept
+            return
+        hopeless = isinstance(stopped, InputError | DivergedError) and not self.tuned_folder.exists()
+        made = (self.run.path / _VECTORS, self.run.triples_file, self.tuned_folder)
+        if hopeless or not any(path.exists() for path in made):
+            self.run.remove()
+        else:
+            self.run.say_way_on()
 
 
 def _index(

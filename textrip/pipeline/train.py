@@ -7,6 +7,7 @@ from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.data.labels import thinned
 from textrip.encoding.encoder import Encoder
+from textrip.encoding.kept import keeping
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import InputError
 from textrip.eval.evaluate import dev_evaluation
@@ -17,6 +18,7 @@ from textrip.mining.triples import Triples
 from textrip.pipeline.check import require_trainable
 from textrip.pipeline.mined import mined, without_dev
 from textrip.pipeline.prepare import prepare, prepare_labels, prepare_to_mine
+from textrip.place import named
 from textrip.progress import say
 from textrip.replacing import refuse_taking_away
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
@@ -105,7 +107,9 @@ def train(
     searcher = None
     if mines:
         searcher = _bm25(collection, analyzer)
-        triples = mined(collection, mining, searcher, as_trained(encoder, settings), device=device)
+        with keeping(named(output)):  # what the filter's encoder said of a document
+            triples = mined(collection, mining, searcher, as_trained(encoder, settings), device=device)
+        run.mined = True
     elif triples is not None:
         triples = without_dev(triples, collection)
     elif not by_label:

@@ -36,7 +36,7 @@ KIND = "textrip-run"
 # In the folder of a model.
 MANIFEST = "manifest.json"
 CHECKPOINT_KIND = "textrip-checkpoint"
-FORMAT = 1
+FORMAT = 2
 # A checkpoint is kept until the one after it is complete.
 _KEPT = 2
 _RUN = "run.json"
@@ -50,31 +50,60 @@ class RunFolder:
 
     Args:
         path: The folder.
-        part_of: The run that this one is a round of.
+        part_of: The run that this one is a part of: one of rounds, or the training of a fit.
+        of: What is called to go on with it: "train" or "fit".
+        passing: Its place goes with the process, and nobody goes on with it.
+
+    Attributes:
+        mined: Its triples were mined for it and lie nowhere else, so that it is worth keeping without a
+            checkpoint, whatever stops it.
     """
 
-    def __init__(self, path: str | Path, *, part_of: "RunFolder | None" = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        part_of: "RunFolder | None" = None,
+        of: str = "train",
+        passing: bool = False,
+    ) -> None:
         self.path = Path(path)
+        self.passing = passing
         self.part_of = part_of
+        self.of = of
+        self.mined = False
 
     @property
     def way_on(self) -> str:
         """What is to be called to go on with this run."""
-        if self.part_of is not None:
-            return self.part_of.way_on
         try:
             by_command = self.asked()["request"] is not None
         except InputError:  # what is damaged is said to who resumes it
             by_command = True
         if by_command:
-            return f"textrip train --resume {shlex.quote(str(self.path))}"
-        return "textrip.train with the same arguments and resume=True"
+            return f"textrip {self._begun_by()} --resume {shlex.quote(str(self.path))}"
+        return f"textrip.{self._begun_by()} with the same arguments and resume=True"
+
+    def say_way_on(self) -> None:
+        """Say what is to be called to go on with this run, where somebody could."""
+        whole = self
+        while whole.part_of is not None:
+            whole = whole.part_of
+        if not whole.passing:
+            say(f"go on with: {whole.way_on}")
+
+    def _begun_by(self) -> str:
+        """Train or fit: what began this one may be the other one of them."""
+        try:
+            return str(self.asked()["of"])
+        except InputError:
+            return self.of
 
     @classmethod
-    def beside(cls, output: str | Path) -> "RunFolder":
-        """The run folder of a model that is to be written to `output`."""
+    def beside(cls, output: str | Path, *, of: str = "train", passing: bool = False) -> "RunFolder":
+        """The run folder of what is to be written to `output`."""
         output = named(output)
-        return cls(output.with_name(f"{output.name}.unfinished"))
+        return cls(output.with_name(f"{output.name}.unfinished"), of=of, passing=passing)
 
     def refuse_unfinished(self, *, force: bool) -> None:
         """Raise InputError where a run is there that could go on, StorageError where one goes on now."""
@@ -134,17 +163,22 @@ class RunFolder:
             new.mkdir()
             if triples is not None:
                 triples.write(new / _TRIPLES)
-            write_sealed_json(new / _RUN, {"kind": KIND, "format": FORMAT, **asked})
+            write_sealed_json(new / _RUN, {"kind": KIND, "format": FORMAT, "of": self.of, **asked})
             self.refuse_held()  # who goes on with the one that is about to give way
 
     @property
     def has_triples(self) -> bool:
         """Whether the run was begun with triples."""
-        return (self.path / _TRIPLES).is_file()
+        return self.triples_file.is_file()
 
     def triples(self) -> Triples:
         """What the run was begun with; `require` compares their digest."""
-        return Triples.read(self.path / _TRIPLES)
+        return Triples.read(self.triples_file)
+
+    @property
+    def triples_file(self) -> Path:
+        """Where they lie."""
+        return self.path / _TRIPLES
 
     def asked(self) -> dict[str, Any]:
         """What the run was begun with.
@@ -153,7 +187,9 @@ class RunFolder:
             InputError: this is no run's folder, or it is damaged.
         """
         if not self.path.is_dir():
-            raise InputError(f"{self.path}: no such folder; --resume takes MODEL.unfinished of a stopped run")
+            raise InputError(
+                f"{self.path}: no such folder; --resume takes OUTPUT.unfinished of a stopped run"
+            )
         if not (self.path / _RUN).exists() and (self.path / MANIFEST).exists():
             raise InputError(f"{self.path}: is a finished model, and nothing of it is left to be done")
         return read_json(self.path / _RUN, kind=KIND, version=FORMAT, sealed=True)

@@ -182,7 +182,7 @@ class Search:
             manifest = train(
                 self.collection, triples, self.load_encoder(),
                 Path(scratch) / "model", settings=settings, margin_factor=factor, evaluate_dev=evaluate,
-                run=RunFolder(Path(scratch) / "run"), checkpoint_minutes=float("inf"),
+                run=RunFolder(Path(scratch) / "run", passing=True), checkpoint_minutes=float("inf"),
             )  # fmt: skip
         best = max(manifest["dev"][1:], key=lambda entry: entry[DEV_MEASURE])
         for name in ("margin", "loss", "strategy"):

@@ -118,15 +118,14 @@ def train(
         job.run.refuse_held()
     else:
         job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
-    with _memory_errors(settings):
-        job.choose_rate()
-        job.choose_epochs()
-        chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
     begun = asked if resume else {**asked, "request": request}
     with job.run.held(begun, resume=resume, force=force, triples=triples):
         together.wait()
         try:
             with _memory_errors(settings):
+                job.choose_rate()
+                job.choose_epochs()
+                chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
                 manifest = job.train(evaluate_dev, checkpoint_minutes)
             manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
             manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
@@ -134,25 +133,39 @@ def train(
                 job.save(output, manifest, force=force)
         except BaseException as stopped:
             fold_adapters(encoder.model)  # the caller's encoder is an ordinary one, whatever happened
-            _leave(job.run, stopped)
+            _leave(job.run, stopped, resumed=resume)
             raise
         job.run.remove()
     return manifest
 
 
-def _leave(run: RunFolder, stopped: BaseException) -> None:
+def _leave(run: RunFolder, stopped: BaseException, *, resumed: bool) -> None:
     """Say what is left of a run that stops here; remove it where it is not worth going on with."""
     best = run.newest_best()
-    hopeless = isinstance(stopped, DivergedError)  # every step from here on would be lost again
-    if best is None and (hopeless or not run.checkpoints()):
+    # Every step from here on would be lost again.
+    hopeless = isinstance(stopped, DivergedError) or (isinstance(stopped, InputError) and not resumed)
+    if best is None and (hopeless or not _is_worth_keeping(run, stopped, resumed=resumed)):
         if not isinstance(stopped, Exception):  # somebody stopped it
             say("no checkpoint was written yet: nothing is kept (--checkpoint-minutes says how often one is)")
         run.remove()
         return
     if not hopeless:
-        say(f"go on with: {run.way_on}")
+        if not run.checkpoints():
+            say(f"no checkpoint was written yet; the triples are kept: {run.triples_file}")
+        run.say_way_on()
     if best is not None:
         say(f"the best weights so far on dev are kept: {best}")
+
+
+def _is_worth_keeping(run: RunFolder, stopped: BaseException, *, resumed: bool) -> bool:
+    """Whether there is something that a new run would have to do again.
+
+    Triples that were handed in are kept for who stopped it and not after an error, which is often a reason
+    to begin with other settings.
+    """
+    if run.checkpoints():
+        return True
+    return run.has_triples and (run.mined or resumed or not isinstance(stopped, Exception))
 
 
 @dataclass

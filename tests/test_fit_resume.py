@@ -1,0 +1,202 @@
+"""A fit that was stopped goes on: nothing is encoded, mined or trained twice."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import stopped_at
+from textrip import progress
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, MismatchError, StorageError
+from textrip.mining.settings import MineSettings
+from textrip.pipeline.fit import Fit, fit
+from textrip.pipeline.mined import mined as real_mined
+from textrip.pipeline.train import train as real_train
+from textrip.retrieval.index import Index
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
+
+# Dev is measured over fewer documents than there are, so that nobody takes it for the corpus.
+OPTIONS: dict[str, Any] = {
+    "settings": TrainSettings(epochs=2, batch_queries=8, seed=3), "mining": MineSettings(seed=3),
+    "dev_documents": 30, "device": "cpu",
+}  # fmt: skip
+MEASURING, MINING, TRAINING, TUNED, INDEXING = (
+    "measuring BM25 and the untuned encoder on test", "mining", "training",
+    "measuring the tuned encoder on test", "indexing",
+)  # fmt: skip
+
+
+class Stopped(BaseException):
+    """As a signal would."""
+
+
+def stopping_at(stage: str) -> Callable[[str], None]:
+    """For `stage`: stops where a stage begins."""
+
+    def tell(name: str) -> None:
+        if name == stage:
+            raise Stopped
+
+    return tell
+
+
+@pytest.fixture
+def run(tiny_collection: Collection, tiny_encoder_folder: Path) -> Callable[..., Fit]:
+    return partial(fit, tiny_collection, model=tiny_encoder_folder, **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Fit:
+    """One that was not stopped."""
+    return fit(
+        tiny_collection, tmp_path_factory.mktemp("whole") / "out", model=tiny_encoder_folder, **OPTIONS
+    )
+
+
+def figures(done: Fit) -> dict[str, Any]:
+    """A report without what a clock says."""
+    report = json.loads((done.folder / "report.json").read_text())
+    rows = [{**row, "seconds": None} for row in report["rows"]]
+    return {**report, "rows": rows, "provenance": None}
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What costs: windows of texts that are encoded, mining and training."""
+    done: list[str] = []
+    encode, mined, train = Encoder._encode_window, real_mined, real_train
+
+    def counted_encode(self: Encoder, texts: list[str], *rest: Any) -> Any:
+        if len(texts) == 60:  # the corpus
+            done.append("encoded")
+        return encode(self, texts, *rest)
+
+    def counted_mined(*given: Any, **how: Any) -> Any:
+        done.append("mined")
+        return mined(*given, **how)
+
+    def counted_train(*given: Any, **how: Any) -> Any:
+        done.append("trained")
+        return train(*given, **how)
+
+    monkeypatch.setattr(Encoder, "_encode_window", counted_encode)
+    monkeypatch.setattr("textrip.pipeline.fit.mined", counted_mined)
+    monkeypatch.setattr("textrip.pipeline.fit.train", counted_train)
+    return done
+
+
+@pytest.mark.parametrize("stage", [MINING, TRAINING, TUNED, INDEXING])
+def test_stopped_at_a_stage_it_goes_on_there(
+    stage: str, run: Callable[..., Fit], whole: Fit, work: list[str], tmp_path: Path
+) -> None:
+    remarks: list[str] = []
+    with progress.reporting(bars=False, say=remarks.append), pytest.raises(Stopped):
+        run(tmp_path / "out", stage=stopping_at(stage))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
+    assert remarks[-1] == "go on with: textrip.fit with the same arguments and resume=True"
+    done = run(tmp_path / "out", resume=True)
+    assert work == ["encoded", "mined", "trained", "encoded"]  # each once, in the two together
+    assert figures(done) == figures(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_stopped_in_training_it_ends_as_one_that_was_not(
+    run: Callable[..., Fit], whole: Fit, tmp_path: Path
+) -> None:
+    with stopped_at(4, Stopped), pytest.raises(Stopped):  # the first epoch has 3
+        run(tmp_path / "out")
+    done = run(tmp_path / "out", resume=True)
+    assert figures(done) == figures(whole)
+    weights = [(each.folder / "model" / "model.safetensors").read_bytes() for each in (done, whole)]
+    assert weights[0] == weights[1]
+
+
+def test_a_full_disk_at_the_end_costs_no_training(
+    run: Callable[..., Fit], whole: Fit, work: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_given: Any, **_how: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "build", full)
+        with pytest.raises(StorageError, match="no space left on device"):
+            run(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
+    work.clear()
+    run(tmp_path / "out", resume=True)
+    assert work == []
+
+
+def test_rounds_go_on_in_the_round_that_was_stopped(run: Callable[..., Fit], tmp_path: Path) -> None:
+    once = run(tmp_path / "once", rounds=2)
+    remarks: list[str] = []
+    begun = 0
+
+    def tell(message: str) -> None:
+        nonlocal begun
+        begun += message.startswith("epoch 1:")
+        remarks.append(message)
+        if begun == 2:
+            begun += 1
+            raise Stopped
+
+    with progress.reporting(bars=False, say=tell), pytest.raises(Stopped):
+        run(tmp_path / "out", rounds=2)
+    assert sum(remark.startswith("go on with: ") for remark in remarks) == 1
+    assert (tmp_path / "out.unfinished" / "model.unfinished" / "round-1").is_dir()
+    assert figures(run(tmp_path / "out", rounds=2, resume=True)) == figures(once)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["once", "out"]
+
+
+def test_before_anything_is_made_nothing_is_left(run: Callable[..., Fit], tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        run(tmp_path / "out", stage=stopping_at(MEASURING))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_refused_leaves_nothing(run: Callable[..., Fit], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="margin"):
+        run(tmp_path / "out", settings=TrainSettings(margin=5.0, strategy="batch-hard", loss="triplet"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_differs_is_told_by_its_name(run: Callable[..., Fit], work: list[str], tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        run(tmp_path / "out", stage=stopping_at(TRAINING))
+    before = sorted(tmp_path.rglob("*"))
+    work.clear()
+    others: list[tuple[dict[str, Any], str]] = [
+        ({"mining": MineSettings(seed=3, negatives=2)}, r"negatives \(1, now 2\)"),
+        ({"rounds": 2}, r"rounds \(1, now 2\)"),
+        ({"dev_documents": 20}, r"dev_documents \(30, now 20\)"),
+    ]  # fmt: skip
+    for other, told in others:
+        with pytest.raises(MismatchError, match=f"was begun with another {told}; a run can only go on"):
+            run(tmp_path / "out", resume=True, **other)
+    with pytest.raises(InputError, match=r"holds a run that was not finished; go on with textrip\.fit"):
+        run(tmp_path / "out")
+    assert work == []
+    assert sorted(tmp_path.rglob("*")) == before
+    assert run(tmp_path / "out", force=True).folder.is_dir()
+
+
+def test_where_the_place_goes_with_the_process_no_way_on_is_told(
+    run: Callable[..., Fit], tmp_path: Path
+) -> None:
+    remarks: list[str] = []
+    passing = RunFolder.beside(tmp_path / "out", of="fit", passing=True)
+    with (
+        progress.reporting(bars=False, say=remarks.append),
+        stopped_at(4, Stopped),
+        pytest.raises(Stopped),
+    ):
+        run(tmp_path / "out", run=passing)
+    assert not any("go on with" in remark for remark in remarks)
