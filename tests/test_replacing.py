@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from textrip.errors import InputError, StorageError
-from textrip.replacing import refuse_existing, refuse_taking_away, storage_errors
+from textrip.replacing import refuse_existing, refuse_taking_away, replacing, storage_errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -52,3 +52,25 @@ def test_a_place_that_only_says_that_it_is_writable_is_refused_before_any_work(
     monkeypatch.setattr(os, "access", lambda *_: True)
     with pytest.raises(InputError, match=r"/proc/model: /proc is not writable \(no such file or directory\)"):
         refuse_existing(Path("/proc/model"), force=False)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_somebody_else_wrote_meanwhile_stays(folder: bool, tmp_path: Path) -> None:
+    """Two commands with one output: both found the place empty, and the second to end may not replace it."""
+
+    def write(path: Path, words: str) -> None:
+        if folder:
+            path.mkdir()
+        (path / "file" if folder else path).write_text(words)
+
+    target = tmp_path / "out"
+    with pytest.raises(InputError, match="was written by somebody else meanwhile, and stays"):
+        with replacing(target) as later:
+            write(later, "later")
+            with replacing(target) as first:
+                write(first, "first")
+    assert (target / "file" if folder else target).read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    with replacing(target, force=True) as later:
+        write(later, "later")
+    assert (target / "file" if folder else target).read_text() == "later"

@@ -32,7 +32,7 @@ def replacing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     stays as it is until the new one is complete.
 
     Raises:
-        InputError: `path` exists and `force` is not set, or its parent is not a folder.
+        InputError: `path` exists, by now at the latest, and `force` is not set; its parent is not a folder.
         StorageError: the disk refused.
     """
     target = named(path)
@@ -42,6 +42,11 @@ def replacing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         with storage_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
+            if target.exists() and not force:
+                raise InputError(
+                    f"{target} was written by somebody else meanwhile, and stays; name another place or "
+                    "overwrite it with --force"
+                )
             move_into_place(temporary, target)
     finally:
         _remove(temporary)

@@ -13,10 +13,10 @@ AS_IT_COMES = "textrip train, as it comes"
 OURS: dict[str, tuple[int, dict[str, Any]]] = {
     # As it comes: filtered by the untuned encoder, and the best on dev is kept.
     AS_IT_COMES: (1, {}),
-    "smooth, filtered": (1, {"loss": "smooth", "strategy": "batch-hard"}),
-    "smooth": (1, {"loss": "smooth", "strategy": "batch-hard"}),
+    "smooth, filtered": (1, {"loss": "smooth", "strategy": "batch-all"}),
+    "smooth": (1, {"loss": "smooth", "strategy": "batch-all"}),
     "smooth, without mined": (0, {"loss": "smooth", "strategy": "in-batch"}),
-    "smooth, margin 0": (1, {"loss": "smooth", "strategy": "batch-hard", "margin": 0.0}),
+    "smooth, margin 0": (1, {"loss": "smooth", "strategy": "batch-all", "margin": 0.0}),
     "batch-hard": (1, {"strategy": "batch-hard"}),
     "semi-hard": (1, {"strategy": "semi-hard"}),
     "in-batch": (0, {"loss": "triplet", "strategy": "in-batch"}),
@@ -24,9 +24,9 @@ OURS: dict[str, tuple[int, dict[str, Any]]] = {
     "batch-all": (1, {"strategy": "batch-all"}),
     "mixed": (1, {"strategy": "mixed"}),
     "soft-margin": (1, {"loss": "soft-margin", "strategy": "batch-hard"}),
-    "contrastive": (1, {"loss": "contrastive", "strategy": "batch-hard"}),
-    "online-contrastive": (1, {"loss": "online-contrastive", "strategy": "batch-hard"}),
-    "quadruplet": (1, {"loss": "quadruplet", "strategy": "batch-hard"}),
+    "contrastive": (1, {"loss": "contrastive", "strategy": "batch-all"}),
+    "online-contrastive": (1, {"loss": "online-contrastive", "strategy": "batch-all"}),
+    "quadruplet": (1, {"loss": "quadruplet", "strategy": "batch-all"}),
 }
 # The same with one thing changed, by how it is mined and trained: the margin; or how much a query counts that
 # has many relevant documents, and a document that is relevant for many.

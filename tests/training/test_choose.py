@@ -67,7 +67,7 @@ def test_the_margin_of_a_loss_of_pairs_is_a_distance_and_some_losses_need_none()
 @pytest.mark.parametrize(("given", "loss"), [
     ({}, "smooth"), ({"strategy": "in-batch"}, "smooth"), ({"strategy": "semi-hard"}, "triplet"),
     ({"strategy": "batch-hard"}, "triplet"), ({"loss": "triplet"}, "triplet"),
-    ({"loss": "smooth", "strategy": "batch-hard"}, "smooth"),
+    ({"loss": "smooth", "strategy": "batch-all"}, "smooth"),
 ])  # fmt: skip
 def test_a_named_strategy_is_never_ignored(given: dict[str, str], loss: str) -> None:
     settings = TrainSettings(**given)  # type: ignore[arg-type]
@@ -95,7 +95,8 @@ def test_where_most_mined_negatives_are_nearer_they_are_left_out() -> None:
     assert choice.settings.margin == pytest.approx(0.35)  # from what other groups bring
     assert choice.inverted_share == pytest.approx(0.7)
     seldom = surveyed([0.5] * 10, [0.4] * 5 + [0.7] * 5)
-    assert choose(TrainSettings(), seldom).settings.strategy == "batch-hard"
+    assert choose(TrainSettings(), seldom).settings.strategy == "batch-all"  # what the smooth loss compares
+    assert choose(TrainSettings(loss="triplet"), seldom).settings.strategy == "batch-hard"
     assert choose(TrainSettings(strategy="semi-hard"), mostly).settings.strategy == "semi-hard"
     assert choose(TrainSettings(), surveyed([], [])).settings.strategy == "in-batch"
 
@@ -106,7 +107,7 @@ def test_where_the_batch_has_no_others_the_mined_negatives_stay(margin: Literal[
     nothing = Gaps(np.empty(0, dtype=np.float32), np.empty(0, dtype=np.float32))
     alone = Survey(surveyed([0.5] * 10, [0.4] * 10).mined, nothing)
     choice = choose(TrainSettings(margin=margin), alone)
-    assert (choice.settings.strategy, choice.sample, choice.inverted_share) == ("batch-hard", 10, 1)
+    assert (choice.settings.strategy, choice.sample, choice.inverted_share) == ("batch-all", 10, 1)
 
 
 @pytest.mark.parametrize("loss", ["smooth", "triplet", "contrastive"])

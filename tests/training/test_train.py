@@ -38,7 +38,8 @@ def train_ndcg(collection: Collection, encoder: Encoder) -> float:
     ("loss", "strategy"),
     [
         *(("triplet", strategy) for strategy in STRATEGIES),
-        *((loss, "batch-hard") for loss in LOSSES[1:] if loss not in OF_PROXIES),
+        ("soft-margin", "batch-hard"),
+        *((loss, "batch-all") for loss in LOSSES[2:] if loss not in OF_PROXIES),
     ],
 )
 def test_it_learns_its_training_queries(
@@ -189,7 +190,7 @@ def test_what_is_not_a_number_is_said_before_dev_is_measured(
 ) -> None:
     """The first look at the loss would be after 10 steps, and an epoch has 3."""
     dev, _ = dev_evaluation(tiny_collection, max_documents=0)
-    settings = replace(FAST, margin=0.2, loss="smooth", temperature=1e-40)
+    settings = replace(FAST, margin=0.2, loss="smooth", strategy="batch-all", temperature=1e-40)
     with pytest.raises(
         TextripError, match="not a number: by step 3 the vectors are finite and the loss is not"
     ):
@@ -351,6 +352,7 @@ def test_a_second_margin_that_no_pair_could_satisfy_is_refused(
 
 @pytest.mark.parametrize(("options", "reason"), [
     ({"loss": "smooth", "strategy": "semi-hard"}, "strategy is semi-hard, which chooses among triplets"),
+    ({"loss": "smooth", "strategy": "batch-hard"}, "strategy is batch-hard, which chooses among triplets"),
     ({"loss": "contrastive", "strategy": "mined"}, "strategy is mined, which chooses among triplets"),
     ({"loss": "contrastive", "hardest_positive": True}, "hardest_positive is set, and loss contrastive"),
     ({"loss": "soft-margin", "margin": 0.7}, "margin is 0.7, and loss soft-margin has none: auto"),

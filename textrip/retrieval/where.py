@@ -9,7 +9,6 @@ import json
 import math
 import re
 import sqlite3
-import string
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.errors import InputError
+from textrip.progress import say
+from textrip.retrieval.where_types import LOWER, remarks
 
 _SECONDS = 30.0
 _OWN = ("doc_id", "title", "text")
@@ -28,11 +29,11 @@ _KEY = '"textrip: key"'
 _VALUE = "textrip_value"
 # No value may grow larger: printf and replace would fill the memory between two looks at the clock.
 _MOST_BYTES = 128 * 2**20
+# So many documents are looked at for what a column holds.
+_LOOKED_AT = 1000
 # So many columns an error names, and so much of a name.
 _COLUMNS_SHOWN = 20
 _MOST_OF_A_NAME = 60
-# SQLite takes letters of ASCII alone for the same in both cases.
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # Functions that reach out of the database, or only make work.
 _FORBIDDEN = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
@@ -72,6 +73,7 @@ class Where:
         )
         try:
             found = [key for (key,) in database.execute(statement, self.parameters)]
+            self._remark(database, own)
             return np.asarray(found, dtype=np.int64)
         except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError) as error:
             raise _refused(self.expression, str(error), columns) from None
@@ -86,15 +88,15 @@ class Where:
         Raises:
             InputError: two of them differ by case alone, which SQL does not see, or one is a document's own.
         """
-        said = self.expression.translate(_LOWER)
+        said = self.expression.translate(LOWER)
         # A quotation mark is written twice inside two of its kind.
         said = "\0".join([said, said.replace('""', '"'), said.replace("``", "`")])
         by_lower: dict[str, list[str]] = {}
         for name in columns:
-            lower = name.translate(_LOWER)
+            lower = name.translate(LOWER)
             if lower in said and "\0" not in name:
                 by_lower.setdefault(lower, []).append(name)
-        meant = _meant(self.expression.translate(_LOWER))
+        meant = _meant(self.expression.translate(LOWER))
         for lower, names in by_lower.items():
             own = lower in _OWN
             if (own or len(names) > 1) and meant(lower):
@@ -103,6 +105,17 @@ class Where:
                 reason = f"the data's column {names[0]!r} and {other} are one name to SQL; {remedy}"
                 raise _refused(self.expression, reason, columns)
         return [names[0] for lower, names in by_lower.items() if len(names) == 1 and lower not in _OWN]
+
+    def _remark(self, database: sqlite3.Connection, own: Sequence[str]) -> None:
+        """Say where a text is compared with a number, by the first documents."""
+
+        def sample(name: str) -> list[Any]:
+            some = f"SELECT metadata FROM documents LIMIT {_LOOKED_AT}"  # noqa: S608
+            return [value for (value,) in database.execute(f"SELECT {_read(name)} FROM ({some})")]  # noqa: S608
+
+        names = {name.translate(LOWER): name for name in own}
+        for remark in remarks(self.expression, self.parameters, names, sample):
+            say(remark)
 
     def _require_finite(self, columns: Sequence[str]) -> None:
         """Raise InputError for NaN, which is NULL to SQL and matches nothing, and infinity."""
@@ -145,7 +158,7 @@ def _refused(expression: str, reason: str, columns: Sequence[str]) -> InputError
         reason = f"took longer than {_SECONDS:.0f} seconds"
     if "prohibited" in reason or "not authorized" in reason:
         reason = "does more than read a document's columns"
-    own = [name for name in columns if name.translate(_LOWER) not in _OWN]
+    own = [name for name in columns if name.translate(LOWER) not in _OWN]
     known = ", ".join([*_OWN, *map(_shown, own[:_COLUMNS_SHOWN])])
     more = f" and {len(own) - _COLUMNS_SHOWN:,} more" if len(own) > _COLUMNS_SHOWN else ""
     return InputError(f"where {expression!r}: {reason} (columns: {known}{more})")
@@ -172,11 +185,11 @@ def _require_sound(expression: str, columns: Sequence[str]) -> None:
 
     SQLite takes a name in double quotes that it does not know for a text, which equals nothing.
     """
-    known = {name.translate(_LOWER) for name in (*_OWN, *columns)}
+    known = {name.translate(LOWER) for name in (*_OWN, *columns)}
     depth = 0
     for match in _TOKEN.finditer(expression):
         name = match[0][1:-1].replace('""', '"')
-        if match[0].startswith('"') and name.translate(_LOWER) not in known:
+        if match[0].startswith('"') and name.translate(LOWER) not in known:
             reason = f"no such column: {name} (a text goes in single quotes: {_literal(name)})"
             raise _refused(expression, reason, columns)
         if match[0][0] in "$:@#" and (match[0][0] in "$#" or match[0].endswith("(")):

@@ -93,10 +93,10 @@ def _at_odds(settings: "TrainSettings") -> Iterator[str]:
 def _idle(settings: "TrainSettings") -> Iterator[str]:
     """What was asked for and would have nothing to do: better refused than recorded as if it had."""
     loss = settings.loss
-    if loss not in BY_STRATEGY and settings.strategy not in {"auto", "batch-hard", "in-batch"}:
+    if loss not in BY_STRATEGY and settings.strategy not in {"auto", "batch-all", "in-batch"}:
         yield (
             f"strategy is {settings.strategy}, which chooses among triplets, and loss {loss} compares "
-            "with every negative of the batch: auto, in-batch or loss triplet was expected"
+            "with every negative of the batch: auto, batch-all, in-batch or loss triplet was expected"
         )
     if settings.hardest_positive and loss in (*OF_PAIRS, *OF_PROXIES):
         yield f"hardest_positive is set, and loss {loss} chooses no positive: leave it out"

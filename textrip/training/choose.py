@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from textrip.errors import InputError
-from textrip.training.names import BY_STRATEGY, OF_PAIRS, WITHOUT_MARGIN
+from textrip.training.names import BY_STRATEGY, OF_PAIRS, WITHOUT_MARGIN, Strategy
 from textrip.training.settings import TrainSettings
 from textrip.training.survey import Gaps, Survey
 
@@ -83,8 +83,9 @@ def choose(
 ) -> Choice:
     """Replace an auto strategy and an auto margin.
 
-    The strategy is batch-hard, or in-batch where more than 60 % of the mined negatives are nearer than
-    their positives, or where there are none, and the batch has others. The margin is the one at which half
+    The strategy is batch-hard (batch-all for a loss that compares every negative), or in-batch where more
+    than 60 % of the mined negatives are nearer than their positives, or where there are none, and the batch
+    has others. The margin is the one at which half
     of the triples are active: those of the mined negatives, or of the in-batch ones where the strategy
     compares no others. It is at least a tenth of the negatives' median distance, has 3 digits, and is never
     impossible, as no gap between two distances is larger than the largest distance. Soft-margin and
@@ -103,7 +104,8 @@ def choose(
     strategy = settings.strategy
     if strategy == "auto":
         alone = not mined.d_an.size or mined.inverted_share > TOO_MANY_INVERTED
-        strategy = "in-batch" if alone and surveyed.in_batch.d_an.size else "batch-hard"
+        whole: Strategy = "batch-hard" if settings.loss in BY_STRATEGY else "batch-all"
+        strategy = "in-batch" if alone and surveyed.in_batch.d_an.size else whole
     found = surveyed.in_batch if strategy == "in-batch" or not mined.d_an.size else mined
     if not found.d_an.size and settings.margin == "auto":
         raise InputError(f"no margin can be chosen: {_nothing_found(strategy, mined)}")

@@ -19,7 +19,7 @@ from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.length import epochs_of
 from textrip.training.material import GroupedTriples, Material
-from textrip.training.names import OF_PROXIES, WITH_TEMPERATURE, WITHOUT_MARGIN, Loss, Strategy
+from textrip.training.names import BY_STRATEGY, OF_PROXIES, WITH_TEMPERATURE, WITHOUT_MARGIN, Loss, Strategy
 from textrip.training.rate import usual_rate
 from textrip.training.requirements import refuse_what_is_for_labels, require_fitting
 from textrip.training.run_folder import RunFolder
@@ -35,7 +35,7 @@ _RATES = (0.25, 5.0)  # times the usual one for the base
 _MARGIN_FACTORS = (0.35, 2.8)
 # By name: a loss, and which negatives it sees.
 _WAYS: dict[str, tuple[Loss, Strategy]] = {
-    "smooth": ("smooth", "batch-hard"),
+    "smooth": ("smooth", "batch-all"),
     "smooth, in-batch": ("smooth", "in-batch"),
     "batch-hard": ("triplet", "batch-hard"),
     "semi-hard": ("triplet", "semi-hard"),
@@ -78,10 +78,11 @@ class Search:
         if loss in OF_PROXIES:
             raise InputError(f"loss is {loss}, which compares labels; tune searches over mined triples")
         refuse_what_is_for_labels(self.settings, by_label=False)
+        whole: Strategy = "batch-hard" if loss in BY_STRATEGY else "batch-all"
         others: dict[str, tuple[Loss, Strategy]] = (
             _WAYS
             if loss in {"smooth", "triplet"}
-            else {loss: (loss, "batch-hard"), f"{loss}, in-batch": (loss, "in-batch")}
+            else {loss: (loss, whole), f"{loss}, in-batch": (loss, "in-batch")}
         )
         given = (loss, self.settings.strategy)
         possible = partial(self._possible, material, base)

@@ -55,8 +55,9 @@ class TrainSettings:
             the record holds what it stands for.
         strategy: Which negatives the triplet and the soft-margin loss compare: mined, batch-all, batch-hard,
             semi-hard, mixed (every mined one and the hardest of the batch) or in-batch (semi-hard among what
-            other groups bring; with every loss the mined ones are then left out of the batch). auto is
-            batch-hard, or in-batch where the untuned encoder finds more than 60 % of the mined negatives
+            other groups bring; with every loss the mined ones are then left out of the batch). The other
+            losses compare all of them: batch-all, or in-batch. auto is batch-hard, or batch-all with a loss
+            of these, or in-batch where the untuned encoder finds more than 60 % of the mined negatives
             nearer than their positives: those are relevant documents that nobody judged, more often than not.
         hardest_positive: Compare with the farthest relevant document of the batch; else with the group's own.
         distance: cosine, euclidean, squared-euclidean or manhattan.

@@ -1,0 +1,67 @@
+"""A text that is compared with a number is said."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.retrieval.stub import StubEncoder
+from textrip import progress
+from textrip.data.collection import Collection
+from textrip.records import Document
+from textrip.retrieval.index import Index
+from textrip.retrieval.where import Where
+
+ROWS: list[tuple[str, dict[str, Any]]] = [
+    ("a", {"year": "1999", "zip": 12345, "lang": "en", "n": 1, "odd name": "1e3"}),
+    ("b", {"year": "2001", "zip": "01234", "lang": "de", "n": 2}),
+    ("c", {"zip": 99999, "lang": "nan", "n": 3}),
+]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    folder = tmp_path_factory.mktemp("types") / "index"
+    first = Collection.of("c", [Document("z", "", "rose filler")])
+    with Index.build(first, StubEncoder(), folder) as built:
+        built.add([(Document(doc_id, "", f"rose word{doc_id}"), row) for doc_id, row in ROWS])
+        yield built
+
+
+def answer(index: Index, where: str | Where) -> tuple[list[str], list[str]]:
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append):
+        hits = index.search_many(["rose", "worda"], k=9, where=where)
+    assert len(hits) == 2
+    return sorted(hit.doc_id for hit in hits[0]), said
+
+
+ABOVE = "and to SQL every text is above every number: compare CAST"
+YEAR = f"where: year has texts that are written as numbers ('1999'), {ABOVE}(year AS REAL)"
+ODD = f"where: odd name has texts that are written as numbers ('1e3'), {ABOVE}(\"odd name\" AS REAL)"
+UNEQUAL = "and to SQL no number equals a text: compare with a number, or CAST"
+ZIP = f"where: zip has numbers (12345), {UNEQUAL}(zip AS TEXT)"
+
+
+@pytest.mark.parametrize(("where", "ids", "remark"), [
+    ("year > 2000", "ab", YEAR), ("year < 2000", "", YEAR), ("2000 <= YEAR", "ab", YEAR),
+    ("year BETWEEN 1990 AND 2000", "", YEAR), ("year in (1999, 2001)", "", YEAR),
+    (Where("year > :y", {"y": 2000}), "ab", YEAR), ("year > 2000 OR year < 1990", "ab", YEAR),
+    ('"odd name" = 1000', "", ODD), ("zip = '12345'", "", ZIP),
+    (Where("zip = :z AND lang = 'en'", {"z": "12345"}), "", ZIP),
+])  # fmt: skip
+def test_a_text_against_a_number_is_said_once(
+    where: str | Where, ids: str, remark: str, index: Index
+) -> None:
+    assert answer(index, where) == (list(ids), [remark])
+
+
+@pytest.mark.parametrize(("where", "ids"), [
+    ("CAST(year AS REAL) > 2000", "b"), ("CAST(\"odd name\" AS REAL) = 1000", "a"),
+    ("CAST(zip AS TEXT) = '12345'", "a"), ("n > 1", "bc"), ("lang = 'en'", "a"), ("lang > 1", "abc"),
+    ("year = '1999'", "a"), ("n = 1 AND year = '1999'", "a"), ("lang = 'year > 1'", ""),
+    (Where("n = :n AND lang = :l", {"n": 1, "l": "en"}), "a"), (Where("year > ?", [2000]), "ab"),
+    (Where("year = :y", {"y": None}), ""), ("doc_id = '1'", ""),
+])  # fmt: skip
+def test_what_is_as_it_was_meant_is_not_remarked(where: str | Where, ids: str, index: Index) -> None:
+    assert answer(index, where) == (list(ids), [])
