@@ -52,7 +52,7 @@ def check(
 
     if model is None:
         refuse_idle(context, "without --model no text is cut", ["max_length_tokens", "device"])
-    collection = read(data, columns=columns)
+    collection = read(data, columns=columns, tell=False)  # the findings have it
     encoder = None
     if model is not None:
         encoder = Encoder.load(model, device=device, max_length_tokens=max_length_tokens)

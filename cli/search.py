@@ -71,7 +71,7 @@ def search(
             if rerank is not None or mode != "dense":
                 raise InputError("--like goes by the documents' vectors; leave out --rerank and --mode")
             hits = opened.more_like(like, k=k, where=condition, exact=exact)
-            _show(like, hits, opened, json, alone=True, mode=mode)
+            _show(like, hits, opened, json, alone=True, mode=mode, asked_by="like")
             return
         asked = [line for _, line in numbered_lines(STDIN) if line.strip()] if query == STDIN else [query]
         if not asked:
@@ -90,7 +90,16 @@ def search(
             _show(question or "", hits, opened, json, alone=len(asked) == 1, mode=mode)
 
 
-def _show(question: str, hits: "list[Hit]", opened: Any, as_json: bool, *, alone: bool, mode: str) -> None:
+def _show(
+    question: str,
+    hits: "list[Hit]",
+    opened: Any,
+    as_json: bool,
+    *,
+    alone: bool,
+    mode: str,
+    asked_by: str = "query",
+) -> None:
     from textrip.cli.output import emit, emit_json, printable
     from textrip.cli.report import print_hits
 
@@ -101,7 +110,7 @@ def _show(question: str, hits: "list[Hit]", opened: Any, as_json: bool, *, alone
                 found["passage"] = hit.passage
             if hit.metadata:
                 found["metadata"] = dict(hit.metadata)
-            emit_json({"query": question, **found})
+            emit_json({asked_by: question, **found})
         return
     if not alone:
         emit(f"? {printable(question)}")

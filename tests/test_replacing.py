@@ -64,11 +64,11 @@ def test_what_somebody_else_wrote_meanwhile_stays(folder: bool, tmp_path: Path) 
         (path / "file" if folder else path).write_text(words)
 
     target = tmp_path / "out"
-    with pytest.raises(InputError, match="was written by somebody else meanwhile, and stays"):
-        with replacing(target) as later:
-            write(later, "later")
-            with replacing(target) as first:
-                write(first, "first")
+    refused = pytest.raises(InputError, match="was written by somebody else meanwhile, and stays")
+    with refused, replacing(target) as later:
+        write(later, "later")
+        with replacing(target) as first:
+            write(first, "first")
     assert (target / "file" if folder else target).read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with replacing(target, force=True) as later:

@@ -17,6 +17,7 @@ COMPRESSIONS = (".gz", ".zst")
 # A line longer than this is refused: a compressed file can hold one of terabytes.
 MAX_LINE_BYTES = 64 * 2**20
 _CHUNK_BYTES = 2**20
+_CONVERT = "convert it with iconv -f {} -t UTF-8"
 _SEAL = "seal_sha256"
 
 
@@ -81,7 +82,8 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 def _decode(line: bytes, source: str, number: int) -> str:
     if number == 1:
         if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise InputError.at(source, 1, "the file is UTF-16, UTF-8 was expected; convert it with iconv")
+            reason = f"the file is UTF-16, UTF-8 was expected; {_CONVERT.format('UTF-16')}"
+            raise InputError.at(source, 1, reason)
         line = line.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in line:
         raise InputError.at(source, number, "a NUL byte; text was expected (is this a binary file?)")
@@ -89,7 +91,8 @@ def _decode(line: bytes, source: str, number: int) -> str:
         return line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         found = f"byte 0x{line[error.start]:02x} at column {error.start + 1}"
-        raise InputError.at(source, number, f"{found} is not UTF-8; convert the file with iconv") from None
+        reason = f"{found} is not UTF-8; {_CONVERT.format('WINDOWS-1252')}, if it is of an older Windows"
+        raise InputError.at(source, number, reason) from None
 
 
 def write_json(path: Path, value: Any) -> None:

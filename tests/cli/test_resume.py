@@ -1,5 +1,6 @@
 """`textrip train --resume`: after the real signal, and what it refuses."""
 
+import json
 import os
 import random
 import secrets
@@ -17,6 +18,7 @@ import pytest
 from tests.running import Run, stopped_at
 from textrip.cli.request import Request
 from textrip.data.columns import Columns
+from textrip.files import write_sealed_json
 from textrip.mining.settings import MineSettings
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
@@ -155,6 +157,21 @@ def test_a_fit_goes_on_with_what_it_says(
         "index", "model", "report.json", "triples.parquet",
     ]  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my out", "whole"]
+
+
+def test_a_run_of_the_first_format_goes_on_as_a_training(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """One that fit began, too: it was a training's then."""
+    common = ["--model", tiny_encoder_folder, "--batch-queries", 8, "--epochs", 1, "--device", "cpu"]
+    with stopped_at(2):
+        assert textrip("train", beir_folder, "-o", tmp_path / "m", *common).code == 130
+    path = tmp_path / "m.unfinished" / "run.json"
+    run = json.loads(path.read_text())
+    write_sealed_json(path, {**run, "format": 1, "of": None, "request": {**run["request"], "of_fit": True}})
+    done = textrip("train", "--resume", tmp_path / "m.unfinished")
+    assert done.code == 0, done.err
+    assert (tmp_path / "m" / "manifest.json").is_file()
 
 
 def whole_code(lines: list[Any]) -> int:

@@ -68,7 +68,9 @@ def test_conditions_and_parameters(index: Path, textrip: Run) -> None:
 
 
 def test_like_a_document(index: Path, textrip: Run) -> None:
-    assert sorted(ids(textrip("search", index, "--like", "a", "--json"))) == ["b", "c"]
+    alike = textrip("search", index, "--like", "a", "--json")
+    assert sorted(ids(alike)) == ["b", "c"]
+    assert [(line["like"], "query" in line) for line in alike.json_lines()] == [("a", False)] * 2
     assert textrip("search", index, "--like", "a").out.count("[") == 2
     for wrong in (["--like", "nope"], ["q", "--like", "a"], [], ["--like", "a", "--mode", "bm25"]):
         done = textrip("search", index, *wrong)

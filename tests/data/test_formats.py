@@ -19,7 +19,7 @@ from textrip.data.collection import Collection
 from textrip.data.columns import Columns
 from textrip.data.formats import read
 from textrip.data.hub import collection_from_beir_datasets
-from textrip.errors import OfflineError
+from textrip.errors import InputError, OfflineError
 from textrip.records import Document
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
@@ -184,3 +184,58 @@ def test_real_collections(name: str, documents: int, splits: dict[str, int], rea
     assert len(collection.corpus) == documents
     assert {split: len(judged) for split, judged in collection.qrels.items()} == splits
     assert all(collection.queries_of(split) for split in splits)
+
+
+@pytest.mark.parametrize(("content", "rows"), [
+    ("id;text;price\n1;rose, red;0,5\n2;\"a;b\";1\n", [("1", "rose, red"), ("2", "a;b")]),
+    ("\n id ; text \n1;rose\n", [("1", "rose")]),
+    ("id\ttext\n1\t\"two\nlines\"\n", [("1", "two\nlines")]),
+    ("id,text\n1,a;b\n", [("1", "a;b")]),
+    ("text\na;b\n", [("1", "a;b")]),
+    ("id,a;b,text\n1,x,y\n", [("1", "y")]),
+])  # fmt: skip
+def test_a_csv_is_separated_as_its_header_is(
+    content: str, rows: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Where numbers have a comma, spreadsheets write semicolons."""
+    path = tmp_path / "t.csv"
+    path.write_text(content, encoding="utf-8")
+    collection = read(path)
+    assert list(zip(collection.doc_ids, collection.texts, strict=True)) == rows
+
+
+def test_a_line_of_a_csv_with_semicolons_is_told_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\nid;text\n1;rose\n2;too;many\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"t\.csv:4: 3 columns, the header has 2 \(id, text\)"):
+        read(path)
+    path.write_text('id;text\n1;"rose\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"t\.csv:2: not a row of semicolon-separated values"):
+        read(path)
+
+
+def test_texts_of_a_folder_may_be_packed(tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "a_note.txt.gz").write_bytes(gzip.compress(b"a rose"))
+    (folder / "b.MD.gz").write_bytes(gzip.compress(b"# B\n\na wave"))
+    found = [(row["doc_id"], row["title"], row["text"]) for row in read(folder).corpus]
+    assert found == [("a_note.txt.gz", "a note", "a rose"), ("b.MD.gz", "B", "a wave")]
+
+
+def test_a_single_text_is_no_data(tmp_path: Path) -> None:
+    path = tmp_path / "notes.md"
+    path.write_text("# A\n\nrose")
+    with pytest.raises(InputError, match=rf"is a single text; a folder of texts was expected \({tmp_path}\)"):
+        read(path)
+
+
+@pytest.mark.parametrize(("content", "remedy"), [
+    ("id,text\n1,caf\u00e9\n".encode("latin-1"), "iconv -f WINDOWS-1252 -t UTF-8"),
+    ("id,text\n1,caf\u00e9\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+])  # fmt: skip
+def test_another_encoding_is_told_how_to_convert(content: bytes, remedy: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=remedy):
+        read(path)

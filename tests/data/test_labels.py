@@ -152,3 +152,18 @@ def test_thinning_keeps_judgments_of_what_is_left(tmp_path: Path) -> None:
         assert set(relevant) == set(asked.qrels["dev"][query_id]) & set(few.doc_ids)
     assert thinned(asked, 0) is asked
     assert thinned(asked, 1000) is asked
+
+
+def test_dev_of_other_labels_than_train_measures_nothing(tmp_path: Path) -> None:
+    """Of a test split it is no error: whoever measures there knows what for."""
+    rows = [{"text": f"rose {n}", "label": "flower"} for n in range(4)]
+    rows += [{"text": f"wave {n}", "label": "sea"} for n in range(4)]
+    for split, label in (("train", ""), ("dev", "storm"), ("test", "storm")):
+        of_split = rows if split == "train" else [{"text": f"{split} {n}", "label": label} for n in range(3)]
+        text = "".join(json.dumps(row) + "\n" for row in of_split)
+        (tmp_path / f"{split}.jsonl").write_text(text)
+    reason = r"no text of dev has a label that train has \(dev: 'storm', train: 'flower'\)"
+    with pytest.raises(InputError, match=reason):
+        by_label(read(tmp_path))
+    (tmp_path / "dev.jsonl").unlink()
+    assert set(by_label(read(tmp_path)).qrels["dev"])

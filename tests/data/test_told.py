@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from textrip import progress
 from textrip.data.check import check
 from textrip.data.finding import Finding
 from textrip.data.formats import read
@@ -80,3 +81,43 @@ def test_texts_of_one_template_are_no_quadratic_number_of_pairs() -> None:
     pairs = list(near_duplicates(f"{words} number {n}" for n in range(400)))
     assert {pair.second for pair in pairs} == set(range(1, 400))  # everyone is told
     assert len(pairs) < 400 * 20
+
+
+def test_what_a_folder_of_texts_has_besides(tmp_path: Path) -> None:
+    """A PDF is not found by a search, and whoever put it there does not know why."""
+    folder = tmp_path / "notes"
+    (folder / "sub").mkdir(parents=True)
+    for name, text in {
+        "a.md": "# A\n\nrose", "b.txt": "wave", "empty.txt": "", "sub/blank.md": " \n\n", "c.pdf": "%PDF",
+        "sub/d.HTML": "<p>x</p>", "sub/e.html": "<p>x</p>", "photo.png": "no", ".f.pdf": "hidden",
+    }.items():  # fmt: skip
+        (folder / name).write_text(text)
+    remarks: list[str] = []
+    with progress.reporting(bars=False, say=remarks.append):
+        collection = read(folder)
+        assert len(remarks) == 2
+        read(folder, tell=False)
+    assert collection.doc_ids == ["a.md", "b.txt"]
+    assert remarks == [
+        f"{folder}: 2 files have no text, and are no documents",
+        f"{folder}: 3 documents are not read (2 .html, 1 .pdf): convert what is to be found to .txt or .md",
+    ]
+    told = found(folder)
+    assert told["empty-files"].examples == ("empty.txt", "sub/blank.md")
+    assert told["files-not-read"].examples == ("c.pdf", "sub/d.HTML", "sub/e.html")
+
+
+def test_a_folder_of_what_has_to_be_converted(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_text("%PDF")
+    (tmp_path / "empty.md").write_text("\n")
+    with pytest.raises(InputError, match=r"files ending in .* were expected; there is a\.pdf: convert it$"):
+        read(tmp_path)
+
+
+def test_what_a_table_repeats_is_said_as_it_is_read(tmp_path: Path) -> None:
+    path = lines(tmp_path / "d.jsonl", [{"id": "a", "text": "rose"}, {"id": "a", "text": "rose"}])
+    remarks: list[str] = []
+    with progress.reporting(bars=False, say=remarks.append):
+        read(path)
+    assert remarks == [finding.message for finding in check(read(path)) if finding.kind == "repeated-records"]
+    assert len(remarks) == 1

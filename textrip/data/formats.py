@@ -11,12 +11,14 @@ from textrip.data.split_tables import read_split_files, split_files
 from textrip.data.stdlib_docs import NAME as STDLIB
 from textrip.data.stdlib_docs import read_stdlib
 from textrip.data.tables import collection_from_rows
+from textrip.data.text_folder import SUFFIXES as TEXTS
 from textrip.data.text_folder import read_text_folder
 from textrip.errors import InputError
-from textrip.files import STDIN
+from textrip.files import STDIN, uncompressed_suffix
+from textrip.progress import say
 
 
-def read(source: str | Path, *, columns: Columns | None = None) -> Collection:
+def read(source: str | Path, *, columns: Columns | None = None, tell: bool = True) -> Collection:
     """Read a collection.
 
     Args:
@@ -25,12 +27,19 @@ def read(source: str | Path, *, columns: Columns | None = None) -> Collection:
             pairs or triples; a folder of .txt and .md files; `hub:NAME`; `stdlib` (the embedded collection);
             or `-` for JSONL on standard input. Text files may be .gz or .zst.
         columns: Which column means what, where the usual names do not tell.
+        tell: Say what was passed over; the collection's remarks have it too.
 
     Raises:
         InputError: with `file:line: reason`.
         OfflineError: for `hub:NAME` without a network.
     """
-    columns = columns or Columns()
+    collection = _read(source, columns or Columns())
+    for remark in collection.remarks if tell else ():
+        say(remark.message)
+    return collection
+
+
+def _read(source: str | Path, columns: Columns) -> Collection:
     name = str(source)
     if name.startswith(PREFIX):
         return read_hub(name.removeprefix(PREFIX), columns)
@@ -47,4 +56,9 @@ def read(source: str | Path, *, columns: Columns | None = None) -> Collection:
         if is_beir(path):
             return read_beir(path, columns)
         return read_split_files(path, columns) if split_files(path) else read_text_folder(path)
+    if uncompressed_suffix(path) in TEXTS:
+        raise InputError(
+            f"{path}: is a single text; a folder of texts was expected ({path.parent}), or a table with one "
+            "in each row"
+        )
     return collection_from_rows(read_rows(path), columns, source=name, name=path.name.split(".")[0])

@@ -32,7 +32,7 @@ def by_label(
         test: The share of test, where it is cut.
 
     Raises:
-        InputError: there are no labels, or too few texts or labels.
+        InputError: there are no labels, or too few texts or labels, or dev has no label of train's.
     """
     labels, texts = collection.labels, collection.texts
     parts = label_parts(collection, {"dev": dev, "test": test}, seed)
@@ -49,6 +49,12 @@ def by_label(
         )
     splits = parts.splits
     asked = [row for row, split in enumerate(splits) if split != "train" and labels[row] in relevant]
+    strangers = [labels[row] for row in parts.strangers if splits[row] == "dev"]
+    if strangers and not any(splits[row] == "dev" for row in asked):
+        raise InputError(
+            f"{collection.name}: no text of dev has a label that train has (dev: {strangers[0]!r}, train: "
+            f"{next(iter(relevant))!r}), so that none can be found; give both texts of the same labels"
+        )
     return replace(
         collection,
         corpus=collection.corpus.select(parts.train),

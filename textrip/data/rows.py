@@ -25,8 +25,8 @@ FORMATS: dict[str, TableFormat] = {
 }
 # The csv module's own limit of 128 KiB a field is shorter than a long document.
 _MAX_FIELD_CHARACTERS = 2**26
-# json follows a C stack of its own; a document nested deeper than this is an attack or a mistake.
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
+# The later ones of a CSV in whose header no comma is: so spreadsheets write it where numbers have commas.
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
 def table_format(path: str | Path) -> TableFormat:
@@ -54,7 +54,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]:
         case "parquet":
             yield from _read_parquet(Path(path))
         case separated:
-            yield from _read_separated(path, _DELIMITERS[separated])
+            yield from _read_separated(path, separated)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:
@@ -90,13 +90,25 @@ def _read_jsonl(path: str | Path) -> Iterator[tuple[int, Row]]:
         yield number, row
 
 
-def _read_separated(path: str | Path, delimiter: str) -> Iterator[tuple[int, Row]]:
+def _delimiter(header: str) -> str:
+    """Of a CSV: the comma, or what its first line has in place of one."""
+    return next((mark for mark in _DELIMITERS if mark in header), ",")
+
+
+def _read_separated(path: str | Path, separated: Literal["csv", "tsv"]) -> Iterator[tuple[int, Row]]:
     source = str(path)
     lines = (line + "\n" for _, line in numbered_lines(path))
+    head: list[str] = []
+    for line in lines:
+        head.append(line)
+        if line.strip():
+            break
+    delimiter = "\t" if separated == "tsv" else _delimiter(head[-1] if head else "")
     csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     # TSV is taken as its readers write it: no quoting, so that a lone quotation mark is text.
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=quoting == csv.QUOTE_MINIMAL)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if separated == "tsv" else csv.QUOTE_MINIMAL
+    strict = quoting == csv.QUOTE_MINIMAL
+    reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, quoting=quoting, strict=strict)
     header: list[str] | None = None
     while True:
         begun = reader.line_num + 1
@@ -105,7 +117,7 @@ def _read_separated(path: str | Path, delimiter: str) -> Iterator[tuple[int, Row
         except StopIteration:
             return
         except csv.Error as error:
-            reason = f"not a row of {'tabs' if delimiter == chr(9) else 'comma'}-separated values: {error}"
+            reason = f"not a row of {_DELIMITERS[delimiter]}-separated values: {error}"
             raise InputError.at(source, begun, reason) from None
         if not values or (len(values) == 1 and not values[0].strip()):
             continue

@@ -1,44 +1,63 @@
 """A folder of .txt and .md files: one file, one document."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
-from textrip.data.finding import Finding, many, some
+from textrip.data.finding import Finding, Told, many, some
 from textrip.data.table_file import SPLITS, split_of, table_stem
 from textrip.data.tables import corpus_of
 from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
-from textrip.files import numbered_lines
+from textrip.files import numbered_lines, uncompressed_suffix
 
 SUFFIXES = (".txt", ".md", ".markdown")
+# What holds text, too, and is not read: whoever named the folder may think that it was.
+_DOCUMENTS = {
+    ".adoc", ".asciidoc", ".doc", ".docx", ".eml", ".epub", ".htm", ".html", ".ipynb", ".mdx", ".odt", ".org",
+    ".pdf", ".ppt", ".pptx", ".rst", ".rtf", ".tex", ".text", ".xhtml", ".xls", ".xlsx", ".xml",
+}  # fmt: skip
 
 
-def text_files(folder: Path) -> Iterator[Path]:
-    """Every text file below a folder, in order of path; links and hidden files are passed over."""
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, in order of path; links and hidden files are passed over."""
     for parent, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(parent) / name
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not path.is_symlink():
+            if not name.startswith(".") and not path.is_symlink():
                 yield path
 
 
 def read_text_folder(folder: Path) -> Collection:
     """Read a folder of text: doc_id is the path below the folder, title the first heading or the file's name.
 
+    A file without a word is no document; it is told, as are those that would have to be converted.
+
     Raises:
         InputError: there is no text file, or one is not UTF-8 (with file and line).
     """
+    empty, others = Told(), Told()
+    kinds: Counter[str] = Counter()
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
-        for number, path in enumerate(text_files(folder), start=1):
+        for number, path in enumerate(_files(folder), start=1):
             doc_id = path.relative_to(folder).as_posix()
+            suffix = uncompressed_suffix(path)
+            if suffix not in SUFFIXES:
+                if suffix in _DOCUMENTS:
+                    kinds[suffix] += 1
+                    others.add(doc_id)
+                continue
             if lone_surrogate(doc_id) is not None:
                 name = os.fsencode(doc_id).decode(errors="backslashreplace")
                 raise InputError(f"{folder}: the name of the file {name} is not UTF-8; rename it")
             title, text = _title_and_text(path)
+            if not title and not text:
+                empty.add(doc_id)
+                continue
             yield number, {"doc_id": doc_id, "title": title, "text": text}
 
     try:
@@ -50,13 +69,26 @@ def read_text_folder(folder: Path) -> Collection:
             "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), a table for each split (train.jsonl, "
             f"dev.jsonl, test.jsonl) or files ending in {', '.join(SUFFIXES)}"
         )
-        raise InputError(f"{folder}: has nothing to read; {wanted} were expected{_instead(folder)}") from None
+        instead = f"; there is {others.examples[0]}: convert it" if others.count else _instead(folder)
+        raise InputError(f"{folder}: has nothing to read; {wanted} were expected{instead}") from None
+    found = [f"{count:,} {suffix}" for suffix, count in kinds.most_common()]
+    remarks = [
+        *empty.findings(
+            "warning", "empty-files",
+            f"{folder}: {many(empty.count, 'file has', 'files have')} no text, and are no documents",
+        ),
+        *others.findings(
+            "warning", "files-not-read",
+            f"{folder}: {many(others.count, 'document is', 'documents are')} not read ({', '.join(found)}): "
+            f"convert what is to be found to {' or '.join(SUFFIXES[:2])}",
+        ),
+    ]  # fmt: skip
     tables = _tables(folder)
     return Collection(
         name=folder.resolve().name,
         corpus=corpus,
         queries=dataset_of({"query_id": [], "text": []}),
-        remarks=_unread(tables, folder) if tables else (),
+        remarks=(*remarks, *(_unread(tables, folder) if tables else ())),
     )
 
 
@@ -88,12 +120,15 @@ def _instead(folder: Path) -> str:
 
 
 def _title_and_text(path: Path) -> tuple[str, str]:
+    """Of a file; both are empty where it has no text."""
     lines = [line for _, line in numbered_lines(path)]
+    suffix = uncompressed_suffix(path)
     for place, line in enumerate(lines):
         if not line.strip():
             continue
-        if line.startswith("#") and path.suffix.lower() != ".txt":
+        if line.startswith("#") and suffix != ".txt":
             rest = lines[:place] + lines[place + 1 :]
             return line.lstrip("#").strip(), "\n".join(rest).strip()
-        break
-    return path.stem.replace("_", " ").replace("-", " "), "\n".join(lines).strip()
+        name = path.name[: path.name.lower().rindex(suffix)]
+        return name.replace("_", " ").replace("-", " "), "\n".join(lines).strip()
+    return "", ""

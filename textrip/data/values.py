@@ -50,9 +50,8 @@ def relevance_value(value: Any, source: str, line: int) -> int:
             return int(number)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise InputError.at(
-        source, line, f"relevance is {value!r}, a whole number was expected (0 is not relevant)"
-    )
+    reason = f"relevance is {value!r}, a whole number was expected (0 is not relevant); round it"
+    raise InputError.at(source, line, reason)
 
 
 def _encodable(value: str, column: str, source: str, line: int) -> str:

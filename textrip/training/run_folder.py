@@ -192,7 +192,11 @@ class RunFolder:
             )
         if not (self.path / _RUN).exists() and (self.path / MANIFEST).exists():
             raise InputError(f"{self.path}: is a finished model, and nothing of it is left to be done")
-        return read_json(self.path / _RUN, kind=KIND, version=FORMAT, sealed=True)
+        found = read_json(self.path / _RUN, kind=KIND, version=FORMAT, sealed=True)
+        if found["format"] == 1:  # one of fit was a training's, and went on as that
+            found["of"] = "train"
+            (found["request"] or {}).pop("of_fit", None)
+        return found
 
     def require(self, asked: dict[str, Any]) -> None:
         """Raise MismatchError where a run was begun with something else."""
