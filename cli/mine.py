@@ -82,7 +82,7 @@ def mine(
     from textrip.mining.audit import audit
     from textrip.mining.audit_page import write_page
     from textrip.mining.audited import write_jsonl
-    from textrip.mining.mine import describe
+    from textrip.mining.mine import describe, spread_in_words
     from textrip.mining.mine import mine as mine_triples
     from textrip.mining.scoring import load_scorer
     from textrip.mining.verdicts import Verdicts
@@ -146,11 +146,16 @@ def mine(
             )
             write_page(audited, report, name=collection.name, force=force)
             write_jsonl(audited, lines, force=force)
-        plan = {**describe(triples), "written": str(output)}
+        paths = {"written": output, "for other programs": jsonl, "page": report, "lines of the page": lines}
+        written = {name: str(path) for name, path in paths.items() if path is not None}
+        plan = {**describe(triples), **written}
     if json:
         emit_json(plan)
     else:
-        emit("\n".join(f"{name}: {value}" for name, value in plan.items()))
+        shown = {
+            name: spread_in_words(value) if isinstance(value, dict) else value for name, value in plan.items()
+        }
+        emit("\n".join(f"{name}: {value}" for name, value in shown.items()))
 
 
 def _refuse_unread(context: typer.Context, mining: MineSettings, report: Path | None) -> None:
@@ -199,7 +204,7 @@ def _refuse_one_file_for_two(named: Sequence[tuple[str, Path | None]]) -> None:
         named: Arguments with their paths; two of them may be one file in another spelling.
     """
     report = dict(named)["--report"]
-    if report is not None and report.suffix.lower() == ".jsonl":
+    if report is not None and report.suffix.lower() not in {".html", ".htm"}:
         raise InputError(
             f"--report is {report}: an HTML page was expected, whose lines are written beside it as JSONL; "
             f"name it {report.with_suffix('.html').name}"

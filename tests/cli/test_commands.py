@@ -302,13 +302,14 @@ def test_mining_takes_nothing_away(
     data = write_beir(tiny_collection, tmp_path / "data")
     before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
     (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "folder.html").mkdir()
     out = tmp_path / "t.parquet"
     for arguments, told in (
         (["-o", out, "--report", data / "queries.html"], "queries.jsonl: is of the data that is mined"),
         (["-o", out, "--jsonl", data / "corpus.jsonl"], "corpus.jsonl: is of the data that is mined"),
         (["-o", out, "--jsonl", data / "qrels" / "train.tsv"], "train.tsv: is of the data that is mined"),
         (["-o", tmp_path / "folder.parquet"], "is a folder, a file was expected"),
-        (["-o", out, "--report", tmp_path / "folder.parquet"], "is a folder, a file was expected"),
+        (["-o", out, "--report", tmp_path / "folder.html"], "is a folder, a file was expected"),
         (["-o", tmp_path / "t.jsonl"], "triples are written as Parquet; name it t.parquet"),
         (["-o", out, "--report", tmp_path / "r.html", "--report-model", "no/such/model"], "no such folder"),
     ):

@@ -327,11 +327,24 @@ def test_what_only_python_takes_for_a_line_end_stands_in_an_id(mark: str, tmp_pa
         Verdicts.read(path)
 
 
-def test_the_last_verdict_counts(tmp_path: Path) -> None:
+def test_the_last_verdict_counts(tmp_path: Path, remarks: list[str]) -> None:
     path = tmp_path / "v.jsonl"
-    rows = [{"query_id": "q", "doc_id": "d", "verdict": verdict} for verdict in ("accept", "reject")]
+    rows = [
+        {"query_id": "q", "doc_id": "d", "verdict": verdict} for verdict in ("accept", "reject", "reject")
+    ]
     path.write_text("\n".join(map(json.dumps, rows)))
     assert Verdicts.read(path) == Verdicts(frozenset({("q", "d")}), frozenset())
+    assert remarks == ["1 verdict is overruled by a later line on the same pair"]
+
+
+def test_a_verdict_on_what_is_judged_relevant_changes_nothing_and_is_said(remarks: list[str]) -> None:
+    collection = collection_of(DOCUMENTS, {"q": "rose", "r": "tulip"}, train={"q": {"p": 1, "n": 0}})
+    given = Verdicts(frozenset({("q", "p"), ("q", "n"), ("r", "p")}), frozenset())
+    assert given.of(collection).rejected == given.rejected
+    assert remarks == [
+        "1 of 3 verdicts are on documents that are judged relevant, and change nothing: no such document is "
+        "mined; change the judgment"
+    ]
 
 
 def test_verdicts_of_several_files_count_together(tmp_path: Path) -> None:

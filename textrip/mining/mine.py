@@ -182,7 +182,7 @@ def _rankings(
 
 
 def describe(triples: Triples) -> dict[str, Any]:
-    """Counts for a person: groups, triples, queries, negatives a group, and how evenly they are spread."""
+    """Counts: queries, groups, triples, negatives a group, and how evenly they are spread."""
     by_query: Counter[str] = Counter()
     for group in triples.groups:
         by_query[group.query_id] += len(group.negatives)
@@ -198,9 +198,11 @@ def describe(triples: Triples) -> dict[str, Any]:
     }
 
 
-def _spread(counts: Counter[str]) -> str:
-    """Smallest, median and largest count."""
-    values = counts.values()
-    if not values:
-        return "none"
-    return f"{min(values)} to {max(values)}, median {statistics.median(values):g}"
+def _spread(counts: Counter[str]) -> dict[str, float]:
+    values = list(counts.values()) or [0]
+    return {"least": min(values), "median": statistics.median(values), "most": max(values)}
+
+
+def spread_in_words(spread: Mapping[str, float]) -> str:
+    """A spread of `describe`, for a person."""
+    return f"{spread['least']:g} to {spread['most']:g}, median {spread['median']:g}"

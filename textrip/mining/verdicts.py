@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textrip.data.collection import Collection
+from textrip.data.finding import many
 from textrip.data.split import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.errors import InputError, MismatchError
@@ -70,6 +71,17 @@ class Verdicts:
             raise MismatchError(f"{', '.join(counted)}; they are of another mining")
         if counted and tell:
             say(f"{', '.join(counted)}: they are left out")
+        relevant = {
+            (query_id, doc_id)
+            for judged in collection.qrels.values()
+            for query_id, doc_id in pairs - unknown - other
+            if judged.get(query_id, {}).get(doc_id, 0) > 0
+        }
+        if relevant and tell:
+            say(
+                f"{len(relevant):,} of {len(pairs):,} verdicts are on documents that are judged relevant, "
+                "and change nothing: no such document is mined; change the judgment"
+            )
         return Verdicts(self.rejected - unknown - other, self.accepted - unknown - other, self.marks)
 
     def to_dict(self) -> dict[str, list[list[str]]]:
@@ -95,13 +107,16 @@ class Verdicts:
     def read(cls, *paths: str | Path) -> "Verdicts":
         """Read files of {"query_id", "doc_id", "verdict": "accept" or "reject"}; the last line counts.
 
+        How many lines are overruled by later ones is said.
+
         Raises:
             InputError: no such file, not UTF-8, or a line that is none of these.
         """
         found: dict[Pair, str] = {}
         marks: dict[Pair, str] = {}
-        for path in map(Path, paths):
-            cls._read(path, found, marks)
+        overruled = sum(cls._read(path, found, marks) for path in map(Path, paths))
+        if overruled:
+            say(f"{many(overruled, 'verdict is', 'verdicts are')} overruled by a later line on the same pair")
         return cls(
             frozenset(pair for pair, verdict in found.items() if verdict == REJECT),
             frozenset(pair for pair, verdict in found.items() if verdict == ACCEPT),
@@ -109,7 +124,9 @@ class Verdicts:
         )
 
     @staticmethod
-    def _read(path: Path, found: dict[Pair, str], marks: dict[Pair, str]) -> None:
+    def _read(path: Path, found: dict[Pair, str], marks: dict[Pair, str]) -> int:
+        """Add a file's verdicts; how many others they overrule."""
+        overruled = 0
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         # Not by str.splitlines: an id may hold a line separator (U+2028), which JSON leaves as it is.
@@ -128,10 +145,12 @@ class Verdicts:
                     f'found {line[:60]!r}, {{"query_id": ..., "doc_id": ..., "verdict": "reject"}} was '
                     "expected (or accept)",
                 ) from None  # fmt: skip
+            overruled += found.get(pair, verdict) != verdict
             found[pair] = verdict
             marks.pop(pair, None)
             if mark:
                 marks[pair] = mark
+        return overruled
 
 
 class Decisions:

@@ -11,7 +11,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.filters import DENOISED
-from textrip.mining.mine import describe, mine
+from textrip.mining.mine import describe, mine, spread_in_words
 from textrip.mining.scoring import EncoderScorer
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
@@ -45,7 +45,7 @@ def mined(
     left_out = triples.provenance["left out"].get(DENOISED, 0)
     say(
         f"mined {triples.count:,} triples in {len(triples):,} groups; by query "
-        f"{describe(triples)['triples per query']}"
+        f"{spread_in_words(describe(triples)['triples per query'])}"
         + (f"; {left_out:,} candidates left out: {encoder.name} finds them relevant" if left_out else "")
     )
     return triples
