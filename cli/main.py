@@ -136,8 +136,16 @@ def _report(error: Exception) -> int:
 
 
 def _typed(error: Exception) -> str:
-    """What was typed for an option whose value is refused; typer's message leaves it out."""
-    names = getattr(getattr(error, "param", None), "opts", [])
+    """What was given for an option whose value is refused, and where; typer's message leaves it out."""
+    option, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    names = getattr(option, "opts", [])
+    if option is not None and context is not None:
+        source = getattr(context.get_parameter_source(option.name), "name", "")
+        variable = f"{context.auto_envvar_prefix}_{option.name}".upper()
+        if source == "ENVIRONMENT" and variable in os.environ:
+            return f", found {os.environ[variable]!r} in the environment as {variable}"
+        if source == "DEFAULT_MAP" and option.name in (context.default_map or {}):
+            return f", found {context.default_map[option.name]!r} in {context.params.get('config')}"
     words = sys.argv[1:]
     for place, word in enumerate(words):
         name, equals, value = word.partition("=")

@@ -154,6 +154,21 @@ def test_talk_is_on_stderr_and_quiet_is_quiet(
     assert textrip(*train, "-o", tmp_path / "b", "--quiet").err == ""
 
 
+def test_a_value_that_is_none_is_told_with_its_place(
+    textrip: Run, index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody typed it: in a shell's profile or a file it is looked for, and not in what was typed."""
+    config = tmp_path / "c.toml"
+    config.write_text('[search]\nk = "many"\n')
+    refused = textrip("search", index_folder, "rose", "--config", config)
+    assert (refused.code, refused.out) == (2, "")
+    assert f"found 'many' in {config}" in refused.err
+    monkeypatch.setenv("TEXTRIP_SEARCH_K", "several")
+    refused = textrip("search", index_folder, "rose", "--config", config)
+    assert (refused.code, refused.out) == (2, "")
+    assert "found 'several' in the environment as TEXTRIP_SEARCH_K" in refused.err
+
+
 def test_option_over_environment_over_file_over_default(
     textrip: Run, index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

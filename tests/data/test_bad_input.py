@@ -42,6 +42,7 @@ BAD_JSONL: list[tuple[str, bytes, str]] = [
     ("id is a list", b'{"_id": [1], "text": "a"}\n', ":1: '_id' is a list, text was expected"),
     ("id is null", b'{"_id": null, "text": "a"}\n', ":1: '_id' is null, a value was expected"),
     ("id is blank", b'{"_id": " ", "text": "a"}\n', ":1: '_id' is blank, an id was expected"),
+    ("id is a fraction", b'{"_id": 18.5, "text": "a"}\n', ":1: '_id' is 18.5, a text or a whole number was"),
     ("id is true", b'{"_id": true, "text": "a"}\n', ":1: '_id' is true or false, text was expected"),
     (
         "a duplicate id",

@@ -290,6 +290,9 @@ def test_a_change_is_made_though_what_is_derived_cannot_be(
     assert remark.startswith(f"{index.folder / LOCK}: is a directory; ")
     assert remark.endswith("the change is made, what is derived from it could not be worked out anew")
     assert "new" in index.doc_ids
+    with progress.reporting(bars=False, say=said.append):
+        assert index.add(collection({"new": "rose tulip"})).unchanged == 1
+    assert said[1].endswith("nothing was to be changed, what is derived from it could not be worked out anew")
     with pytest.raises(StorageError, match=r"\.lock: is a directory"):
         index.rebuild()
     monkeypatch.setattr(upkeep, "_SMALL", 0)

@@ -357,7 +357,7 @@ class Index:
 
         with contextlib.closing(self._writer()) as writer:
             change = add_documents(self.store, writer, documents, self.encoder, self.cutting)
-        self._maintain()
+        self._maintain(changed=bool(change.added or change.replaced))
         return change
 
     def delete(self, doc_ids: Iterable[str], *, missing_ok: bool = True) -> Change:
@@ -375,13 +375,13 @@ class Index:
 
         with contextlib.closing(self._writer()) as writer:
             change = delete_documents(self.store, writer, doc_ids, missing_ok=missing_ok)
-        self._maintain()
+        self._maintain(changed=bool(change.removed))
         return change
 
     def _writer(self) -> StoreWriter:
         return StoreWriter.open(self.store.path, index_id=self.about["index_id"])
 
-    def _maintain(self) -> None:
+    def _maintain(self, *, changed: bool) -> None:
         """After a change: what is derived is kept up. The change itself is made, and searches find it."""
         try:
             if upkeep.is_due(self.folder, self.store, index_id=self.about["index_id"]):
@@ -389,7 +389,8 @@ class Index:
             else:
                 upkeep.tidy(self.folder)
         except (StorageError, DamagedError) as error:
-            say(f"{error}; the change is made, what is derived from it could not be worked out anew")
+            made = "the change is made" if changed else "nothing was to be changed"
+            say(f"{error}; {made}, what is derived from it could not be worked out anew")
 
     def rebuild(self) -> bool:
         """Work out anew everything that is derived; False where another process is doing so.
