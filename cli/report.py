@@ -32,6 +32,8 @@ def print_evaluation(evaluation: "Evaluation") -> None:
             for row in report["rows"]
         ],
     )
+    if report["provenance"].get("resumed"):
+        emit("(it went on where it had been stopped: seconds are of what was left to do)")
 
 
 def moved(difference: Mapping[str, Any]) -> list[str]:

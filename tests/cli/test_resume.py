@@ -153,6 +153,8 @@ def test_a_fit_goes_on_with_what_it_says(
     done = textrip(*words[1:], "--json")
     assert done.code == whole_code(whole), done.err
     assert without_seconds(done.json_lines()) == without_seconds(whole)
+    resumed = [lines[0]["provenance"]["resumed"] for lines in (whole, done.json_lines())]
+    assert resumed == [False, True]  # so that nobody takes its seconds for an encoder's
     assert sorted(path.name for path in Path("my out").iterdir()) == [
         "index", "model", "report.json", "triples.parquet",
     ]  # fmt: skip

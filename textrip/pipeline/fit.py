@@ -125,7 +125,7 @@ def fit(
         "settings": settings, "mining": mining, "analyzer": analyzer, "dev_documents": dev_documents,
         "rounds": rounds, "dense_share": dense_share,
     }  # fmt: skip
-    way = _Way(given, collection, model, device, run, options, stage)
+    way = _Way(given, collection, model, device, run, options, stage, resume)
     begun = way.asked() if resume else {**way.asked(), "request": request}
     with run.held(begun, resume=resume, force=force):
         try:
@@ -156,6 +156,7 @@ class _Way:
     run: RunFolder
     options: dict[str, Any]
     stage: Callable[[str], None]
+    resumed: bool
 
     def __post_init__(self) -> None:
         self.settings: TrainSettings = self.options["settings"]
@@ -196,6 +197,7 @@ class _Way:
             vectors = encoder.encode(self.collection.texts, progress="encoding documents")
             test.vectors(encoder, vectors, name="tuned", started=started)
         evaluation = test.evaluation()
+        evaluation.provenance["resumed"] = self.resumed  # seconds are of what was left to do
         difference = _difference(evaluation)
         verdict = _verdict(difference)
         if verdict == "REGRESSION":
