@@ -21,7 +21,8 @@ from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.pipeline.cluster import cluster
-from textrip.pipeline.fit import Fit, _verdict, fit
+from textrip.pipeline.fit import Fit, fit
+from textrip.pipeline.gate import verdict_of
 from textrip.pipeline.mined import without_dev
 from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import train
@@ -212,7 +213,7 @@ def test_questions_that_were_made_are_not_taken_out_of_the_index(
     (-0.05, 0.2, "NO DIFFERENCE"), (0.05, 0.05, "NO DIFFERENCE"),
 ])  # fmt: skip
 def test_the_verdict(mean: float, p: float, verdict: str) -> None:
-    assert _verdict(Difference(n=100, mean=mean, low=mean - 0.01, high=mean + 0.01, p=p)) == verdict
+    assert verdict_of(Difference(n=100, mean=mean, low=mean - 0.01, high=mean + 0.01, p=p)) == verdict
 
 
 def test_the_same_seed_gives_the_same_model_and_report(

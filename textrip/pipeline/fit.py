@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +18,20 @@ from textrip.encoding.kept import keeping_in
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import InputError
 from textrip.eval.evaluate import Evaluation, Evaluator
-from textrip.eval.significance import Difference, paired_difference
+from textrip.eval.significance import Difference
 from textrip.files import write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.pipeline.check import require_trainable
+from textrip.pipeline.gate import Verdict, difference_of, verdict_of
+from textrip.pipeline.indexed import index_given
 from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
 from textrip.replacing import refuse_taking_away, replacing
-from textrip.retrieval.index import Index
 from textrip.rounds import DENSE_SHARE, Rounds
 from textrip.training.diagnosis import DivergedError
 from textrip.training.requirements import refuse_what_is_for_labels
@@ -38,12 +39,9 @@ from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 
-Verdict = Literal["IMPROVED", "NO DIFFERENCE", "REGRESSION"]
-
 KIND = "textrip-report"
 REPORT = "report.json"
 FORMAT = 1
-_ALPHA = 0.05
 _VECTORS = "vectors"
 
 
@@ -198,8 +196,8 @@ class _Way:
             test.vectors(encoder, vectors, name="tuned", started=started)
         evaluation = test.evaluation()
         evaluation.provenance["resumed"] = self.resumed  # seconds are of what was left to do
-        difference = _difference(evaluation)
-        verdict = _verdict(difference)
+        difference = difference_of(evaluation)
+        verdict = verdict_of(difference)
         if verdict == "REGRESSION":
             say("the tuned encoder is worse on test: the index is built with the base encoder")
             encoder, vectors = self.load(self.model), untuned
@@ -207,7 +205,9 @@ class _Way:
         done = Fit(Path(output), evaluation, difference, verdict, manifest)
         with replacing(output, force=force) as folder:
             folder.mkdir()
-            _index(self.given, self.collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors)
+            index_given(
+                self.given, self.collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors
+            )
             triples.write(folder / "triples.parquet")
             shutil.copytree(self.tuned_folder, folder / "model")  # the run has it until all is there
             write_json(folder / REPORT, {"kind": KIND, "format": FORMAT, **done.to_dict()})
@@ -261,39 +261,3 @@ class _Way:
             self.run.remove()
         else:
             self.run.say_way_on()
-
-
-def _index(
-    given: Collection,
-    collection: Collection,
-    encoder: Encoder,
-    folder: Path,
-    *,
-    analyzer: Analyzer | None,
-    vectors: NDArray[np.float32],
-) -> None:
-    """Index what was given; hybrid's weight is tuned on `collection`, which the vectors are of.
-
-    Where questions were made of documents (`with_queries`), the collection lacks what became questions: a
-    search is to find it, and a weight tuned where it stands in its own answer would be one for copies.
-    """
-    if given.corpus is collection.corpus:
-        with Index.build(given, encoder, folder, analyzer=analyzer, vectors=vectors) as index:
-            index.tune_fusion(collection)
-        return
-    with Index.build(collection, encoder, folder, analyzer=analyzer, vectors=vectors, onnx=False) as asked:
-        fusion = asked.tune_fusion(collection)
-    # Over the other one, so that the texts that lost nothing keep their vectors.
-    with Index.build(given, encoder, folder, analyzer=analyzer, force=True) as index:
-        index.note(fusion=asdict(fusion))
-
-
-def _difference(evaluation: Evaluation) -> Difference:
-    before, after = (evaluation[system].values["nDCG@10"] for system in ("untuned", "tuned"))
-    return paired_difference(before, after)
-
-
-def _verdict(difference: Difference) -> Verdict:
-    if difference.p >= _ALPHA:
-        return "NO DIFFERENCE"
-    return "IMPROVED" if difference.mean > 0 else "REGRESSION"

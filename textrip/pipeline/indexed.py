@@ -1,0 +1,37 @@
+"""The index of what was given, though something else was trained on."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.lexical.analyzer import Analyzer
+from textrip.retrieval.index import Index
+
+
+def index_given(
+    given: Collection,
+    collection: Collection,
+    encoder: Encoder,
+    folder: Path,
+    *,
+    analyzer: Analyzer | None,
+    vectors: NDArray[np.float32],
+) -> None:
+    """Index what was given; hybrid's weight is tuned on `collection`, which the vectors are of.
+
+    Where questions were made of documents (`with_queries`), the collection lacks what became questions: a
+    search is to find it, and a weight tuned where it stands in its own answer would be one for copies.
+    """
+    if given.corpus is collection.corpus:
+        with Index.build(given, encoder, folder, analyzer=analyzer, vectors=vectors) as index:
+            index.tune_fusion(collection)
+        return
+    with Index.build(collection, encoder, folder, analyzer=analyzer, vectors=vectors, onnx=False) as asked:
+        fusion = asked.tune_fusion(collection)
+    # Over the other one, so that the texts that lost nothing keep their vectors.
+    with Index.build(given, encoder, folder, analyzer=analyzer, force=True) as index:
+        index.note(fusion=asdict(fusion))
