@@ -44,11 +44,11 @@ def demo(
     from textrip.cli.report import print_report
     from textrip.mining.settings import MineSettings
     from textrip.pipeline.cluster import cluster
-    from textrip.pipeline.fit import REPORT, fit
+    from textrip.pipeline.fit import fit
     from textrip.progress import say
     from textrip.replacing import refuse_taking_away
     from textrip.retrieval.index import Index
-    from textrip.training.run_folder import RunFolder
+    from textrip.training.run_folder import REPORT, RunFolder
     from textrip.training.settings import TrainSettings
 
     started = time.perf_counter()

@@ -64,10 +64,9 @@ def fit(
     from textrip.cli.report import gain, print_evaluation
     from textrip.data.formats import read
     from textrip.lexical.analyzer import Analyzer
-    from textrip.pipeline.fit import REPORT
     from textrip.pipeline.fit import fit as run
+    from textrip.pipeline.fit import refuse_early
     from textrip.progress import say
-    from textrip.replacing import refuse_taking_away
     from textrip.training.run_folder import RunFolder
 
     if resume is not None:
@@ -82,10 +81,8 @@ def fit(
             dev_documents=dev_documents, stemmer=stemmer, device=device, rounds=rounds,
             dense_share=dense_share,
         )  # fmt: skip
-    refuse_taking_away(request.output, force=force, mark=REPORT, read=[request.source])
     unfinished = RunFolder.beside(request.output, of="fit") if resume is None else RunFolder(resume)
-    if resume is None:
-        unfinished.refuse_unfinished(force=force)
+    refuse_early(request.output, unfinished, resume=resume is not None, force=force, data=request.source)
     done = run(
         read(request.source, columns=request.columns),
         request.output,

@@ -89,7 +89,7 @@ def mine(
     from textrip.pipeline.prepare import prepare_to_mine
     from textrip.replacing import refuse_taking_away
 
-    lines = None if report is None else report.with_suffix(".jsonl")
+    lines = report.with_suffix(".jsonl") if report is not None and report.name else None
     _refuse_one_file_for_two(
         [
             ("DATA", Path(data) if Path(data).is_file() else None),
@@ -207,7 +207,7 @@ def _refuse_one_file_for_two(named: Sequence[tuple[str, Path | None]]) -> None:
     if report is not None and report.suffix.lower() not in {".html", ".htm"}:
         raise InputError(
             f"--report is {report}: an HTML page was expected, whose lines are written beside it as JSONL; "
-            f"name it {report.with_suffix('.html').name}"
+            f"name it {report.stem or 'audit'}.html"
         )
     held: dict[str, str] = {}
     for name, path in named:

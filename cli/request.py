@@ -66,6 +66,9 @@ class Request:
         run = RunFolder(folder)
         asked = run.asked()
         values = asked["request"]
+        whole = RunFolder(folder.absolute().parent)
+        if values is None and whole.is_one:
+            raise InputError(f"{folder}: is a part of {whole.path}; go on with: {whole.way_on}")
         if values is None:
             raise InputError(f"{folder}: was begun from Python; resume it there, with textrip.{asked['of']}")
         if asked["of"] != of:

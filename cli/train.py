@@ -127,11 +127,12 @@ def train(
         require_matplotlib()
     run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
     read_from = [request.source, request.data]
+    if resume is not None:
+        run.refuse_held()
+        run.refuse_output(request.output, force=force)
     refuse_taking_away(request.output, force=force, mark=MANIFEST, read=read_from)
     if resume is None:
         run.refuse_unfinished(force=force)
-    else:
-        run.refuse_held()
     # A run that goes on has its triples, whatever became of their file.
     goes_on = resume is not None and run.has_triples
     triples = None if goes_on else _triples(context, request)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tests.running import stopped_at
 from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, MismatchError, StorageError
+from textrip.errors import InputError, MismatchError, StorageError, TextripError
 from textrip.mining.settings import MineSettings
 from textrip.pipeline.fit import Fit, fit
 from textrip.pipeline.mined import mined as real_mined
@@ -135,7 +136,9 @@ def test_a_full_disk_at_the_end_costs_no_training(
     assert work == []
 
 
-def test_rounds_go_on_in_the_round_that_was_stopped(run: Callable[..., Fit], tmp_path: Path) -> None:
+def test_rounds_go_on_in_the_round_that_was_stopped(
+    run: Callable[..., Fit], work: list[str], tmp_path: Path
+) -> None:
     once = run(tmp_path / "once", rounds=2)
     remarks: list[str] = []
     begun = 0
@@ -152,7 +155,9 @@ def test_rounds_go_on_in_the_round_that_was_stopped(run: Callable[..., Fit], tmp
         run(tmp_path / "out", rounds=2)
     assert sum(remark.startswith("go on with: ") for remark in remarks) == 1
     assert (tmp_path / "out.unfinished" / "model.unfinished" / "round-1").is_dir()
+    work.clear()
     assert figures(run(tmp_path / "out", rounds=2, resume=True)) == figures(once)
+    assert work == ["trained", "encoded"]  # not the base's, nor what round 2 was mined with
     assert sorted(path.name for path in tmp_path.iterdir()) == ["once", "out"]
 
 
@@ -162,10 +167,72 @@ def test_before_anything_is_made_nothing_is_left(run: Callable[..., Fit], tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_refused_leaves_nothing(run: Callable[..., Fit], tmp_path: Path) -> None:
+def test_what_is_refused_leaves_nothing(run: Callable[..., Fit], work: list[str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="margin"):
         run(tmp_path / "out", settings=TrainSettings(margin=5.0, strategy="batch-hard", loss="triplet"))
     assert list(tmp_path.iterdir()) == []
+    assert work == []  # before anything is encoded or mined
+
+
+@pytest.mark.parametrize("damaged", ["triples.parquet", "model/manifest.json"])
+def test_what_is_damaged_is_made_again(
+    damaged: str, run: Callable[..., Fit], whole: Fit, work: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        run(tmp_path / "out", stage=stopping_at(TUNED))
+    path = tmp_path / "out.unfinished" / damaged
+    path.write_bytes(path.read_bytes()[:-20])
+    work.clear()
+    remarks: list[str] = []
+    with progress.reporting(bars=False, say=remarks.append):
+        done = run(tmp_path / "out", resume=True)
+    assert figures(done) == figures(whole)
+    again = "mined" if damaged.startswith("triples") else "trained"
+    assert work == [again, "encoded"]
+    assert any(remark.endswith(f": {again} again") for remark in remarks)
+
+
+def test_resumed_and_stopped_again_before_it_trains_it_says_the_way_on(
+    run: Callable[..., Fit], tmp_path: Path
+) -> None:
+    with stopped_at(4, Stopped), pytest.raises(Stopped):
+        run(tmp_path / "out")
+    remarks: list[str] = []
+    with progress.reporting(bars=False, say=remarks.append), pytest.raises(Stopped):
+        run(tmp_path / "out", resume=True, stage=stopping_at(MEASURING))
+    assert remarks[-1] == "go on with: textrip.fit with the same arguments and resume=True"
+    assert (tmp_path / "out.unfinished" / "model.unfinished").is_dir()
+
+
+def test_what_is_there_when_it_goes_on_is_not_replaced(run: Callable[..., Fit], tmp_path: Path) -> None:
+    """It was killed after its last step, or somebody else wrote there."""
+    with pytest.raises(Stopped):
+        run(tmp_path / "out", stage=stopping_at(INDEXING))
+    half_written = tmp_path / ".out.0123abcd.tmp"
+    half_written.mkdir()
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=r"out exists: move it away, .* was to become, remove that$"):
+        run(tmp_path / "out", resume=True)
+    (tmp_path / "out").rmdir()
+    run(tmp_path / "out", resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_after_too_little_memory_other_settings_cost_no_second_encoding(
+    run: Callable[..., Fit], work: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_given: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate")
+
+    remarks: list[str] = []
+    with monkeypatch.context() as patch, progress.reporting(bars=False, say=remarks.append):
+        patch.setattr("textrip.training.train.Steps.take", too_large)
+        with pytest.raises(TextripError, match="out of memory with 8 queries a batch"):
+            run(tmp_path / "out")
+    assert remarks[-1] == ("ask again with other settings and --force: what was encoded is not encoded again")
+    work.clear()
+    run(tmp_path / "out", settings=replace(OPTIONS["settings"], batch_queries=4), force=True)
+    assert work == ["mined", "trained", "encoded"]
 
 
 def test_what_differs_is_told_by_its_name(run: Callable[..., Fit], work: list[str], tmp_path: Path) -> None:
@@ -199,4 +266,4 @@ def test_where_the_place_goes_with_the_process_no_way_on_is_told(
         pytest.raises(Stopped),
     ):
         run(tmp_path / "out", run=passing)
-    assert not any("go on with" in remark for remark in remarks)
+    assert not any("go on with" in remark or str(tmp_path) in remark for remark in remarks)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -306,3 +307,24 @@ def test_the_command_takes_rounds(
     assert refused.code == 2
     assert "dense_share 3" in refused.err
     assert not (tmp_path / "n").exists()
+
+
+def test_a_place_that_is_taken_at_the_end_costs_no_round(
+    go: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copytree = shutil.copytree
+
+    def meanwhile(source: Any, target: Any, *rest: Any, **how: Any) -> Any:
+        if Path(target).suffix == ".tmp":
+            (tmp_path / "m").mkdir()
+        return copytree(source, target, *rest, **how)
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="by somebody else meanwhile"):
+        patch.setattr("textrip.rounds.shutil.copytree", meanwhile)
+        go(tmp_path / "m")
+    assert {path.name for path in (tmp_path / "m.unfinished").glob("round-?")} == {
+        "round-1", "round-2", "round-3",
+    }  # fmt: skip
+    (tmp_path / "m").rmdir()
+    assert len(go(tmp_path / "m", resume=True)["rounds"]) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]

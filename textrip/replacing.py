@@ -137,6 +137,13 @@ def _is_ours(folder: Path, mark: str) -> bool:
     return isinstance(found, dict) and str(found.get("kind")).startswith("textrip-")
 
 
+def remove_half_written(path: str | Path) -> None:
+    """Remove what a killed process left of this output; for who knows that no other one writes it."""
+    target = named(path)
+    for temporary in target.parent.glob(f".{glob.escape(target.name)}.????????.tmp"):
+        _remove(temporary)
+
+
 def restore_replaced(target: Path, *, tidy: bool = False) -> None:
     """Bring back what stood at `target` where a process died between taking it away and its successor.
 

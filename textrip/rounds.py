@@ -21,7 +21,8 @@ from typing import Any
 
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError
+from textrip.encoding.kept import keeping_in
+from textrip.errors import DamagedError, InputError
 from textrip.files import write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
@@ -38,7 +39,7 @@ from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
-from textrip.training.train import train
+from textrip.training.train import read_manifest, train
 
 # Of the negatives of a later round, so many come from the encoder of the one before.
 DENSE_SHARE = 0.5
@@ -233,8 +234,15 @@ class _Parts:
 
     def finished(self, number: int) -> dict[str, Any] | None:
         """The manifest of a round that is complete."""
-        path = self.folder(number) / MANIFEST
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        folder = self.folder(number)
+        if not folder.is_dir():
+            return None
+        try:
+            return read_manifest(folder)
+        except DamagedError as error:
+            say(f"{error}: the round is trained again")
+            shutil.rmtree(folder)
+            return None
 
     def fresh(self) -> Encoder:
         """The base, to be trained."""
@@ -248,12 +256,13 @@ class _Parts:
             self.folder(number - 1), device=self.base.device, trust_remote_code=trust_remote_code
         )
         settings = self.rounds.later(self.base.name)
-        return mine(
-            self.collection, settings=settings, searcher=self.searcher, verdicts=self.verdicts,
-            device=self.base.device,
-            scorer=EncoderScorer(tuned) if settings.denoise == "auto" else None,
-            dense=DenseRanker(tuned, self.collection, nearest=settings.dense_nearest),
-        )  # fmt: skip
+        with keeping_in(self.run.vectors):
+            return mine(
+                self.collection, settings=settings, searcher=self.searcher, verdicts=self.verdicts,
+                device=self.base.device,
+                scorer=EncoderScorer(tuned) if settings.denoise == "auto" else None,
+                dense=DenseRanker(tuned, self.collection, nearest=settings.dense_nearest),
+            )  # fmt: skip
 
     def write_best(self, done: list[dict[str, Any]], output: Path, *, force: bool) -> dict[str, Any]:
         """Move the round that is best on dev to its place; its manifest, which tells of all rounds."""
@@ -264,7 +273,7 @@ class _Parts:
         with replacing(folder / MANIFEST, force=True) as temporary:
             write_json(temporary, best)
         with replacing(output, force=force) as temporary:
-            shutil.move(folder, temporary)  # the run may have been moved to another disk
+            shutil.copytree(folder, temporary)  # the run has it until all is there
         return best
 
 
@@ -296,4 +305,4 @@ def _leave(parts: _Parts, done: list[dict[str, Any]], stopped: BaseException) ->
     hopeless = isinstance(stopped, DivergedError)  # the round would come to the same end again
     if not stopped_in.path.exists() and not hopeless:  # what exists said it
         parts.run.say_way_on()
-    say(f"the best round so far on dev is kept: {parts.folder(_best(done) + 1)}")
+    parts.run.say_kept(f"the best round so far on dev is kept: {parts.folder(_best(done) + 1)}")

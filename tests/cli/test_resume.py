@@ -150,6 +150,10 @@ def test_a_fit_goes_on_with_what_it_says(
     assert (other.code, other.err.count("\n")) == (2, 1)
     assert f"was begun by textrip fit; go on with: {shlex.join(words)}" in other.err
     monkeypatch.setattr("textrip.pipeline.fit.mined", None)  # it is not called again
+    part = textrip("fit", "--resume", tmp_path / "my out.unfinished" / "model.unfinished")
+    assert (part.code, part.err.count("\n")) == (2, 1)
+    whole_run = f"{tmp_path}/my out.unfinished"
+    assert f"is a part of {whole_run}; go on with: textrip fit --resume '{whole_run}'" in part.err
     done = textrip(*words[1:], "--json")
     assert done.code == whole_code(whole), done.err
     assert without_seconds(done.json_lines()) == without_seconds(whole)
@@ -159,6 +163,8 @@ def test_a_fit_goes_on_with_what_it_says(
         "index", "model", "report.json", "triples.parquet",
     ]  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my out", "whole"]
+    for folder, what in (("my out", "fit"), ("my out/model", "model")):
+        assert f"is a finished {what}, and nothing of it" in textrip("fit", "--resume", folder).err
 
 
 def test_a_run_of_the_first_format_goes_on_as_a_training(
@@ -166,11 +172,14 @@ def test_a_run_of_the_first_format_goes_on_as_a_training(
 ) -> None:
     """One that fit began, too: it was a training's then."""
     common = ["--model", tiny_encoder_folder, "--batch-queries", 8, "--epochs", 1, "--device", "cpu"]
+    common += ["--loss", "smooth", "--strategy", "batch-all"]
     with stopped_at(2):
         assert textrip("train", beir_folder, "-o", tmp_path / "m", *common).code == 130
     path = tmp_path / "m.unfinished" / "run.json"
     run = json.loads(path.read_text())
-    write_sealed_json(path, {**run, "format": 1, "of": None, "request": {**run["request"], "of_fit": True}})
+    run["settings"]["strategy"] = run["request"]["settings"]["strategy"] = "batch-hard"  # as it was called
+    run["request"]["of_fit"] = True
+    write_sealed_json(path, {**run, "format": 1, "of": None})
     done = textrip("train", "--resume", tmp_path / "m.unfinished")
     assert done.code == 0, done.err
     assert (tmp_path / "m" / "manifest.json").is_file()

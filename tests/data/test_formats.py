@@ -193,6 +193,10 @@ def test_real_collections(name: str, documents: int, splits: dict[str, int], rea
     ("id,text\n1,a;b\n", [("1", "a;b")]),
     ("text\na;b\n", [("1", "a;b")]),
     ("id,a;b,text\n1,x,y\n", [("1", "y")]),
+    ('id;"title, short";text\n1;t;rose\n', [("1", "rose")]),
+    ('id;"title,\nshort";text\n1;t;rose\n', [("1", "rose")]),
+    ("sep=;\nid;text\n1;rose\n", [("1", "rose")]),
+    ("sep=,\nid,text\n1,a;b\n", [("1", "a;b")]),
 ])  # fmt: skip
 def test_a_csv_is_separated_as_its_header_is(
     content: str, rows: list[tuple[str, str]], tmp_path: Path

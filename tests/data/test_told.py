@@ -99,7 +99,7 @@ def test_what_a_folder_of_texts_has_besides(tmp_path: Path) -> None:
         read(folder, tell=False)
     assert collection.doc_ids == ["a.md", "b.txt"]
     assert remarks == [
-        f"{folder}: 2 files have no text, and are no documents",
+        f"{folder}: 2 files without text passed over",
         f"{folder}: 3 documents are not read (2 .html, 1 .pdf): convert what is to be found to .txt or .md",
     ]
     told = found(folder)

@@ -49,6 +49,9 @@ ZIP = f"where: zip has numbers (12345), {UNEQUAL}(zip AS TEXT)"
     (Where("year > :y", {"y": 2000}), "ab", YEAR), ("year > 2000 OR year < 1990", "ab", YEAR),
     ('"odd name" = 1000', "", ODD), ("zip = '12345'", "", ZIP),
     (Where("zip = :z AND lang = 'en'", {"z": "12345"}), "", ZIP),
+    ("[year] > 2000", "ab", YEAR), ("`year` > 2000", "ab", YEAR), ("year NOT IN (1999)", "ab", YEAR),
+    ("year NOT BETWEEN 1 AND 5", "ab", YEAR), ("year IS 1999", "", YEAR), ("year = - 5", "", YEAR),
+    (Where("n > ? AND year > ?", [0, 2000]), "ab", YEAR), ("(year) IS NULL OR year>2000", "abcz", YEAR),
 ])  # fmt: skip
 def test_a_text_against_a_number_is_said_once(
     where: str | Where, ids: str, remark: str, index: Index
@@ -60,7 +63,12 @@ def test_a_text_against_a_number_is_said_once(
     ("CAST(year AS REAL) > 2000", "b"), ("CAST(\"odd name\" AS REAL) = 1000", "a"),
     ("CAST(zip AS TEXT) = '12345'", "a"), ("n > 1", "bc"), ("lang = 'en'", "a"), ("lang > 1", "abc"),
     ("year = '1999'", "a"), ("n = 1 AND year = '1999'", "a"), ("lang = 'year > 1'", ""),
-    (Where("n = :n AND lang = :l", {"n": 1, "l": "en"}), "a"), (Where("year > ?", [2000]), "ab"),
+    (Where("n = :n AND lang = :l", {"n": 1, "l": "en"}), "a"), ("text LIKE '%year > 1999%'", ""),
+    ("instr(text, 'year > 1999')", ""), ("/* year > 5 */ n = 1", "a"), ("n = 1 -- AND year > 1", "a"),
+    ("1999 < year + 0", "b"), ("0 + year > 2000", "b"), ("-year > 5", ""), ("'x' || year > 5", "ab"),
+    ("typeof(year) = 'integer' AND year > 5", ""), ("zip IN ('12345', 12345)", "a"),
+    ("zip = '12344' + 1", "a"),
+    ("year > 2000 + 0 * 1", "ab"), (f"instr(text, '{'0' * 100_000}')", ""),
     (Where("year = :y", {"y": None}), ""), ("doc_id = '1'", ""),
 ])  # fmt: skip
 def test_what_is_as_it_was_meant_is_not_remarked(where: str | Where, ids: str, index: Index) -> None:

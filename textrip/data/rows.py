@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,10 @@ FORMATS: dict[str, TableFormat] = {
 _MAX_FIELD_CHARACTERS = 2**26
 # The later ones of a CSV in whose header no comma is: so spreadsheets write it where numbers have commas.
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_SEPARATOR = re.compile(r"sep=([,;\t])\s*", re.IGNORECASE)
+_IN_QUOTES = re.compile(r'"(?:[^"]|"")*"')
+# A quotation mark that nobody closes is told by who reads the rows.
+_MOST_LINES_OF_A_HEADER = 1000
 
 
 def table_format(path: str | Path) -> TableFormat:
@@ -90,20 +95,30 @@ def _read_jsonl(path: str | Path) -> Iterator[tuple[int, Row]]:
         yield number, row
 
 
-def _delimiter(header: str) -> str:
-    """Of a CSV: the comma, or what its first line has in place of one."""
-    return next((mark for mark in _DELIMITERS if mark in header), ",")
+def _head(lines: Iterator[str]) -> tuple[list[str], str]:
+    """The lines of a CSV up to the end of its header, and what separates its columns.
+
+    That is the comma, or what the header has in place of one outside of quotation marks, or what a line
+    `sep=;` says, as Excel writes it.
+    """
+    head: list[str] = []
+    header = ""
+    for line in itertools.islice(lines, _MOST_LINES_OF_A_HEADER):
+        said = _SEPARATOR.fullmatch(line) if not header else None
+        if said is not None:
+            return [*head, "\n"], said[1]
+        head.append(line)
+        header += line if header or line.strip() else ""
+        if header and header.count('"') % 2 == 0:
+            break
+    bare = _IN_QUOTES.sub("", header)
+    return head, next((mark for mark in _DELIMITERS if mark in bare), ",")
 
 
 def _read_separated(path: str | Path, separated: Literal["csv", "tsv"]) -> Iterator[tuple[int, Row]]:
     source = str(path)
     lines = (line + "\n" for _, line in numbered_lines(path))
-    head: list[str] = []
-    for line in lines:
-        head.append(line)
-        if line.strip():
-            break
-    delimiter = "\t" if separated == "tsv" else _delimiter(head[-1] if head else "")
+    head, delimiter = ([], "\t") if separated == "tsv" else _head(lines)
     csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     # TSV is taken as its readers write it: no quoting, so that a lone quotation mark is text.
     quoting: Literal[0, 3] = csv.QUOTE_NONE if separated == "tsv" else csv.QUOTE_MINIMAL

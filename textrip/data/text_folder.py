@@ -11,7 +11,7 @@ from textrip.data.table_file import SPLITS, split_of, table_stem
 from textrip.data.tables import corpus_of
 from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
-from textrip.files import numbered_lines, uncompressed_suffix
+from textrip.files import COMPRESSIONS, numbered_lines, uncompressed_suffix
 
 SUFFIXES = (".txt", ".md", ".markdown")
 # What holds text, too, and is not read: whoever named the folder may think that it was.
@@ -69,13 +69,17 @@ def read_text_folder(folder: Path) -> Collection:
             "a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), a table for each split (train.jsonl, "
             f"dev.jsonl, test.jsonl) or files ending in {', '.join(SUFFIXES)}"
         )
-        instead = f"; there is {others.examples[0]}: convert it" if others.count else _instead(folder)
+        instead = _instead(folder)
+        if not instead and others.count:
+            instead = f"; there is {others.examples[0]}: convert it"
+        if not instead and empty.count:
+            instead = f"; {empty.examples[0]} has no text"
         raise InputError(f"{folder}: has nothing to read; {wanted} were expected{instead}") from None
     found = [f"{count:,} {suffix}" for suffix, count in kinds.most_common()]
     remarks = [
         *empty.findings(
             "warning", "empty-files",
-            f"{folder}: {many(empty.count, 'file has', 'files have')} no text, and are no documents",
+            f"{folder}: {many(empty.count, 'file', 'files')} without text passed over",
         ),
         *others.findings(
             "warning", "files-not-read",
@@ -129,6 +133,7 @@ def _title_and_text(path: Path) -> tuple[str, str]:
         if line.startswith("#") and suffix != ".txt":
             rest = lines[:place] + lines[place + 1 :]
             return line.lstrip("#").strip(), "\n".join(rest).strip()
-        name = path.name[: path.name.lower().rindex(suffix)]
+        packed = len(path.suffix) if path.suffix.lower() in COMPRESSIONS else 0
+        name = path.name[: len(path.name) - packed - len(suffix)]
         return name.replace("_", " ").replace("-", " "), "\n".join(lines).strip()
     return "", ""

@@ -16,7 +16,7 @@ from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping_in
 from textrip.encoding.load import DEFAULT_ENCODER
-from textrip.errors import InputError
+from textrip.errors import DamagedError, InputError
 from textrip.eval.evaluate import Evaluation, Evaluator
 from textrip.eval.significance import Difference
 from textrip.files import write_json
@@ -31,18 +31,17 @@ from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
-from textrip.replacing import refuse_taking_away, replacing
+from textrip.replacing import refuse_taking_away, remove_half_written, replacing
 from textrip.rounds import DENSE_SHARE, Rounds
 from textrip.training.diagnosis import DivergedError
-from textrip.training.requirements import refuse_what_is_for_labels
-from textrip.training.run_folder import MANIFEST, RunFolder
+from textrip.training.requirements import refuse_what_is_for_labels, require_fitting_encoder
+from textrip.training.run_folder import REPORT, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
+from textrip.training.train import OutOfMemoryError, read_manifest, space_for
 
 KIND = "textrip-report"
-REPORT = "report.json"
 FORMAT = 1
-_VECTORS = "vectors"
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,8 @@ def fit(
         MismatchError: the run to resume was begun with something else.
         StorageError: another process is at work in the run's folder; the disk is full, or refused.
     """
-    refuse_taking_away(output, force=force, mark=REPORT, read=[data])
     run = run or RunFolder.beside(output, of="fit")
-    if resume:
-        run.refuse_held()
-    else:
-        run.refuse_unfinished(force=force)
+    refuse_early(output, run, resume=resume, force=force, data=data)
     settings = settings or TrainSettings()
     refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed)
@@ -124,15 +119,31 @@ def fit(
         "rounds": rounds, "dense_share": dense_share,
     }  # fmt: skip
     way = _Way(given, collection, model, device, run, options, stage, resume)
+    require_fitting_encoder(way.base, settings)
+    if not resume:
+        run.require_space(space_for(way.base))
     begun = way.asked() if resume else {**way.asked(), "request": request}
     with run.held(begun, resume=resume, force=force):
         try:
+            remove_half_written(output)  # of a process that was killed
             done = way.go(output, force=force)
         except BaseException as stopped:
             way.leave(stopped)
             raise
         run.remove()
     return done
+
+
+def refuse_early(
+    output: str | Path, run: RunFolder, *, resume: bool, force: bool, data: str | Path | Collection
+) -> None:
+    """Raise InputError or StorageError for what could not be written in the end, before anything is read."""
+    if resume:
+        run.refuse_held()
+        run.refuse_output(output, force=force)
+    refuse_taking_away(output, force=force, mark=REPORT, read=[data])
+    if not resume:
+        run.refuse_unfinished(force=force)
 
 
 @dataclass
@@ -160,6 +171,7 @@ class _Way:
         self.settings: TrainSettings = self.options["settings"]
         self.base = self.load(self.model)
         self.tuned_folder = self.run.path / "model"
+        self.trains = False  # until this process does
         self.training = RunFolder(self.run.path / "model.unfinished", part_of=self.run)
 
     def load(self, folder: str | Path) -> Encoder:
@@ -173,22 +185,22 @@ class _Way:
         asked = {
             "base": self.base.fingerprint,
             "collection_sha256": self.given.fingerprint,
-            **{name: value for name, value in self.options.items() if isinstance(value, int | float)},
+            **{name: self.options[name] for name in ("dev_documents", "rounds", "dense_share")},
             "settings": asdict(self.settings),
             "mining": asdict(self.options["mining"]),
-            "stemmer": (self.options["analyzer"] or Analyzer()).stemmer,
+            "analyzer": (self.options["analyzer"] or Analyzer()).to_dict(),
         }
         return dict(json.loads(json.dumps(asked)))  # as it is read again
 
     def go(self, output: str | Path, *, force: bool) -> Fit:
         """Take all the stages that are not taken yet, and write the output."""
         analyzer = self.options["analyzer"]
-        with keeping_in(self.run.path / _VECTORS):
+        with keeping_in(self.run.vectors):
             test, searcher, untuned = self.measure_untuned()
             triples = self.triples(searcher, untuned)
         self.stage("training")
         manifest = self.tune(triples)
-        with keeping_in(self.run.path / _VECTORS):
+        with keeping_in(self.run.vectors):
             self.stage("measuring the tuned encoder on test")
             encoder = self.load(self.tuned_folder)
             started = time.perf_counter()
@@ -232,20 +244,28 @@ class _Way:
         """What is trained on, mined now or before."""
         self.stage("mining")
         if self.run.has_triples:
-            return self.run.triples()
+            try:
+                return self.run.triples()
+            except InputError as error:
+                say(f"{error}: mined again")
         settings = self.settings
         prompted = settings.query_prompt is not None or settings.document_prompt is not None
         triples = mined(
             self.collection, self.options["mining"], searcher, as_trained(self.base, settings),
             device=self.device, vectors=None if prompted else untuned,
         )  # fmt: skip
-        triples.write(self.run.triples_file)
+        triples.write(self.run.triples_file, force=True)
         return triples
 
     def tune(self, triples: Triples) -> dict[str, Any]:
         """The manifest of the tuned encoder, trained now or before."""
         if self.tuned_folder.exists():
-            return dict(json.loads((self.tuned_folder / MANIFEST).read_text(encoding="utf-8")))
+            try:
+                return read_manifest(self.tuned_folder)
+            except DamagedError as error:
+                say(f"{error}: trained again")
+                shutil.rmtree(self.tuned_folder)
+        self.trains = True
         return train(
             self.collection, self.tuned_folder, triples=triples, model=self.base, run=self.training,
             resume=self.training.path.exists(), **self.options,
@@ -253,11 +273,17 @@ class _Way:
 
     def leave(self, stopped: BaseException) -> None:
         """Say what is left of it where it stops; remove it where it is not worth going on with."""
-        if self.training.path.exists():  # it said how to go on, or that the best weights are kept
+        if self.trains and self.training.path.exists():  # it said how to go on, or what is kept of it
             return
-        hopeless = isinstance(stopped, InputError | DivergedError) and not self.tuned_folder.exists()
-        made = (self.run.path / _VECTORS, self.run.triples_file, self.tuned_folder)
+        hopeless = isinstance(stopped, DivergedError) or (
+            isinstance(stopped, InputError) and not self.resumed
+        )
+        made = (self.run.vectors, self.run.triples_file, self.training.path, self.tuned_folder)
         if hopeless or not any(path.exists() for path in made):
             self.run.remove()
+        elif isinstance(stopped, OutOfMemoryError):  # to ask for the same is no way on
+            self.run.say_kept(
+                "ask again with other settings and --force: what was encoded is not encoded again"
+            )
         else:
             self.run.say_way_on()

@@ -1,8 +1,10 @@
 """Fine-tuning, from a collection to a folder."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from textrip import processes
 from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.data.labels import thinned
@@ -22,11 +24,11 @@ from textrip.place import named
 from textrip.progress import say
 from textrip.replacing import refuse_taking_away
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
-from textrip.training.requirements import refuse_what_is_for_labels
+from textrip.training.requirements import refuse_what_is_for_labels, require_fitting_encoder
 from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
-from textrip.training.train import CHECKPOINT_MINUTES, refuse_what_is_for_one
+from textrip.training.train import CHECKPOINT_MINUTES, refuse_what_is_for_one, space_for
 from textrip.training.train import train as train_encoder
 
 # A dev split is measured before training and after every epoch: over a larger corpus that would take
@@ -104,10 +106,13 @@ def train(
         require_trainable(collection, "dev", triples=triples, force=force)
         collection = prepare_to_mine(collection, mining.split) if mines else prepare(collection)
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
+    require_fitting_encoder(encoder, settings)
     searcher = None
     if mines:
+        run.require_space(space_for(encoder))  # now, and not after the mining
         searcher = _bm25(collection, analyzer)
-        with keeping(named(output)):  # what the filter's encoder said of a document
+        # What the filter's encoder said of a document; of several processes each would take away the others'.
+        with keeping(named(output)) if processes.count() == 1 else nullcontext():
             triples = mined(collection, mining, searcher, as_trained(encoder, settings), device=device)
         run.mined = True
     elif triples is not None:

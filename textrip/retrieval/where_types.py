@@ -8,71 +8,148 @@ import math
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 # SQLite takes letters of ASCII alone for the same in both cases.
 LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_NAME = r"""(?P<name>"(?:[^"]|"")*"|[^\W\d][\w$]*)"""
-_VALUE = r"""(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\b|'(?:[^']|'')*'|[:@]\w+)"""
-_SIGN = r"(?:<=|>=|<>|!=|==?|<|>)"
-_COMPARISONS = [
-    re.compile(rf"{_NAME}\s*(?:{_SIGN}|\bbetween\b|\bin\s*\()\s*{_VALUE}", re.IGNORECASE),
-    re.compile(rf"{_VALUE}\s*{_SIGN}\s*{_NAME}", re.IGNORECASE),
-]
+_TOKEN = re.compile(
+    r"""
+    (?P<text>'(?:[^']|'')*') | (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
+    | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
+    | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?) | (?P<parameter>[:@]\w+|\?)
+    | (?P<word>[^\W\d][\w$]*) | (?P<sign><=|>=|<>|!=|==|\|\||[^\w\s])
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+_COMPARING = {"<=", ">=", "<>", "!=", "==", "=", "<", ">", "is"}
+# What is next to one of these is a part of something that is compared.
+_OF_MORE = {"+", "-", "*", "/", "%", "||", "|", "&", "~", "."}
+
+Value = float | str
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A word of the expression: a column's name, a value, or anything else as it is written."""
+
+    written: str
+    name: str | None = None
+    value: Value | None = None
 
 
 def remarks(
     expression: str,
-    parameters: Mapping[str, Any] | Sequence[Any],
+    parameters: Parameters,
     names: Mapping[str, str],
     sample: Callable[[str], list[Any]],
 ) -> Iterator[str]:
     """What is to be said of an expression, a line for each column at most.
 
     Args:
-        expression: SQL.
-        parameters: Their values; those without a name are passed over.
+        expression: SQL that SQLite took.
+        parameters: Their values.
         names: The columns of metadata that it may name, by their name in small letters.
         sample: Some values of a column.
     """
+    tokens = list(_tokens(expression, parameters, names))
+    if any(token.written == "typeof" for token in tokens):  # whoever asks knows
+        return
     said = set()
-    for pattern in _COMPARISONS:
-        for match in pattern.finditer(expression):
-            name = names.get(match["name"].strip('"').replace('""', '"').translate(LOWER))
-            value = _value(match["value"], parameters)
-            if name is None or name in said or value is None:
+    for name, values in _comparisons(tokens):
+        remark = None if name in said else _remark(name, values, sample(name))
+        if remark is not None:
+            said.add(name)
+            yield remark
+
+
+def _tokens(expression: str, parameters: Parameters, names: Mapping[str, str]) -> Iterator[_Token]:
+    marks = 0
+    for match in _TOKEN.finditer(expression):
+        written = match[0]
+        match match.lastgroup:
+            case "comment":
                 continue
-            remark = _remark(name, value, sample(name))
-            if remark is not None:
-                said.add(name)
-                yield remark
+            case "text":
+                yield _Token(written, value=written[1:-1].replace("''", "'"))
+            case "number":
+                yield _Token(written, value=float(written))
+            case "parameter":
+                yield _Token(written, value=_given(parameters, written[1:] or marks))
+                marks += written == "?"
+            case "quoted":
+                mark = written[-1]
+                name = written[1:-1] if mark == "]" else written[1:-1].replace(mark * 2, mark)
+                yield _Token(written, name=names.get(name.translate(LOWER)))
+            case _:
+                word = written.translate(LOWER)
+                if word != "not":  # NOT IN and NOT BETWEEN compare alike
+                    yield _Token(word, name=names.get(word))
 
 
-def _value(written: str, parameters: Mapping[str, Any] | Sequence[Any]) -> float | str | None:
-    """What a column is compared with; None where that is neither a number nor a text."""
-    if written.startswith("'"):
-        return written[1:-1].replace("''", "'")
-    if written[0] not in ":@":
-        return float(written)
-    given = parameters.get(written[1:]) if isinstance(parameters, Mapping) else None
-    return given if isinstance(given, int | float | str) and not isinstance(given, bool) else None
+def _given(parameters: Parameters, which: str | int) -> Value | None:
+    try:
+        found = parameters[which]  # type: ignore[index]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return found if isinstance(found, int | float | str) and not isinstance(found, bool) else None
 
 
-def _remark(name: str, value: float | str, sample: list[Any]) -> str | None:
-    if not isinstance(value, str):
+def _comparisons(tokens: Sequence[_Token]) -> Iterator[tuple[str, list[Value]]]:
+    """Each column that is compared as it is, and what with."""
+    nothing = _Token("")
+    padded = [nothing, *tokens, nothing, nothing]
+    for place in range(1, len(padded) - 2):
+        before, left, sign, right = padded[place - 1 : place + 3]
+        if left.name is not None and before.written not in _OF_MORE:
+            values = _values(padded, place + 1)
+            if values:
+                yield left.name, values
+        elif left.value is not None and right.name is not None and sign.written in _COMPARING:
+            after = padded[place + 3] if place + 3 < len(padded) else nothing
+            if before.written not in _OF_MORE and after.written not in _OF_MORE:
+                yield right.name, [left.value]
+
+
+def _values(tokens: Sequence[_Token], place: int) -> list[Value]:
+    """What stands after a column, where that is a comparison with a value or a list of them."""
+    sign = tokens[place].written
+    if sign == "in" and tokens[place + 1].written == "(":
+        listed: list[Value] = []
+        for token in tokens[place + 2 :]:
+            if token.written == ")":
+                return listed
+            if token.value is not None:
+                listed.append(token.value)
+            elif token.written not in {",", "-"}:
+                break
+        return []
+    if sign not in {*_COMPARING, "between"}:
+        return []
+    negative = tokens[place + 1].written == "-"
+    place += 1 + negative
+    value = tokens[place].value
+    if value is None or (place + 1 < len(tokens) and tokens[place + 1].written in _OF_MORE):
+        return []
+    return [value]
+
+
+def _remark(name: str, values: Sequence[Value], sample: Sequence[Any]) -> str | None:
+    if not any(isinstance(value, str) for value in values):
         texts = [found for found in sample if isinstance(found, str) and _is_number(found)]
         if texts:
             return (
                 f"where: {name} has texts that are written as numbers ({texts[0]!r}), and to SQL every text "
                 f"is above every number: compare CAST({_quoted(name)} AS REAL)"
             )
-        return None
-    numbers = [found for found in sample if isinstance(found, int | float)]
-    if numbers and _is_number(value):
-        return (
-            f"where: {name} has numbers ({numbers[0]!r}), and to SQL no number equals a text: compare with a "
-            f"number, or CAST({_quoted(name)} AS TEXT)"
-        )
+    elif all(isinstance(value, str) and _is_number(value) for value in values):
+        numbers = [found for found in sample if isinstance(found, int | float)]
+        if numbers:
+            return (
+                f"where: {name} has numbers ({numbers[0]!r}), and to SQL no number equals a text: compare "
+                f"with a number, or CAST({_quoted(name)} AS TEXT)"
+            )
     return None
 
 

@@ -11,7 +11,7 @@ from textrip.training.shaping import require_compiler
 
 def require_fitting(material: Material, base: Encoder, settings: TrainSettings) -> None:
     """Raise InputError for what this encoder, this machine and these triples cannot do."""
-    _require_possible_margins(base, settings)
+    require_fitting_encoder(base, settings)
     if not material.size:
         raise InputError("there is no group to train on; mine triples for the queries of train")
     if material.labels and (settings.sampling != "query" or settings.weight_power):
@@ -24,6 +24,12 @@ def require_fitting(material: Material, base: Encoder, settings: TrainSettings) 
             "strategy is mined, and no group has a mined negative; choose another --strategy, or mine "
             "with other options"
         )
+    refuse_what_is_for_labels(settings, by_label=bool(material.labels))
+
+
+def require_fitting_encoder(base: Encoder, settings: TrainSettings) -> None:
+    """Raise InputError for what this encoder and this machine cannot do, whatever the triples."""
+    _require_possible_margins(base, settings)
     if any(short >= base.dimension for short in settings.matryoshka):
         raise InputError(
             f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {base.name} has {base.dimension} "
@@ -31,7 +37,6 @@ def require_fitting(material: Material, base: Encoder, settings: TrainSettings) 
         )
     if settings.compile:
         require_compiler(base.device)
-    refuse_what_is_for_labels(settings, by_label=bool(material.labels))
 
 
 def refuse_what_is_for_labels(settings: TrainSettings, *, by_label: bool) -> None:

@@ -31,16 +31,20 @@ from textrip.replacing import refuse_taking_away, replacing
 from textrip.stamps import require_digests
 from textrip.training.begun import require_same
 from textrip.training.lora import without_adapters
+from textrip.training.names import BY_STRATEGY
 
 KIND = "textrip-run"
 # In the folder of a model.
 MANIFEST = "manifest.json"
+# In the folder of a fit.
+REPORT = "report.json"
 CHECKPOINT_KIND = "textrip-checkpoint"
 FORMAT = 2
 # A checkpoint is kept until the one after it is complete.
 _KEPT = 2
 _RUN = "run.json"
 _TRIPLES = "triples.parquet"
+_VECTORS = "vectors"
 _HELD = "another process is training there; wait for it, or name another output"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
@@ -84,13 +88,19 @@ class RunFolder:
             return f"textrip {self._begun_by()} --resume {shlex.quote(str(self.path))}"
         return f"textrip.{self._begun_by()} with the same arguments and resume=True"
 
+    @property
+    def whole(self) -> "RunFolder":
+        """The run that this one is a part of; itself where it is of none."""
+        return self if self.part_of is None else self.part_of.whole
+
+    def say_kept(self, what: str) -> None:
+        """Say what is left in this run's folder, where it stays."""
+        if not self.whole.passing:
+            say(what)
+
     def say_way_on(self) -> None:
         """Say what is to be called to go on with this run, where somebody could."""
-        whole = self
-        while whole.part_of is not None:
-            whole = whole.part_of
-        if not whole.passing:
-            say(f"go on with: {whole.way_on}")
+        self.say_kept(f"go on with: {self.whole.way_on}")
 
     def _begun_by(self) -> str:
         """Train or fit: what began this one may be the other one of them."""
@@ -104,6 +114,14 @@ class RunFolder:
         """The run folder of what is to be written to `output`."""
         output = named(output)
         return cls(output.with_name(f"{output.name}.unfinished"), of=of, passing=passing)
+
+    def refuse_output(self, output: str | Path, *, force: bool) -> None:
+        """Raise InputError where what a run is to become is there by the time that it goes on."""
+        if Path(output).exists() and not force:
+            raise InputError(
+                f"{output} exists: move it away, or overwrite it with --force; where it is what "
+                f"{self.path} was to become, remove that"
+            )
 
     def refuse_unfinished(self, *, force: bool) -> None:
         """Raise InputError where a run is there that could go on, StorageError where one goes on now."""
@@ -161,18 +179,30 @@ class RunFolder:
         self.refuse_unfinished(force=force)
         with replacing(self.path, force=force) as new:
             new.mkdir()
+            if self.vectors.is_dir():  # by their content they serve whatever is asked now
+                self.vectors.rename(new / _VECTORS)
             if triples is not None:
                 triples.write(new / _TRIPLES)
             write_sealed_json(new / _RUN, {"kind": KIND, "format": FORMAT, "of": self.of, **asked})
             self.refuse_held()  # who goes on with the one that is about to give way
 
     @property
+    def is_one(self) -> bool:
+        """Whether there is a run."""
+        return (self.path / _RUN).is_file()
+
+    @property
+    def vectors(self) -> Path:
+        """Where what is encoded is kept (encoding/kept.py)."""
+        return self.path / _VECTORS
+
+    @property
     def has_triples(self) -> bool:
-        """Whether the run was begun with triples."""
+        """Whether the run has its triples by now."""
         return self.triples_file.is_file()
 
     def triples(self) -> Triples:
-        """What the run was begun with; `require` compares their digest."""
+        """What is trained on; of a training `require` compares their digest."""
         return Triples.read(self.triples_file)
 
     @property
@@ -190,13 +220,14 @@ class RunFolder:
             raise InputError(
                 f"{self.path}: no such folder; --resume takes OUTPUT.unfinished of a stopped run"
             )
-        if not (self.path / _RUN).exists() and (self.path / MANIFEST).exists():
-            raise InputError(f"{self.path}: is a finished model, and nothing of it is left to be done")
+        if not (self.path / _RUN).exists():
+            for mark, what in ((MANIFEST, "model"), (REPORT, "fit")):
+                if (self.path / mark).exists():
+                    raise InputError(
+                        f"{self.path}: is a finished {what}, and nothing of it is left to be done"
+                    )
         found = read_json(self.path / _RUN, kind=KIND, version=FORMAT, sealed=True)
-        if found["format"] == 1:  # one of fit was a training's, and went on as that
-            found["of"] = "train"
-            (found["request"] or {}).pop("of_fit", None)
-        return found
+        return _of_today(found) if found["format"] == 1 else found
 
     def require(self, asked: dict[str, Any]) -> None:
         """Raise MismatchError where a run was begun with something else."""
@@ -292,3 +323,13 @@ class RunFolder:
             elif path.name not in {LOCK, _RUN}:
                 path.unlink(missing_ok=True)
         (self.path / _RUN).unlink(missing_ok=True)  # last: without it nobody knows what the rest is
+
+
+def _of_today(found: dict[str, Any]) -> dict[str, Any]:
+    """What was asked by format 1: one of fit was a training's, and a strategy had another name."""
+    request = found.get("request") or {}
+    request.pop("of_fit", None)
+    for settings in (found.get("settings"), request.get("settings")):
+        if settings and settings["loss"] not in BY_STRATEGY and settings["strategy"] == "batch-hard":
+            settings["strategy"] = "batch-all"
+    return {**found, "of": "train"}

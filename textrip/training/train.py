@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from textrip import processes
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
-from textrip.files import write_json
+from textrip.files import read_json, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.provenance import provenance
@@ -48,6 +49,26 @@ FORMAT = 1
 CHECKPOINT_MINUTES = 5.0
 # Weights, gradients' two moments and the best weights, twice over while the next checkpoint is written.
 _WEIGHTS_ON_DISK = 8
+
+
+class OutOfMemoryError(TextripError):
+    """Another training, with less at a time, may fit."""
+
+
+def space_for(encoder: Encoder) -> int:
+    """Bytes that a training of an encoder needs on disk."""
+    numbers = sum(int(weights.numel()) for weights in encoder.model.parameters())
+    return _WEIGHTS_ON_DISK * 4 * numbers
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What lies beside a model of ours.
+
+    Raises:
+        DamagedError: it is missing, or not whole.
+        InputError: it is something else.
+    """
+    return read_json(folder / MANIFEST, kind=KIND, version=FORMAT)
 
 
 def refuse_what_is_for_one(settings: TrainSettings, *, rounds: int = 1) -> None:
@@ -117,7 +138,7 @@ def train(
         job.run.require(asked)
         job.run.refuse_held()
     else:
-        job.run.require_space(_WEIGHTS_ON_DISK * 4 * sum(p.numel() for p in encoder.model.parameters()))
+        job.run.require_space(space_for(encoder))
     begun = asked if resume else {**asked, "request": request}
     with job.run.held(begun, resume=resume, force=force, triples=triples):
         together.wait()
@@ -151,10 +172,15 @@ def _leave(run: RunFolder, stopped: BaseException, *, resumed: bool) -> None:
         return
     if not hopeless:
         if not run.checkpoints():
-            say(f"no checkpoint was written yet; the triples are kept: {run.triples_file}")
-        run.say_way_on()
+            run.say_kept(f"no checkpoint was written yet; the triples are kept: {run.triples_file}")
+        too_large = isinstance(stopped, OutOfMemoryError) and run.has_triples
+        if too_large:
+            triples = shlex.quote(str(run.triples_file))
+            run.say_kept(f"with other settings: textrip train {triples} --data DATA -o MODEL")
+        if run.checkpoints() or not too_large:  # to ask for the same from the start is no way on
+            run.say_way_on()
     if best is not None:
-        say(f"the best weights so far on dev are kept: {best}")
+        run.say_kept(f"the best weights so far on dev are kept: {best}")
 
 
 def _is_worth_keeping(run: RunFolder, stopped: BaseException, *, resumed: bool) -> bool:
@@ -300,6 +326,6 @@ def _memory_errors(settings: TrainSettings) -> Iterator[None]:
             advice = f"lower {lower}"
         else:
             advice = f"lower {lower}, or set --cache-tokens 4096"
-        raise TextripError(
+        raise OutOfMemoryError(
             f"out of memory with {settings.batch_queries} queries a batch; {advice}"
         ) from error
