@@ -75,8 +75,7 @@ class Request:
             raise InputError(f"{folder}: was begun by textrip {asked['of']}; go on with: {run.way_on}")
         if STDIN in (values["source"], values["data"]) and sys.stdin.isatty():
             raise InputError(
-                f"{folder} was begun with data on standard input; pipe the same in again: "
-                f"cat DATA | {run.way_on}"
+                f"{folder} was begun with data on standard input; pipe the same in again: {run.way_on}"
             )
         records: dict[str, Any] = {
             "columns": Columns(**values["columns"]),

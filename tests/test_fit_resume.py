@@ -174,6 +174,19 @@ def test_what_is_refused_leaves_nothing(run: Callable[..., Fit], work: list[str]
     assert work == []  # before anything is encoded or mined
 
 
+@pytest.mark.parametrize("command", [fit, real_train])
+def test_a_disk_that_is_too_small_is_told_before_anything_is_encoded(
+    command: Callable[..., Any], tiny_collection: Collection, tiny_encoder_folder: Path, work: list[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    usage = type("usage", (), {"free": 1000})
+    monkeypatch.setattr("textrip.training.run_folder.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(StorageError, match=r"has 0 MB left; the run needs \d+ MB"):
+        command(tiny_collection, tmp_path / "out", model=tiny_encoder_folder, **OPTIONS)
+    assert work == []
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("damaged", ["triples.parquet", "model/manifest.json"])
 def test_what_is_damaged_is_made_again(
     damaged: str, run: Callable[..., Fit], whole: Fit, work: list[str], tmp_path: Path

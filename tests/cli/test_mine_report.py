@@ -81,6 +81,7 @@ def test_an_option_that_nothing_would_read_is_refused(
     (["-o", "t.html", "--report", "link.html"], "--output and --report are both t.html"),
     (["-o", "t.parquet", "--report", "a.jsonl"], "--report is a.jsonl: an HTML page was expected"),
     (["-o", "t.parquet", "--report", "a.pdf"], "--report is a.pdf: an HTML page was expected"),
+    (["-o", "t.parquet", "--report", "."], "--report is .: an HTML page was expected"),
     (["-o", "t.parquet", "--verdicts", "said.jsonl", "--report", "said.html"],
      "--verdicts and the audit's lines beside --report are both said.jsonl"),
     (["-o", "t.parquet", "--jsonl", "data.jsonl"], "DATA and --jsonl are both data.jsonl"),

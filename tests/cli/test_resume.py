@@ -202,6 +202,8 @@ def test_data_of_standard_input_is_to_be_piped_again(textrip: Run, tmp_path: Pat
     )  # fmt: skip
     with RunFolder(tmp_path / "m.unfinished").held({"request": request.to_dict()}):
         pass
+    way_on = f"cat DATA | textrip train --resume {tmp_path}/m.unfinished"
+    assert RunFolder(tmp_path / "m.unfinished").way_on == way_on  # in a script, too
     done = textrip("train", "--resume", tmp_path / "m.unfinished", stdin=None)
     assert done.code == 2
     assert "was begun with data on standard input; pipe the same in again: cat DATA | textrip" in done.err

@@ -23,7 +23,7 @@ from textrip import processes
 from textrip.alone import LOCK, holding, refuse_held
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, StorageError
-from textrip.files import digests, read_json, write_sealed_json
+from textrip.files import STDIN, digests, read_json, write_sealed_json
 from textrip.mining.triples import Triples
 from textrip.place import named
 from textrip.progress import say
@@ -81,11 +81,12 @@ class RunFolder:
     def way_on(self) -> str:
         """What is to be called to go on with this run."""
         try:
-            by_command = self.asked()["request"] is not None
+            request = self.asked()["request"]
         except InputError:  # what is damaged is said to who resumes it
-            by_command = True
-        if by_command:
-            return f"textrip {self._begun_by()} --resume {shlex.quote(str(self.path))}"
+            request = {}
+        if request is not None:
+            piped = "cat DATA | " if STDIN in (request.get("source"), request.get("data")) else ""
+            return f"{piped}textrip {self._begun_by()} --resume {shlex.quote(str(self.path))}"
         return f"textrip.{self._begun_by()} with the same arguments and resume=True"
 
     @property
