@@ -163,7 +163,7 @@ def test_a_regression_exits_with_3_and_the_index_keeps_the_base(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     worse = Difference(n=8, mean=-0.1, low=-0.2, high=-0.05, p=0.001)
-    monkeypatch.setattr("textrip.pipeline.fit.paired_difference", lambda _before, _after: worse)
+    monkeypatch.setattr("textrip.pipeline.gate.paired_difference", lambda _before, _after: worse)
     out = tmp_path / "out"
     arguments = [
         "--model", tiny_encoder_folder, "-o", out, "--learning-rate", 5e-3, "--epochs", 12,

@@ -68,7 +68,7 @@ def test_deleted_and_new_documents(kind: Kind, collection: Collection, tmp_path:
         best = index.search("q", k=5)
         before = index.store.generation
         with pytest.MonkeyPatch.context() as patch:  # nothing is derived anew
-            patch.setattr(index, "_maintain", lambda: None)
+            patch.setattr(index, "_maintain", lambda changed: None)
             index.delete([hit.doc_id for hit in best[:3]])
             index.add([Document("new", "", "other")])
         assert index.store.generation == before + 2
