@@ -65,9 +65,8 @@ def fit(
     from textrip.data.formats import read
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.fit import fit as run
-    from textrip.pipeline.fit import refuse_early
     from textrip.progress import say
-    from textrip.training.run_folder import RunFolder
+    from textrip.training.run_folder import REPORT, RunFolder
 
     if resume is not None:
         refuse_beside_resume(context)
@@ -82,7 +81,9 @@ def fit(
             dense_share=dense_share,
         )  # fmt: skip
     unfinished = RunFolder.beside(request.output, of="fit") if resume is None else RunFolder(resume)
-    refuse_early(request.output, unfinished, resume=resume is not None, force=force, data=request.source)
+    unfinished.refuse_early(
+        request.output, resume=resume is not None, force=force, mark=REPORT, read=[request.source]
+    )
     done = run(
         read(request.source, columns=request.columns),
         request.output,

@@ -27,7 +27,6 @@ from textrip.cli.request import Request, refuse_beside_resume
 from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
-from textrip.replacing import refuse_taking_away
 from textrip.training.length import epochs_of, steps_of
 from textrip.training.settings import TrainSettings
 
@@ -127,12 +126,7 @@ def train(
         require_matplotlib()
     run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
     read_from = [request.source, request.data]
-    if resume is not None:
-        run.refuse_held()
-        run.refuse_output(request.output, force=force)
-    refuse_taking_away(request.output, force=force, mark=MANIFEST, read=read_from)
-    if resume is None:
-        run.refuse_unfinished(force=force)
+    run.refuse_early(request.output, resume=resume is not None, force=force, mark=MANIFEST, read=read_from)
     # A run that goes on has its triples, whatever became of their file.
     goes_on = resume is not None and run.has_triples
     triples = None if goes_on else _triples(context, request)

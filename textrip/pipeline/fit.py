@@ -31,7 +31,7 @@ from textrip.pipeline.mined import mined
 from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
-from textrip.replacing import refuse_taking_away, remove_half_written, replacing
+from textrip.replacing import remove_half_written, replacing
 from textrip.rounds import DENSE_SHARE, Rounds
 from textrip.training.diagnosis import DivergedError
 from textrip.training.requirements import refuse_what_is_for_labels, require_fitting_encoder
@@ -105,7 +105,7 @@ def fit(
         StorageError: another process is at work in the run's folder; the disk is full, or refused.
     """
     run = run or RunFolder.beside(output, of="fit")
-    refuse_early(output, run, resume=resume, force=force, data=data)
+    run.refuse_early(output, resume=resume, force=force, mark=REPORT, read=[data])
     settings = settings or TrainSettings()
     refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed)
@@ -132,18 +132,6 @@ def fit(
             raise
         run.remove()
     return done
-
-
-def refuse_early(
-    output: str | Path, run: RunFolder, *, resume: bool, force: bool, data: str | Path | Collection
-) -> None:
-    """Raise InputError or StorageError for what could not be written in the end, before anything is read."""
-    if resume:
-        run.refuse_held()
-        run.refuse_output(output, force=force)
-    refuse_taking_away(output, force=force, mark=REPORT, read=[data])
-    if not resume:
-        run.refuse_unfinished(force=force)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from textrip.errors import InputError
-from textrip.training.names import BY_STRATEGY, OF_PAIRS, WITHOUT_MARGIN, Strategy
+from textrip.training.names import BY_STRATEGY, OF_PAIRS, WITHOUT_MARGIN, of_the_whole_batch
 from textrip.training.settings import TrainSettings
 from textrip.training.survey import Gaps, Survey
 
@@ -104,8 +104,8 @@ def choose(
     strategy = settings.strategy
     if strategy == "auto":
         alone = not mined.d_an.size or mined.inverted_share > TOO_MANY_INVERTED
-        whole: Strategy = "batch-hard" if settings.loss in BY_STRATEGY else "batch-all"
-        strategy = "in-batch" if alone and surveyed.in_batch.d_an.size else whole
+        without = alone and surveyed.in_batch.d_an.size
+        strategy = "in-batch" if without else of_the_whole_batch(settings.loss)
     found = surveyed.in_batch if strategy == "in-batch" or not mined.d_an.size else mined
     if not found.d_an.size and settings.margin == "auto":
         raise InputError(f"no margin can be chosen: {_nothing_found(strategy, mined)}")

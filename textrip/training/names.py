@@ -44,3 +44,8 @@ ON_COLLAPSE: tuple[OnCollapse, ...] = get_args(OnCollapse)
 
 Strategy = Literal["mined", "batch-all", "batch-hard", "semi-hard", "mixed", "in-batch"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+
+def of_the_whole_batch(loss: Loss | Literal["auto"]) -> Strategy:
+    """The strategy by which a loss looks at all that a batch has, the mined negatives too."""
+    return "batch-hard" if loss in BY_STRATEGY else "batch-all"

@@ -14,7 +14,7 @@ does not exist.
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -116,13 +116,28 @@ class RunFolder:
         output = named(output)
         return cls(output.with_name(f"{output.name}.unfinished"), of=of, passing=passing)
 
-    def refuse_output(self, output: str | Path, *, force: bool) -> None:
-        """Raise InputError where what a run is to become is there by the time that it goes on."""
-        if Path(output).exists() and not force:
-            raise InputError(
-                f"{output} exists: move it away, or overwrite it with --force; where it is what "
-                f"{self.path} was to become, remove that"
-            )
+    def refuse_early(
+        self, output: str | Path, *, resume: bool, force: bool, mark: str, read: Iterable[Any] = ()
+    ) -> None:
+        """Raise InputError or StorageError for what could not be written in the end, before anything is read.
+
+        Args:
+            output: What the run is to become.
+            resume: It is to go on, and not to begin.
+            force: As `refuse_taking_away` has it, as `mark` and `read`.
+            mark: The file that tells such an output.
+            read: What is read for it.
+        """
+        if resume:
+            self.refuse_held()
+            if Path(output).exists() and not force:
+                raise InputError(
+                    f"{output} exists: move it away, or overwrite it with --force; where it is what "
+                    f"{self.path} was to become, remove that"
+                )
+        refuse_taking_away(output, force=force, mark=mark, read=read)
+        if not resume:
+            self.refuse_unfinished(force=force)
 
     def refuse_unfinished(self, *, force: bool) -> None:
         """Raise InputError where a run is there that could go on, StorageError where one goes on now."""
@@ -180,12 +195,12 @@ class RunFolder:
         self.refuse_unfinished(force=force)
         with replacing(self.path, force=force) as new:
             new.mkdir()
-            if self.vectors.is_dir():  # by their content they serve whatever is asked now
-                self.vectors.rename(new / _VECTORS)
             if triples is not None:
                 triples.write(new / _TRIPLES)
             write_sealed_json(new / _RUN, {"kind": KIND, "format": FORMAT, "of": self.of, **asked})
             self.refuse_held()  # who goes on with the one that is about to give way
+            if self.vectors.is_dir():  # by their content they serve whatever is asked now
+                self.vectors.rename(new / _VECTORS)
 
     @property
     def is_one(self) -> bool:

@@ -19,7 +19,14 @@ from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.length import epochs_of
 from textrip.training.material import GroupedTriples, Material
-from textrip.training.names import BY_STRATEGY, OF_PROXIES, WITH_TEMPERATURE, WITHOUT_MARGIN, Loss, Strategy
+from textrip.training.names import (
+    OF_PROXIES,
+    WITH_TEMPERATURE,
+    WITHOUT_MARGIN,
+    Loss,
+    Strategy,
+    of_the_whole_batch,
+)
 from textrip.training.rate import usual_rate
 from textrip.training.requirements import refuse_what_is_for_labels, require_fitting
 from textrip.training.run_folder import RunFolder
@@ -78,11 +85,10 @@ class Search:
         if loss in OF_PROXIES:
             raise InputError(f"loss is {loss}, which compares labels; tune searches over mined triples")
         refuse_what_is_for_labels(self.settings, by_label=False)
-        whole: Strategy = "batch-hard" if loss in BY_STRATEGY else "batch-all"
         others: dict[str, tuple[Loss, Strategy]] = (
             _WAYS
             if loss in {"smooth", "triplet"}
-            else {loss: (loss, whole), f"{loss}, in-batch": (loss, "in-batch")}
+            else {loss: (loss, of_the_whole_batch(loss)), f"{loss}, in-batch": (loss, "in-batch")}
         )
         given = (loss, self.settings.strategy)
         possible = partial(self._possible, material, base)
