@@ -22,7 +22,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @contextmanager
-def stopped_at(step: int, how: type[BaseException] = KeyboardInterrupt) -> Iterator[None]:
+def stopped_at(step: int, how: BaseException | type[BaseException] = KeyboardInterrupt) -> Iterator[None]:
     """Inside, a training is stopped where it has taken so many steps."""
     from textrip.training.trainer import GroupTrainer
 

@@ -19,6 +19,7 @@ from textrip.pipeline.fit import Fit, fit
 from textrip.pipeline.mined import mined as real_mined
 from textrip.pipeline.train import train as real_train
 from textrip.retrieval.index import Index
+from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 
@@ -242,10 +243,34 @@ def test_after_too_little_memory_other_settings_cost_no_second_encoding(
         patch.setattr("textrip.training.train.Steps.take", too_large)
         with pytest.raises(TextripError, match="out of memory with 8 queries a batch"):
             run(tmp_path / "out")
-    assert remarks[-1] == ("ask again with other settings and --force: what was encoded is not encoded again")
+    assert remarks[-1] == "ask again with other settings: what was encoded is not encoded again"
     work.clear()
-    run(tmp_path / "out", settings=replace(OPTIONS["settings"], batch_queries=4), force=True)
+    run(tmp_path / "out", settings=replace(OPTIONS["settings"], batch_queries=4))
     assert work == ["mined", "trained", "encoded"]
+
+
+@pytest.mark.parametrize(("step", "force"), [(1, False), (4, True)])  # before and after the first epoch
+def test_after_a_divergence_nothing_is_encoded_again(
+    step: int, force: bool, run: Callable[..., Fit], work: list[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    remarks: list[str] = []
+    lower = replace(OPTIONS["settings"], learning_rate=1e-4)
+    scores = iter([0.1, 0.2])  # the weights after the first epoch are worth keeping
+    with monkeypatch.context() as patch, progress.reporting(bars=False, say=remarks.append):
+        patch.setattr("textrip.pipeline.train.dev_evaluation", lambda *_, **__: (lambda _: next(scores), 60))
+        with stopped_at(step, DivergedError("not a number")), pytest.raises(DivergedError):
+            run(tmp_path / "out")
+    forced = " and --force" if force else ""
+    assert remarks[-1] == f"ask again with other settings{forced}: what was encoded is not encoded again"
+    if force:
+        best = tmp_path / "out.unfinished" / "model.unfinished" / "best-3"
+        with pytest.raises(InputError, match=rf"ended \(not a number\), with the weights {best}; begin anew"):
+            run(tmp_path / "out", settings=lower)
+    work.clear()
+    run(tmp_path / "out", settings=lower, force=force)
+    assert work == ["mined", "trained", "encoded"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_what_differs_is_told_by_its_name(run: Callable[..., Fit], work: list[str], tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from textrip.mining.verdicts import Verdicts
 from textrip.progress import say
 from textrip.replacing import refuse_taking_away, replacing
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
-from textrip.training.diagnosis import DivergedError
+from textrip.training.leave import is_hopeless
 from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
@@ -302,7 +302,9 @@ def _leave(parts: _Parts, done: list[dict[str, Any]], stopped: BaseException) ->
         if not stopped_in.path.exists():
             parts.run.remove()
         return
-    hopeless = isinstance(stopped, DivergedError)  # the round would come to the same end again
-    if not stopped_in.path.exists() and not hopeless:  # what exists said it
+    best = parts.folder(_best(done) + 1)
+    if is_hopeless(stopped, resumed=True):  # data was in order for the rounds before
+        parts.run.end(stopped, kept=best)
+    elif not stopped_in.path.exists():  # what exists said it
         parts.run.say_way_on()
-    parts.run.say_kept(f"the best round so far on dev is kept: {parts.folder(_best(done) + 1)}")
+    parts.run.say_kept(f"the best round so far on dev is kept: {best}")

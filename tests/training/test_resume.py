@@ -216,20 +216,6 @@ def test_after_an_error_triples_are_kept_that_lie_nowhere_else(
         assert folder.has_triples
 
 
-def test_a_setting_that_the_survey_refuses_leaves_nothing(
-    run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_given: object) -> None:
-        raise InputError("no")
-
-    monkeypatch.setattr("textrip.training.train.survey", refuse)
-    folder = RunFolder.beside(tmp_path / "killed")
-    folder.mined = True
-    with pytest.raises(InputError):
-        run("killed", run=folder)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_full_disk_is_said_before_any_step(
     run: Callable[..., dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

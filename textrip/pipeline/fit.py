@@ -33,12 +33,12 @@ from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
 from textrip.replacing import remove_half_written, replacing
 from textrip.rounds import DENSE_SHARE, Rounds
-from textrip.training.diagnosis import DivergedError
+from textrip.training.leave import is_hopeless
 from textrip.training.requirements import refuse_what_is_for_labels, require_fitting_encoder
 from textrip.training.run_folder import REPORT, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
-from textrip.training.train import OutOfMemoryError, read_manifest, space_for
+from textrip.training.train import read_manifest, space_for
 
 KIND = "textrip-report"
 FORMAT = 1
@@ -260,18 +260,17 @@ class _Way:
         )  # fmt: skip
 
     def leave(self, stopped: BaseException) -> None:
-        """Say what is left of it where it stops; remove it where it is not worth going on with."""
-        if self.trains and self.training.path.exists():  # it said how to go on, or what is kept of it
-            return
-        hopeless = isinstance(stopped, DivergedError) or (
-            isinstance(stopped, InputError) and not self.resumed
-        )
+        """Say what is left of it where it stops; remove it where nothing is."""
         made = (self.run.vectors, self.run.triples_file, self.training.path, self.tuned_folder)
-        if hopeless or not any(path.exists() for path in made):
+        if not any(path.exists() for path in made):
             self.run.remove()
-        elif isinstance(stopped, OutOfMemoryError):  # to ask for the same is no way on
-            self.run.say_kept(
-                "ask again with other settings and --force: what was encoded is not encoded again"
-            )
-        else:
+            return
+        training_said = self.trains and self.training.path.exists()
+        if not training_said and is_hopeless(stopped, resumed=self.resumed):
+            self.run.end(stopped, kept=self.tuned_folder if self.tuned_folder.exists() else None)
+        ended = self.run.ended
+        if ended is not None:
+            forced = "" if ended["kept"] is None else " and --force"
+            self.run.say_kept(f"ask again with other settings{forced}: what was encoded is not encoded again")
+        elif not training_said:
             self.run.say_way_on()

@@ -15,6 +15,10 @@ class DivergedError(TextripError):
     """The loss, or a weight, is no longer a number."""
 
 
+class OutOfMemoryError(TextripError):
+    """Another training, with less at a time, may fit."""
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """A name, what was seen, and what to do."""

@@ -5,6 +5,7 @@
       log.jsonl           a line every few steps
       checkpoint-120/     weights, optimiser, schedule, random states; checkpoint.json seals their digests
       best-80/            the best weights on dev, an ordinary sentence-transformers folder
+      ended.json          where to go on would come to the same end: why, and what is worth keeping
       .lock               held by the process that trains (alone.py)
 
 Everything is written under another name, synced and renamed: a checkpoint that was killed in the middle
@@ -15,7 +16,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ _KEPT = 2
 _RUN = "run.json"
 _TRIPLES = "triples.parquet"
 _VECTORS = "vectors"
+_ENDED = "ended.json"
 _HELD = "another process is training there; wait for it, or name another output"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
@@ -99,6 +101,24 @@ class RunFolder:
         if not self.whole.passing:
             say(what)
 
+    def end(self, why: BaseException, *, kept: Path | None = None) -> None:
+        """Note that it came to an end that it would come to again: another one may take its place.
+
+        Args:
+            why: What ended it.
+            kept: Weights that are worth keeping: what takes its place has to be forced.
+        """
+        ended = {"why": str(why), "kept": None if kept is None else str(kept)}
+        if processes.is_first():
+            with suppress(OSError, StorageError):  # what ended it is what is to be told
+                write_sealed_json(self.whole.path / _ENDED, {"kind": KIND, "format": FORMAT, **ended})
+
+    @property
+    def ended(self) -> dict[str, Any] | None:
+        """What `end` noted."""
+        path = self.path / _ENDED
+        return None if not path.exists() else read_json(path, kind=KIND, version=FORMAT, sealed=True)
+
     def say_way_on(self) -> None:
         """Say what is to be called to go on with this run, where somebody could."""
         self.say_kept(f"go on with: {self.whole.way_on}")
@@ -144,12 +164,18 @@ class RunFolder:
         if not self.path.exists():
             return
         self.refuse_held()
-        if not force:
+        ended = self.ended
+        if not force and ended is not None and ended["kept"] is not None:
+            raise InputError(
+                f"{self.path} holds what is left of a run that ended ({ended['why']}), with the weights "
+                f"{ended['kept']}; begin anew with other settings and --force, which removes them"
+            )
+        if not force and ended is None:
             raise InputError(
                 f"{self.path} holds a run that was not finished; go on with {self.way_on}, "
                 "or begin anew with --force"
             )
-        refuse_taking_away(self.path, force=force, mark=_RUN)
+        refuse_taking_away(self.path, force=True, mark=_RUN)
 
     def refuse_held(self) -> None:
         """Raise StorageError where another process trains in this folder; one of a run's processes asks."""
@@ -186,6 +212,7 @@ class RunFolder:
             with holding(self.path, _HELD) if self.part_of is None else nullcontext():
                 if resume:  # it may be another one than a while ago
                     self.require(asked)
+                    (self.path / _ENDED).unlink(missing_ok=True)
                 yield
         finally:
             if not (self.path / _RUN).exists():  # it was removed, all but the lock
@@ -193,7 +220,7 @@ class RunFolder:
 
     def _begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None) -> None:
         self.refuse_unfinished(force=force)
-        with replacing(self.path, force=force) as new:
+        with replacing(self.path, force=force or self.ended is not None) as new:
             new.mkdir()
             if triples is not None:
                 triples.write(new / _TRIPLES)

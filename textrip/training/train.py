@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import torch
 from textrip import processes
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, TextripError
+from textrip.errors import InputError
 from textrip.files import read_json, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
@@ -27,8 +26,9 @@ from textrip.training.board import Board
 from textrip.training.card import model_card
 from textrip.training.choose import Choice, choose
 from textrip.training.dev import BestOnDev, DevEvaluation
-from textrip.training.diagnosis import DivergedError
+from textrip.training.diagnosis import OutOfMemoryError
 from textrip.training.distance import largest_distance
+from textrip.training.leave import leave
 from textrip.training.length import epochs_of
 from textrip.training.log import Log
 from textrip.training.lora import add_adapters, fold_adapters
@@ -49,10 +49,6 @@ FORMAT = 1
 CHECKPOINT_MINUTES = 5.0
 # Weights, gradients' two moments and the best weights, twice over while the next checkpoint is written.
 _WEIGHTS_ON_DISK = 8
-
-
-class OutOfMemoryError(TextripError):
-    """Another training, with less at a time, may fit."""
 
 
 def space_for(encoder: Encoder) -> int:
@@ -154,44 +150,10 @@ def train(
                 job.save(output, manifest, force=force)
         except BaseException as stopped:
             fold_adapters(encoder.model)  # the caller's encoder is an ordinary one, whatever happened
-            _leave(job.run, stopped, resumed=resume)
+            leave(job.run, stopped, resumed=resume)
             raise
         job.run.remove()
     return manifest
-
-
-def _leave(run: RunFolder, stopped: BaseException, *, resumed: bool) -> None:
-    """Say what is left of a run that stops here; remove it where it is not worth going on with."""
-    best = run.newest_best()
-    # Every step from here on would be lost again.
-    hopeless = isinstance(stopped, DivergedError) or (isinstance(stopped, InputError) and not resumed)
-    if best is None and (hopeless or not _is_worth_keeping(run, stopped, resumed=resumed)):
-        if not isinstance(stopped, Exception):  # somebody stopped it
-            say("no checkpoint was written yet: nothing is kept (--checkpoint-minutes says how often one is)")
-        run.remove()
-        return
-    if not hopeless:
-        if not run.checkpoints():
-            run.say_kept(f"no checkpoint was written yet; the triples are kept: {run.triples_file}")
-        too_large = isinstance(stopped, OutOfMemoryError) and run.has_triples
-        if too_large:
-            triples = shlex.quote(str(run.triples_file))
-            run.say_kept(f"with other settings: textrip train {triples} --data DATA -o MODEL")
-        if run.checkpoints() or not too_large:  # to ask for the same from the start is no way on
-            run.say_way_on()
-    if best is not None:
-        run.say_kept(f"the best weights so far on dev are kept: {best}")
-
-
-def _is_worth_keeping(run: RunFolder, stopped: BaseException, *, resumed: bool) -> bool:
-    """Whether there is something that a new run would have to do again.
-
-    Triples that were handed in are kept for who stopped it and not after an error, which is often a reason
-    to begin with other settings.
-    """
-    if run.checkpoints():
-        return True
-    return run.has_triples and (run.mined or resumed or not isinstance(stopped, Exception))
 
 
 @dataclass

@@ -1,0 +1,80 @@
+"""A run that would come to the same end again gives way to another, and costs no mining."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import stopped_at
+from textrip.data.collection import Collection
+from textrip.errors import InputError, TextripError
+from textrip.pipeline.train import train
+from textrip.training.diagnosis import DivergedError
+from textrip.training.run_folder import RunFolder
+from textrip.training.settings import TrainSettings
+
+SETTINGS = TrainSettings(epochs=2, batch_queries=8, learning_rate=1e-3)
+DIVERGED = DivergedError("not a number")
+
+
+@pytest.fixture
+def given(tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "data": tiny_collection, "output": tmp_path / "m", "model": tiny_encoder_folder, "device": "cpu",
+        "settings": SETTINGS,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [DIVERGED, InputError("no"), RuntimeError("CUDA out of memory")])
+def test_what_was_mined_for_it_is_kept_and_gives_way(
+    error: Exception, given: dict[str, Any], tmp_path: Path, remarks: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail(*_given: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("textrip.training.train.survey", fail)
+        with pytest.raises(TextripError):
+            train(**given)
+    left = RunFolder(tmp_path / "m.unfinished")
+    assert remarks[-2:] == [
+        f"no checkpoint was written yet; the triples are kept: {left.triples_file}",
+        f"with other settings: textrip train {left.triples_file} --data DATA -o MODEL",
+    ]
+    assert left.ended is not None
+    assert left.ended["kept"] is None
+    train(**given, triples=left.triples())
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_weights_that_are_worth_keeping_are_not_removed_unasked(
+    given: dict[str, Any], tmp_path: Path, remarks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    monkeypatch.setattr(
+        "textrip.pipeline.train.dev_evaluation", lambda *_, **__: (lambda _: next(scores), 60)
+    )
+    with stopped_at(4, DIVERGED), pytest.raises(DivergedError):
+        train(**given)
+    best = tmp_path / "m.unfinished" / "best-3"
+    assert remarks[-1] == f"the best weights so far on dev are kept: {best}"
+    assert not any(remark.startswith("go on with") for remark in remarks)
+    with pytest.raises(InputError, match=rf"ended \(not a number\), with the weights {best}; begin"):
+        train(**given)
+    assert best.is_dir()
+    train(**given, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_one_that_goes_on_all_the_same_has_not_ended(given: dict[str, Any], tmp_path: Path) -> None:
+    """Who resumes it knows why."""
+    with stopped_at(4, DIVERGED), pytest.raises(DivergedError):
+        train(**given)
+    folder = RunFolder(tmp_path / "m.unfinished")
+    assert (folder.path / "ended.json").exists()
+    with stopped_at(5), pytest.raises(KeyboardInterrupt):
+        train(**given, resume=True)
+    assert not (folder.path / "ended.json").exists()
+    with pytest.raises(InputError, match="holds a run that was not finished; go on with"):
+        train(**given)
