@@ -17,6 +17,7 @@ import typer
 
 from textrip import processes
 from textrip.cli import output
+from textrip.cli.origin import Command
 from textrip.errors import InputError, reason_of
 
 COMMON = "Common options"
@@ -83,7 +84,7 @@ def command(
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name)(run)
+        app.command(name, cls=Command)(run)
         return function
 
     return register

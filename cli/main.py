@@ -31,6 +31,7 @@ from textrip.cli import (
     train,
     tune,
 )
+from textrip.cli.origin import origin
 from textrip.cli.output import say
 from textrip.errors import InputError, OfflineError, StorageError, TextripError
 
@@ -140,12 +141,9 @@ def _typed(error: Exception) -> str:
     option, context = getattr(error, "param", None), getattr(error, "ctx", None)
     names = getattr(option, "opts", [])
     if option is not None and context is not None:
-        source = getattr(context.get_parameter_source(option.name), "name", "")
-        variable = f"{context.auto_envvar_prefix}_{option.name}".upper()
-        if source == "ENVIRONMENT" and variable in os.environ:
-            return f", found {os.environ[variable]!r} in the environment as {variable}"
-        if source == "DEFAULT_MAP" and option.name in (context.default_map or {}):
-            return f", found {context.default_map[option.name]!r} in {context.params.get('config')}"
+        found = origin(context, option)
+        if found is not None:
+            return f", found {found[0]!r} {found[1]}"
     words = sys.argv[1:]
     for place, word in enumerate(words):
         name, equals, value = word.partition("=")

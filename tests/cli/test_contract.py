@@ -169,6 +169,25 @@ def test_a_value_that_is_none_is_told_with_its_place(
     assert "found 'several' in the environment as TEXTRIP_SEARCH_K" in refused.err
 
 
+def test_a_value_that_a_command_itself_refuses_is_told_with_its_place(
+    textrip: Run, beir_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('[train]\nepochs = "abc"\n')
+    asked = ("train", beir_folder, "-o", tmp_path / "m")
+    refused = textrip(*asked, "--config", config)
+    assert refused.code == 2
+    assert refused.err == (
+        f"Error: epochs is 'abc', a number or auto was expected, epochs found in {config}\n"
+    )
+    monkeypatch.setenv("TEXTRIP_TRAIN_EPOCHS", "-1")
+    assert "expected, epochs found in the environment as TEXTRIP_TRAIN_EPOCHS" in textrip(*asked).err
+    typed = textrip(*asked, "--epochs", "-2")
+    assert (typed.code, "found" in typed.err) == (2, False)
+    other = textrip(*asked, "--margin", "wide")  # it speaks of what was typed
+    assert (other.code, "TEXTRIP_TRAIN_EPOCHS" in other.err) == (2, False)
+
+
 def test_option_over_environment_over_file_over_default(
     textrip: Run, index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
