@@ -6,7 +6,16 @@ import typer
 
 from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS
-from textrip.cli.options import ByLabel, Device, Dimension, Json, MaxLength, Stemmer, TrustRemoteCode
+from textrip.cli.options import (
+    ByLabel,
+    Device,
+    Dimension,
+    Json,
+    MaxLength,
+    Stemmer,
+    TrustRemoteCode,
+    WithoutOwnId,
+)
 from textrip.data.columns import Columns
 
 
@@ -31,13 +40,7 @@ def evaluate(
         bool, typer.Option("--hybrid", help="Measure the fusion of BM25 and --model, too.")
     ] = False,
     by_label: ByLabel = False,
-    without_own_id: Annotated[
-        bool,
-        typer.Option(
-            "--without-own-id",
-            help="Leave out a document with the query's own id (ArguAna, Quora: queries are documents).",
-        ),
-    ] = False,
+    without_own_id: WithoutOwnId = False,
     max_length_tokens: MaxLength = None,
     dimension: Dimension = None,
     stemmer: Stemmer = "english",

@@ -17,6 +17,7 @@ from textrip.cli.options import (
     Rounds,
     Seed,
     Stemmer,
+    WithoutOwnId,
 )
 from textrip.cli.request import Request, refuse_beside_resume
 from textrip.data.columns import Columns
@@ -45,6 +46,7 @@ def fit(
         typer.Option("--resume", help="Go on with what was stopped: OUTPUT.unfinished, and nothing else."),
     ] = None,
     dev_documents: DevDocuments = 2500,
+    without_own_id: WithoutOwnId = False,
     rounds: Rounds = 1,
     dense_share: DenseShare = 0.5,
     stemmer: Stemmer = "english",
@@ -77,8 +79,8 @@ def fit(
     else:
         request = Request(
             source=data, output=str(output), columns=columns, mining=mining, settings=settings, model=model,
-            dev_documents=dev_documents, stemmer=stemmer, device=device, rounds=rounds,
-            dense_share=dense_share,
+            dev_documents=dev_documents, without_own_id=without_own_id, stemmer=stemmer, device=device,
+            rounds=rounds, dense_share=dense_share,
         )  # fmt: skip
     unfinished = RunFolder.beside(request.output, of="fit") if resume is None else RunFolder(resume)
     unfinished.refuse_early(
@@ -91,6 +93,7 @@ def fit(
         settings=request.settings,
         mining=request.mining,
         dev_documents=request.dev_documents,
+        without_own_id=request.without_own_id,
         rounds=request.rounds,
         dense_share=request.dense_share,
         analyzer=Analyzer.for_language(request.stemmer),

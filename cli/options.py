@@ -57,3 +57,10 @@ ByLabel = Annotated[
     bool,
     typer.Option("--by-label", help="Labelled texts: what is relevant for a text is what has its label."),
 ]
+WithoutOwnId = Annotated[
+    bool,
+    typer.Option(
+        "--without-own-id",
+        help="Leave out a document with the query's own id (ArguAna, Quora: queries are documents).",
+    ),
+]

@@ -31,6 +31,7 @@ class Request:
     settings: TrainSettings
     model: str = "all-MiniLM-L6-v2"
     dev_documents: int = 2500
+    without_own_id: bool = False
     by_label: bool = False
     stemmer: str = "english"
     device: str = "auto"

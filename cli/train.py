@@ -22,6 +22,7 @@ from textrip.cli.options import (
     Seed,
     Stemmer,
     TrustRemoteCode,
+    WithoutOwnId,
 )
 from textrip.cli.request import Request, refuse_beside_resume
 from textrip.data.columns import Columns
@@ -79,6 +80,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Also write the log for TensorBoard, while it is trained.")
     ] = False,
     dev_documents: DevDocuments = 2500,
+    without_own_id: WithoutOwnId = False,
     by_label: ByLabel = False,
     rounds: Rounds = 1,
     dense_share: DenseShare = 0.5,
@@ -118,7 +120,8 @@ def train(
     else:
         request = Request(
             source=source, data=data, output=str(output), columns=columns, mining=mining, settings=settings,
-            model=model, dev_documents=dev_documents, by_label=by_label, stemmer=stemmer, device=device,
+            model=model, dev_documents=dev_documents, without_own_id=without_own_id, by_label=by_label,
+            stemmer=stemmer, device=device,
             checkpoint_minutes=checkpoint_minutes, rounds=rounds, dense_share=dense_share, plot=plot,
             tensorboard=tensorboard,
         )  # fmt: skip
@@ -148,8 +151,8 @@ def train(
         collection, request.output, triples=triples,
         model=Encoder.load(request.model, device=request.device, trust_remote_code=trust_remote_code),
         settings=request.settings, mining=request.mining, analyzer=analyzer,
-        dev_documents=request.dev_documents, by_label=request.by_label, rounds=request.rounds,
-        dense_share=request.dense_share, run=run,
+        dev_documents=request.dev_documents, without_own_id=request.without_own_id,
+        by_label=request.by_label, rounds=request.rounds, dense_share=request.dense_share, run=run,
         resume=resume is not None, request=request.to_dict(),
         checkpoint_minutes=request.checkpoint_minutes, tensorboard=request.tensorboard, force=force,
     )  # fmt: skip

@@ -10,7 +10,16 @@ import typer
 
 from textrip.cli.command import command, with_defaults
 from textrip.cli.groups import COLUMNS, MINING, TRAINING
-from textrip.cli.options import DevDocuments, Device, Json, Output, Seed, Stemmer, TrustRemoteCode
+from textrip.cli.options import (
+    DevDocuments,
+    Device,
+    Json,
+    Output,
+    Seed,
+    Stemmer,
+    TrustRemoteCode,
+    WithoutOwnId,
+)
 from textrip.data.columns import Columns
 from textrip.files import STDIN
 from textrip.mining.settings import MineSettings
@@ -41,6 +50,7 @@ def tune(
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Also study.png and study.html.")] = False,
     dev_documents: DevDocuments = 2500,
+    without_own_id: WithoutOwnId = False,
     stemmer: Stemmer = "english",
     trust_remote_code: TrustRemoteCode = False,
     seed: Seed = 0,
@@ -67,7 +77,12 @@ def tune(
     refuse_other(output)
     if plot:
         require_matplotlib()
-    used = {"model": model, "stemmer": stemmer, "dev_documents": dev_documents}
+    used = {
+        "model": model,
+        "stemmer": stemmer,
+        "dev_documents": dev_documents,
+        "without_own_id": without_own_id,
+    }
     named = {f"{role}_column": name for role, name in asdict(columns).items() if name is not None}
 
     def keep(found: "Tuning") -> None:
@@ -78,8 +93,8 @@ def tune(
     tuning = search(
         read(data, columns=columns), output, model=model, settings=settings, mining=mining,
         analyzer=Analyzer.for_language(stemmer), trials=trials, minutes=minutes,
-        dev_documents=dev_documents, device=device, trust_remote_code=trust_remote_code, force=force,
-        after_trial=keep,
+        dev_documents=dev_documents, without_own_id=without_own_id, device=device,
+        trust_remote_code=trust_remote_code, force=force, after_trial=keep,
     )  # fmt: skip
     keep(tuning)
     if plot:

@@ -99,7 +99,8 @@ class Evaluator:
         searcher_seconds: How long that took.
         identify: Keep which encoders were measured, for the report: each is a hash of all weights.
         without_own_id: A document whose doc_id is the query's query_id is no answer and is left out, where
-            queries are documents of the corpus (ArguAna, Quora); said in the report.
+            queries are documents of the corpus (ArguAna, Quora); said in the report. `require_own_documents`
+            tells whether that means anything.
     """
 
     def __init__(
@@ -123,7 +124,9 @@ class Evaluator:
         self._searcher_seconds = searcher_seconds
         self._bm25: tuple[Rows, float] | None = None
         self._identify = identify
-        self._own = self._own_rows() if without_own_id else None
+        self._own = (
+            [collection.doc_row.get(query_id) for query_id in self.queries] if without_own_id else None
+        )
         self._identities: dict[str, Any] = {}
 
     def bm25(self) -> SystemResult:
@@ -193,25 +196,6 @@ class Evaluator:
             self._bm25 = rows, self._searcher_seconds + time.perf_counter() - started
         return self._bm25
 
-    def _own_rows(self) -> list[int | None]:
-        """The row of each query's own document; InputError where none has one, or no other is relevant."""
-        name, asked = self.collection.name, self.collection.judged(self.split)
-        own = [self.collection.doc_row.get(query_id) for query_id in self.queries]
-        if not any(row is not None for row in own):
-            raise InputError(
-                f"{name}: no document has the id of a query of split {self.split!r}: there is no own one to "
-                "leave out"
-            )
-        if not any(
-            grade > 0 and doc_id != query_id
-            for query_id, judged in asked.items()
-            for doc_id, grade in judged.items()
-        ):
-            raise InputError(
-                f"{name}: nothing but the query's own document is relevant in split {self.split!r}"
-            )
-        return own
-
     @property
     def _depth(self) -> int:
         return DEPTH if self._own is None else DEPTH + 1
@@ -269,6 +253,8 @@ def evaluate(
     if twice is not None:
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
     collection = data if isinstance(data, Collection) else read(data)
+    if without_own_id:
+        require_own_documents(collection, split)
     evaluator = Evaluator(collection, split, analyzer=analyzer, without_own_id=without_own_id)
     if bm25:
         evaluator.bm25()
@@ -280,12 +266,31 @@ def evaluate(
     return evaluator.evaluation()
 
 
+def require_own_documents(collection: Collection, split: str) -> None:
+    """Raise InputError where no query has a document of its own, or where no other one is relevant."""
+    asked = collection.judged(split)
+    if not any(query_id in collection.doc_row for query_id in collection.queries_of(split)):
+        raise InputError(
+            f"{collection.name}: no document has the id of a query of split {split!r}: there is no own one "
+            "to leave out"
+        )
+    if not any(
+        grade > 0 and doc_id != query_id
+        for query_id, judged in asked.items()
+        for doc_id, grade in judged.items()
+    ):
+        raise InputError(
+            f"{collection.name}: nothing but the query's own document is relevant in split {split!r}"
+        )
+
+
 def dev_evaluation(
     collection: Collection,
     *,
     max_documents: int,
     searcher: LexicalSearcher | None = None,
     max_queries: int = 500,
+    without_own_id: bool = False,
 ) -> tuple[Callable[[TextEncoder], float], int]:
     """nDCG@10 on the dev split as a function of an encoder, and how many documents it searches.
 
@@ -298,12 +303,16 @@ def dev_evaluation(
         max_documents: Where the corpus is cut; 0 never cuts.
         searcher: A BM25 of this collection that is already built.
         max_queries: More dev queries than this are thinned evenly, of those with a relevant document.
+        without_own_id: Leave out a document with the query's own id (see Evaluator).
 
     Raises:
-        InputError: dev has no judgments, or no relevant document.
+        InputError: dev has no judgments, or no relevant document; or no document with the id of a query to
+            leave out.
     """
     queries = collection.queries_of("dev")
     collection.require_relevant("dev")
+    if without_own_id:
+        require_own_documents(collection, "dev")
     kept = list(queries)
     if len(kept) > max_queries:  # what has no answer tells no step from another
         kept = [query_id for query_id in kept if collection.has_relevant("dev", query_id)]
@@ -315,7 +324,12 @@ def dev_evaluation(
     if 0 < max_documents < len(rows):
         rows = _pool(collection, {query_id: queries[query_id] for query_id in kept}, max_documents, searcher)
     pool = Collection(collection.name, collection.corpus.select(rows), collection.queries, {"dev": judged})
-    return (lambda encoder: Evaluator(pool, "dev", identify=False).encoder(encoder)["nDCG@10"]), len(rows)
+
+    def measure(encoder: TextEncoder) -> float:
+        evaluator = Evaluator(pool, "dev", identify=False, without_own_id=without_own_id)
+        return evaluator.encoder(encoder)["nDCG@10"]
+
+    return measure, len(rows)
 
 
 def _pool(

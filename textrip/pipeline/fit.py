@@ -17,7 +17,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping_in
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import DamagedError, InputError
-from textrip.eval.evaluate import Evaluation, Evaluator
+from textrip.eval.evaluate import Evaluation, Evaluator, require_own_documents
 from textrip.eval.significance import Difference
 from textrip.files import write_json
 from textrip.lexical.analyzer import Analyzer
@@ -42,6 +42,8 @@ from textrip.training.train import read_manifest, space_for
 
 KIND = "textrip-report"
 FORMAT = 1
+# Of the options, what a run that goes on must have in common with the one that was begun, as it is.
+_ASKED = ("dev_documents", "without_own_id", "rounds", "dense_share")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def fit(
     mining: MineSettings | None = None,
     analyzer: Analyzer | None = None,
     dev_documents: int = DEV_DOCUMENTS,
+    without_own_id: bool = False,
     rounds: int = 1,
     dense_share: float = DENSE_SHARE,
     device: str = "auto",
@@ -90,6 +93,8 @@ def fit(
         mining: How to mine.
         analyzer: BM25's.
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        without_own_id: Where queries are documents of the corpus, a query's own is no answer, on dev and on
+            test (see Evaluator).
         rounds: With 2 and more, mine again with what was tuned, and train again, as in `train`.
         dense_share: Of a later round's negatives, so many come from the tuned encoder's own ranking.
         device: auto, cpu, cuda or mps.
@@ -116,8 +121,10 @@ def fit(
     collection = prepare_to_mine(given, mining.split)
     options: dict[str, Any] = {
         "settings": settings, "mining": mining, "analyzer": analyzer, "dev_documents": dev_documents,
-        "rounds": rounds, "dense_share": dense_share,
+        "without_own_id": without_own_id, "rounds": rounds, "dense_share": dense_share,
     }  # fmt: skip
+    for split in ("dev", "test") if without_own_id else ():
+        require_own_documents(collection, split)
     way = _Way(given, collection, model, device, run, options, stage, resume)
     require_fitting_encoder(way.base, settings)
     if not resume:
@@ -173,7 +180,7 @@ class _Way:
         asked = {
             "base": self.base.fingerprint,
             "collection_sha256": self.given.fingerprint,
-            **{name: self.options[name] for name in ("dev_documents", "rounds", "dense_share")},
+            **{name: self.options[name] for name in _ASKED},
             "settings": asdict(self.settings),
             "mining": asdict(self.options["mining"]),
             "analyzer": (self.options["analyzer"] or Analyzer()).to_dict(),
@@ -221,7 +228,10 @@ class _Way:
         )
         searcher_seconds = time.perf_counter() - started
         self.stage("measuring BM25 and the untuned encoder on test")
-        test = Evaluator(self.collection, "test", searcher=searcher, searcher_seconds=searcher_seconds)
+        test = Evaluator(
+            self.collection, "test", searcher=searcher, searcher_seconds=searcher_seconds,
+            without_own_id=self.options["without_own_id"],
+        )  # fmt: skip
         test.bm25()
         started = time.perf_counter()
         untuned = self.base.encode(self.collection.texts, progress="encoding documents")

@@ -12,7 +12,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import InputError
-from textrip.eval.evaluate import dev_evaluation
+from textrip.eval.evaluate import dev_evaluation, require_own_documents
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
@@ -46,6 +46,7 @@ def train(
     mining: MineSettings | None = None,
     analyzer: Analyzer | None = None,
     dev_documents: int = DEV_DOCUMENTS,
+    without_own_id: bool = False,
     by_label: bool = False,
     rounds: int = 1,
     dense_share: float = DENSE_SHARE,
@@ -71,6 +72,8 @@ def train(
         mining: How to mine, where no triples are given.
         analyzer: BM25's.
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        without_own_id: Where queries are documents of the corpus, a query's own is no answer on dev (see
+            Evaluator).
         by_label: Train on the labels of the texts, in batches of some labels with some texts each; nothing
             is mined. Dev and test are texts that are to find those of their label (see data/labels.py).
         rounds: With 2 and more, mine again with what was tuned, and train again (see rounds.py).
@@ -96,8 +99,8 @@ def train(
     mining = mining or MineSettings(seed=settings.seed)
     several = Rounds.wanted(rounds, dense_share, mining, by_label=by_label)
     run = run or RunFolder.beside(output)
-    if by_label and triples is not None:
-        raise InputError("by_label trains on labels, and triples were given: one of them was expected")
+    if by_label:
+        _refuse_what_has_no_labels(triples, without_own_id=without_own_id)
     collection = data if isinstance(data, Collection) else read(data)
     mines = not by_label and triples is None and not (resume and run.has_triples)
     if by_label:
@@ -105,6 +108,8 @@ def train(
     else:
         require_trainable(collection, "dev", triples=triples, force=force)
         collection = prepare_to_mine(collection, mining.split) if mines else prepare(collection)
+        if without_own_id:
+            require_own_documents(collection, "dev")  # now, and not after the mining
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
     require_fitting_encoder(encoder, settings)
     searcher = None
@@ -125,7 +130,9 @@ def train(
     if by_label:
         evaluate_dev, searched = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
     else:
-        evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+        evaluate_dev, searched = dev_evaluation(
+            collection, max_documents=dev_documents, searcher=searcher, without_own_id=without_own_id
+        )
     if searched < len(collection.corpus):
         which = "evenly drawn" if by_label else "judged ones and BM25's best"
         say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: {which}")
@@ -136,6 +143,13 @@ def train(
     if several is None or triples is None or searcher is None:
         return train_encoder(collection, triples, encoder, output, **options)
     return train_in_rounds(collection, triples, encoder, output, rounds=several, searcher=searcher, **options)
+
+
+def _refuse_what_has_no_labels(triples: Triples | None, *, without_own_id: bool) -> None:
+    if triples is not None:
+        raise InputError("by_label trains on labels, and triples were given: one of them was expected")
+    if without_own_id:
+        raise InputError("by_label never finds a text for itself: leave without_own_id out")
 
 
 def _bm25(collection: Collection, analyzer: Analyzer | None) -> LexicalSearcher:

@@ -34,6 +34,7 @@ def tune(
     trials: int = 20,
     minutes: float | None = None,
     dev_documents: int = DEV_DOCUMENTS,
+    without_own_id: bool = False,
     device: str = "auto",
     trust_remote_code: bool = False,
     force: bool = False,
@@ -51,6 +52,8 @@ def tune(
         trials: How many trainings there are to be in the end.
         minutes: No trial begins after so much time.
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
+        without_own_id: Where queries are documents of the corpus, a query's own is no answer on dev (see
+            Evaluator).
         device: auto, cpu, cuda or mps.
         trust_remote_code: Run code that the model brings along. Only for models that you trust.
         force: Search in spite of errors that `check` finds.
@@ -71,7 +74,9 @@ def tune(
     collection = prepare_to_mine(given, mining.split)
     refuse_other(folder, {"collection_sha256": collection.fingerprint})
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-    evaluate_dev, searched = dev_evaluation(collection, max_documents=dev_documents, searcher=searcher)
+    evaluate_dev, searched = dev_evaluation(
+        collection, max_documents=dev_documents, searcher=searcher, without_own_id=without_own_id
+    )
     cut = searched < len(collection.corpus)
     encoder = Encoder.load(
         model,
@@ -88,7 +93,11 @@ def tune(
         settings=settings,
         trials=trials,
         minutes=minutes,
-        dev={"dev_documents": searched, "analyzer": searcher.analyzer.to_dict() if cut else None},
+        dev={
+            "dev_documents": searched,
+            "analyzer": searcher.analyzer.to_dict() if cut else None,
+            "without_own_id": without_own_id,
+        },
         asked=asked,
         after_trial=after_trial,
     )

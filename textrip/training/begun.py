@@ -37,7 +37,7 @@ def require_same(begun: Mapping[str, Any], asked: Mapping[str, Any], *, place: P
 
 def _different(begun: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
     for name, now in asked.items():
-        then = begun.get(name)
+        then = begun.get(name, False if now is False else None)  # a switch of later was off
         if isinstance(then, Mapping) and isinstance(now, Mapping):
             within = "" if name in _WITHOUT_A_NAME else f"{name}."
             yield from (f"{within}{what}" for what in _different(then, now))

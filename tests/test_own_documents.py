@@ -1,0 +1,131 @@
+"""Where queries are documents of the corpus, a query's own is no answer: on dev, on test, and in a study."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import Run
+from textrip.data.collection import Collection
+from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError, MismatchError
+from textrip.eval.evaluate import dev_evaluation, evaluate
+from textrip.pipeline.fit import fit
+from textrip.pipeline.train import train
+from textrip.records import Document
+from textrip.training.begun import require_same
+from textrip.training.settings import TrainSettings
+
+SETTINGS = TrainSettings(epochs=1, batch_queries=8)
+
+
+@pytest.fixture(scope="module")
+def arguments(tiny_collection: Collection) -> Collection:
+    """Each document of the first forty asks for the next one of its topic."""
+    texts = {doc_id: tiny_collection.texts[row] for doc_id, row in tiny_collection.doc_row.items()}
+    documents = [Document(doc_id, "", text) for doc_id, text in texts.items()]
+    asked = [f"d{number:02d}" for number in range(40)]
+    judged = {doc_id: {f"d{number + 5:02d}": 1} for number, doc_id in enumerate(asked)}
+    splits = {"train": asked[:24], "dev": asked[24:32], "test": asked[32:]}
+    return Collection.of(
+        "arguments", documents, {doc_id: texts[doc_id] for doc_id in asked},
+        {split: {doc_id: judged[doc_id] for doc_id in part} for split, part in splits.items()},
+    )  # fmt: skip
+
+
+def without(collection: Collection, query_id: str, split: str) -> Collection:
+    """One query alone, and a corpus without its document."""
+    corpus = collection.corpus.filter(lambda row: row["doc_id"] != query_id)
+    judged = {split: {query_id: collection.judged(split)[query_id]}}
+    return Collection("alone", corpus, collection.queries, judged)
+
+
+def test_dev_is_measured_without_a_querys_own_document(
+    arguments: Collection, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_loops = [
+        evaluate(without(arguments, query_id, "dev"), split="dev", bm25=False, encoders=[tiny_encoder])
+        for query_id in arguments.queries_of("dev")
+    ]
+    expected = sum(found[tiny_encoder.name]["nDCG@10"] for found in by_loops) / len(by_loops)
+    measure, _ = dev_evaluation(arguments, max_documents=0, without_own_id=True)
+    assert measure(tiny_encoder) == pytest.approx(expected, abs=1e-12)
+    plain, _ = dev_evaluation(arguments, max_documents=0)
+    assert plain(tiny_encoder) < expected
+    pool, searched = dev_evaluation(arguments, max_documents=20, without_own_id=True)
+    assert (searched, pool(tiny_encoder) >= expected) == (20, True)
+
+
+def test_a_fit_measures_dev_and_test_without_them(
+    arguments: Collection, tiny_encoder_folder: Path, tmp_path: Path, remarks: list[str]
+) -> None:
+    options: dict[str, Any] = {
+        "model": tiny_encoder_folder, "settings": SETTINGS, "device": "cpu", "dev_documents": 0,
+    }  # fmt: skip
+    done = fit(arguments, tmp_path / "out", without_own_id=True, **options)
+    base = Encoder.load(tiny_encoder_folder, device="cpu")
+    expected = evaluate(arguments, encoders=[base], without_own_id=True)
+    report = json.loads((done.folder / "report.json").read_text())
+    assert report["provenance"]["without_own_id"] is True
+    assert done.evaluation["untuned"]["nDCG@10"] == expected[base.name]["nDCG@10"]
+    assert done.evaluation["bm25"]["nDCG@10"] == expected["bm25"]["nDCG@10"]
+    assert done.evaluation["bm25"]["nDCG@10"] > evaluate(arguments)["bm25"]["nDCG@10"]
+    measure, _ = dev_evaluation(arguments, max_documents=0, without_own_id=True)
+    assert f"epoch 0: dev nDCG@10 {measure(base):.4f}" in remarks
+
+
+def test_what_goes_on_leaves_out_what_it_left_out(
+    arguments: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    def stop(stage: str) -> None:
+        if stage == "training":
+            raise KeyboardInterrupt
+
+    options: dict[str, Any] = {"model": tiny_encoder_folder, "settings": SETTINGS, "device": "cpu"}
+    with pytest.raises(KeyboardInterrupt):
+        fit(arguments, tmp_path / "out", without_own_id=True, stage=stop, **options)
+    with pytest.raises(MismatchError, match=r"another without_own_id \(True, now False\)"):
+        fit(arguments, tmp_path / "out", resume=True, **options)
+    fit(arguments, tmp_path / "out", resume=True, without_own_id=True, **options)
+
+
+def test_what_could_not_be_asked_then_was_not() -> None:
+    """A run of a version that had no such switch goes on without it."""
+    begun = {"settings": {"epochs": 1}}
+    require_same(begun, {"without_own_id": False, "settings": {"epochs": 1}}, place=Path("m"), kind="run")
+    with pytest.raises(MismatchError, match=r"another without_own_id \(None, now True\)"):
+        require_same(begun, {"without_own_id": True}, place=Path("m"), kind="run")
+
+
+@pytest.mark.parametrize("command", [fit, train])
+def test_where_no_query_is_a_document_it_is_refused_before_anything_is_encoded(
+    command: Callable[..., Any], tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="no document has the id of a query of split 'dev'"):
+        command(tiny_collection, tmp_path / "out", model=tiny_encoder_folder, without_own_id=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_by_label_no_text_finds_itself(tiny_collection: Collection, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="by_label never finds a text for itself: leave without_own_id out"):
+        train(tiny_collection, tmp_path / "m", by_label=True, without_own_id=True)
+
+
+def test_a_study_leaves_them_out_and_its_best_toml_says_so(
+    arguments: Collection, tiny_encoder_folder: Path, textrip: Run, write_beir: Any, tmp_path: Path
+) -> None:
+    folder = write_beir(replace(arguments, name="data"), tmp_path / "data")
+    asked = ("tune", folder, "-o", tmp_path / "study", "--model", tiny_encoder_folder, "--trials", 1)
+    found = textrip(*asked, "--epochs", 1, "--without-own-id", "--negatives", 1)
+    assert found.code == 0, found.err
+    best = tomllib.loads((tmp_path / "study" / "best.toml").read_text())
+    assert best["train"]["without_own_id"] is True
+    refused = textrip(*asked, "--epochs", 1, "--negatives", 1)
+    assert (refused.code, "without_own_id (True, now False)" in refused.err) == (2, True)
+    trained = textrip("fit", folder, "-o", tmp_path / "out", "--config", tmp_path / "study" / "best.toml")
+    assert trained.code in {0, 3}, trained.err
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["provenance"]["without_own_id"]
