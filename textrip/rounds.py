@@ -33,7 +33,7 @@ from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.mining.verdicts import Verdicts
 from textrip.progress import say
-from textrip.replacing import refuse_taking_away, replacing
+from textrip.replacing import refuse_taking_away, remove_half_written, replacing
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.leave import is_hopeless
 from textrip.training.run_folder import MANIFEST, RunFolder
@@ -177,6 +177,7 @@ def train_in_rounds(
     begun = asked if resume else {**asked, "request": request}
     done: list[dict[str, Any]] = []
     with run.held(begun, resume=resume, force=force, triples=triples):
+        remove_half_written(output)  # of a process that was killed
         try:
             for number in range(1, rounds.count + 1):
                 manifest = parts.finished(number)

@@ -67,6 +67,17 @@ def test_weights_that_are_worth_keeping_are_not_removed_unasked(
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_what_a_killed_process_wrote_half_is_removed_by_the_one_that_goes_on(
+    rounds: int, given: dict[str, Any], tmp_path: Path
+) -> None:
+    with stopped_at(4), pytest.raises(KeyboardInterrupt):
+        train(**given, rounds=rounds)
+    (tmp_path / ".m.0123abcd.tmp").mkdir()
+    train(**given, rounds=rounds, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
 def test_one_that_goes_on_all_the_same_has_not_ended(given: dict[str, Any], tmp_path: Path) -> None:
     """Who resumes it knows why."""
     with stopped_at(4, DIVERGED), pytest.raises(DivergedError):

@@ -20,7 +20,7 @@ from textrip.files import read_json, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.provenance import provenance
-from textrip.replacing import refuse_taking_away, replacing
+from textrip.replacing import refuse_taking_away, remove_half_written, replacing
 from textrip.training import board, together
 from textrip.training.board import Board
 from textrip.training.card import model_card
@@ -137,6 +137,8 @@ def train(
         job.run.require_space(space_for(encoder))
     begun = asked if resume else {**asked, "request": request}
     with job.run.held(begun, resume=resume, force=force, triples=triples):
+        if processes.is_first():
+            remove_half_written(output)  # of a process that was killed
         together.wait()
         try:
             with _memory_errors(settings):
