@@ -114,7 +114,7 @@ def test_killed_inside_the_saving_of_a_checkpoint(
         patch.setattr(GroupTrainer, "_save_optimizer_and_scheduler", die)
         with pytest.raises(Killed):
             run("killed")
-    assert [path.name for path in RunFolder(tmp_path / "killed.unfinished").checkpoints()] == [
+    assert [path.name for path in RunFolder(tmp_path / "killed.unfinished").checkpoints.complete()] == [
         "checkpoint-8", "checkpoint-7",
     ]  # fmt: skip
     assert without_time(run("killed", resume=True)) == without_time(whole)
@@ -125,7 +125,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     name: str, run: Callable[..., dict[str, object]], whole: dict[str, object], tmp_path: Path
 ) -> None:
     stop_at(run, 10)
-    newest = RunFolder(tmp_path / "killed.unfinished").checkpoints()[0]
+    newest = RunFolder(tmp_path / "killed.unfinished").checkpoints.complete()[0]
     damaged = bytearray((newest / name).read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (newest / name).write_bytes(damaged)
@@ -161,7 +161,7 @@ def test_what_is_left_of_a_stopped_run_is_its_newest_checkpoints_and_its_best_we
 
     stop_at(run, 13)
     folder = RunFolder(tmp_path / "killed.unfinished")
-    assert [path.name for path in folder.checkpoints()] == ["checkpoint-13", "checkpoint-12"]
+    assert [path.name for path in folder.checkpoints.complete()] == ["checkpoint-13", "checkpoint-12"]
     entries = [json.loads(line) for line in (folder.path / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [10]
     kept = list(folder.path.glob("best-*"))

@@ -19,13 +19,13 @@ def leave(run: RunFolder, stopped: BaseException, *, resumed: bool) -> None:
     """Say what is left of a run that stops here; remove it where nobody would miss it."""
     best = run.newest_best()
     hopeless = is_hopeless(stopped, resumed=resumed)
-    resumable = bool(run.checkpoints()) and not isinstance(stopped, DivergedError | InputError)
+    resumable = bool(run.checkpoints) and not isinstance(stopped, DivergedError | InputError)
     if best is None and not resumable and not _has_triples_to_keep(run, stopped, resumed=resumed):
         if not isinstance(stopped, Exception):  # somebody stopped it
             say("no checkpoint was written yet: nothing is kept (--checkpoint-minutes says how often one is)")
         run.remove()
         return
-    if run.has_triples and not run.checkpoints():
+    if run.has_triples and not run.checkpoints:
         run.say_kept(f"no checkpoint was written yet; the triples are kept: {run.triples_file}")
     if resumable or not hopeless:
         run.say_way_on()

@@ -3,7 +3,7 @@
     MODEL.unfinished/
       run.json            what was asked; a resumed run must ask the same
       log.jsonl           a line every few steps
-      checkpoint-120/     weights, optimiser, schedule, random states; checkpoint.json seals their digests
+      checkpoint-120/     weights, optimiser, schedule, random states (checkpoints.py)
       best-80/            the best weights on dev, an ordinary sentence-transformers folder
       ended.json          where to go on would come to the same end: why, and what is worth keeping
       .lock               held by the process that trains (alone.py)
@@ -12,7 +12,6 @@ Everything is written under another name, synced and renamed: a checkpoint that 
 does not exist.
 """
 
-import re
 import shlex
 import shutil
 from collections.abc import Iterable, Iterator
@@ -24,13 +23,13 @@ from textrip import processes
 from textrip.alone import LOCK, holding, refuse_held
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, StorageError
-from textrip.files import STDIN, digests, read_json, write_sealed_json
+from textrip.files import STDIN, read_json, write_sealed_json
 from textrip.mining.triples import Triples
 from textrip.place import named
 from textrip.progress import say
 from textrip.replacing import refuse_taking_away, replacing
-from textrip.stamps import require_digests
 from textrip.training.begun import require_same
+from textrip.training.checkpoints import Checkpoints
 from textrip.training.lora import without_adapters
 from textrip.training.names import BY_STRATEGY
 
@@ -39,16 +38,12 @@ KIND = "textrip-run"
 MANIFEST = "manifest.json"
 # In the folder of a fit.
 REPORT = "report.json"
-CHECKPOINT_KIND = "textrip-checkpoint"
 FORMAT = 2
-# A checkpoint is kept until the one after it is complete.
-_KEPT = 2
 _RUN = "run.json"
 _TRIPLES = "triples.parquet"
 _VECTORS = "vectors"
 _ENDED = "ended.json"
 _HELD = "another process is training there; wait for it, or name another output"
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 class RunFolder:
@@ -61,6 +56,7 @@ class RunFolder:
         passing: Its place goes with the process, and nobody goes on with it.
 
     Attributes:
+        checkpoints: What was saved of it on the way.
         mined: Its triples were mined for it and lie nowhere else, so that it is worth keeping without a
             checkpoint, whatever stops it.
     """
@@ -78,6 +74,7 @@ class RunFolder:
         self.part_of = part_of
         self.of = of
         self.mined = False
+        self.checkpoints = Checkpoints(self.path)
 
     @property
     def way_on(self) -> str:
@@ -285,47 +282,6 @@ class RunFolder:
                 f"{folder} has {free / 1e6:,.0f} MB left; the run needs {wanted / 1e6:,.0f} MB for "
                 "checkpoints and the model"
             )
-
-    @contextmanager
-    def writing_checkpoint(self, step: int, memory: dict[str, Any]) -> Iterator[Path]:
-        """Yield a folder that becomes this step's checkpoint; the trainer writes to checkpoint-STEP in it."""
-        name = f"checkpoint-{step}"
-        with replacing(self.path / name, force=True) as temporary:
-            temporary.mkdir()
-            yield temporary
-            for path in list((temporary / name).iterdir()):
-                path.rename(temporary / path.name)
-            (temporary / name).rmdir()
-            sealed = {
-                "kind": CHECKPOINT_KIND,
-                "format": FORMAT,
-                "memory": memory,
-                "files": digests(temporary),
-            }
-            write_sealed_json(temporary / "checkpoint.json", sealed)
-        for path in self.checkpoints()[_KEPT:]:
-            shutil.rmtree(path)
-
-    def checkpoints(self) -> list[Path]:
-        """Complete checkpoints, the newest first."""
-        if not self.path.is_dir():
-            return []
-        found = [path for path in self.path.iterdir() if _CHECKPOINT.fullmatch(path.name)]
-        return sorted(found, key=lambda path: -int(path.name.rpartition("-")[2]))
-
-    def newest_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest checkpoint that is in order, and its memory; damaged ones are passed over, aloud."""
-        for path in self.checkpoints():
-            try:
-                sealed = read_json(
-                    path / "checkpoint.json", kind=CHECKPOINT_KIND, version=FORMAT, sealed=True
-                )
-                require_digests(path, sealed["files"], remedy="the checkpoint is damaged", fully=True)
-            except InputError as error:
-                say(f"passed over: {error}")
-            else:
-                return path, dict(sealed["memory"])
-        return None
 
     def best(self, step: int) -> Path:
         """Where the best weights lie that were reached at a step."""

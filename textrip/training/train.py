@@ -234,7 +234,7 @@ class _Job:
             self.collator = self.material.collator(self.encoder, self.settings, mined=False)
         if self.settings.lora_rank is not None:
             add_adapters(self.encoder.model, self.settings.lora_rank, seed=self.settings.seed)
-        checkpoint = self.run.newest_checkpoint()
+        checkpoint = self.run.checkpoints.newest()
         memory: dict[str, Any] = {} if checkpoint is None else checkpoint[1]
         best = None
         if evaluate_dev is not None:

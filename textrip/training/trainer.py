@@ -73,7 +73,7 @@ class GroupTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         with ExitStack() as stack:
             folder = None
             if processes.is_first():
-                writing = self.run.writing_checkpoint(int(self.state.global_step), self.memory())
+                writing = self.run.checkpoints.writing(int(self.state.global_step), self.memory())
                 folder = stack.enter_context(writing)
             # Each process adds its random state to the folder of the first.
             self._writing = agreed(folder)
