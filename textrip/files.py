@@ -95,6 +95,11 @@ def _decode(line: bytes, source: str, number: int) -> str:
         raise InputError.at(source, number, reason) from None
 
 
+def as_json(value: dict[str, Any]) -> dict[str, Any]:
+    """The same as it is when it was written and read again: lists for tuples, plain values."""
+    return dict(json.loads(json.dumps(value)))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write one JSON value, keys in the given order, readable by a person."""
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -12,7 +12,6 @@ the round before it could not tell from the relevant. The round that is best on 
 """
 
 import copy
-import json
 import math
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +22,7 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping_in
 from textrip.errors import DamagedError, InputError
-from textrip.files import write_json
+from textrip.files import as_json, write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.dense import DenseRanker
@@ -223,7 +222,7 @@ class _Parts:
             "settings": asdict(settings),
             "rounds": asdict(self.rounds),
         }
-        return dict(json.loads(json.dumps(asked)))  # as it is read again
+        return as_json(asked)
 
     def folder(self, number: int) -> Path:
         """Where a round's model lies."""

@@ -1,6 +1,5 @@
 """From raw text to a gated, indexed searcher: the rooms in the order of the data, in one call."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import DamagedError, InputError
 from textrip.eval.evaluate import Evaluation, Evaluator, require_own_documents
 from textrip.eval.significance import Difference
-from textrip.files import write_json
+from textrip.files import as_json, write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
@@ -185,7 +184,7 @@ class _Way:
             "mining": asdict(self.options["mining"]),
             "analyzer": (self.options["analyzer"] or Analyzer()).to_dict(),
         }
-        return dict(json.loads(json.dumps(asked)))  # as it is read again
+        return as_json(asked)
 
     def go(self, output: str | Path, *, force: bool) -> Fit:
         """Take all the stages that are not taken yet, and write the output."""

@@ -10,7 +10,6 @@ INDEX/
 """
 
 import contextlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from textrip.encoding.approximate import Kind
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError, StorageError
-from textrip.files import write_sealed_json
+from textrip.files import as_json, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.records import Hit
@@ -435,7 +434,7 @@ class Index:
             for left in self.folder.glob(".index.json.*.tmp"):  # of a process that died
                 left.unlink(missing_ok=True)
             with replacing(path, force=True) as temporary:
-                write_sealed_json(temporary, json.loads(json.dumps(about)))
+                write_sealed_json(temporary, as_json(about))
             keep_about(self.folder, writer)
         self.about = about
 

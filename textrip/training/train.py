@@ -1,6 +1,5 @@
 """Training: SentenceTransformerTrainer over grouped triples, the best step on dev is what is saved."""
 
-import json
 import re
 import shutil
 import time
@@ -16,7 +15,7 @@ from textrip import processes
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
-from textrip.files import read_json, write_json
+from textrip.files import as_json, read_json, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.provenance import provenance
@@ -195,7 +194,7 @@ class _Job:
         return {
             "base": self.base_identity["fingerprint"],  # by whatever path it was loaded
             **self.material.identity(),
-            "settings": json.loads(json.dumps(asdict(self.settings))),  # as it is read again
+            "settings": as_json(asdict(self.settings)),
         }
 
     def choose_rate(self) -> None:
@@ -260,7 +259,7 @@ class _Job:
             "base": self.base_identity,
             "fingerprint": self.encoder.fingerprint,
             "data": self.material.about(),
-            "settings": json.loads(json.dumps(asdict(self.settings))),
+            "settings": as_json(asdict(self.settings)),
             "device": self.encoder.device,
             "steps": taken,
             "processes": processes.count(),

@@ -5,7 +5,6 @@ worse than the median of the others after the same epoch is pruned. The study li
 the same command goes on with it.
 """
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from textrip.data.collection import Collection
 from textrip.data.finding import many
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
+from textrip.files import as_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.replacing import refuse_existing, storage_errors
@@ -168,7 +168,7 @@ def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> Non
         kept = _load(folder).user_attrs
         begun = {**(kept.get("identity") or {}), **(kept.get("asked") or {})}
         if begun:
-            require_same(begun, json.loads(json.dumps(asked)), place=folder, kind="study")
+            require_same(begun, as_json(asked), place=folder, kind="study")
 
 
 def _load(folder: Path) -> optuna.Study:
@@ -187,7 +187,7 @@ def _open(folder: Path, search: Search, asked: dict[str, Any] | None) -> optuna.
     # A sampler begins where its seed says: of a study that goes on it is not to propose the same again.
     seed = (search.settings.seed + len(study.trials)) % 2**32  # what the library's generator takes
     study.sampler = optuna.samplers.TPESampler(seed=seed)
-    identity = json.loads(json.dumps(search.identity()))
+    identity = as_json(search.identity())
     begun = study.user_attrs.get("identity")
     if begun is None:
         study.set_user_attr("identity", identity)
