@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.data.formats import read
+from textrip.data.own import of_own_documents, own_documents
 from textrip.encoding.nearest import dense_top_k
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
@@ -99,7 +100,7 @@ class Evaluator:
         searcher_seconds: How long that took.
         identify: Keep which encoders were measured, for the report: each is a hash of all weights.
         without_own_id: A document whose doc_id is the query's query_id is no answer and is left out, where
-            queries are documents of the corpus (ArguAna, Quora); said in the report. `require_own_documents`
+            queries are documents of the corpus (ArguAna, Quora); said in the report. `heed_own_documents`
             tells whether that means anything.
     """
 
@@ -253,8 +254,7 @@ def evaluate(
     if twice is not None:
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
     collection = data if isinstance(data, Collection) else read(data)
-    if without_own_id:
-        require_own_documents(collection, split)
+    heed_own_documents(collection, split, without=without_own_id)
     evaluator = Evaluator(collection, split, analyzer=analyzer, without_own_id=without_own_id)
     if bm25:
         evaluator.bm25()
@@ -266,9 +266,17 @@ def evaluate(
     return evaluator.evaluation()
 
 
-def require_own_documents(collection: Collection, split: str) -> None:
-    """Raise InputError where no query has a document of its own, or where no other one is relevant."""
-    asked = collection.judged(split)
+def heed_own_documents(collection: Collection, split: str, *, without: bool) -> None:
+    """Where queries are documents of the corpus: say so, or see that there is something to leave out.
+
+    Raises:
+        InputError: their own documents are to be left out, and none has one, or no other one is relevant.
+    """
+    if not without:
+        found = own_documents(collection, split)
+        if found:
+            say(of_own_documents(split, len(found)))
+        return
     if not any(query_id in collection.doc_row for query_id in collection.queries_of(split)):
         raise InputError(
             f"{collection.name}: no document has the id of a query of split {split!r}: there is no own one "
@@ -276,7 +284,7 @@ def require_own_documents(collection: Collection, split: str) -> None:
         )
     if not any(
         grade > 0 and doc_id != query_id
-        for query_id, judged in asked.items()
+        for query_id, judged in collection.judged(split).items()
         for doc_id, grade in judged.items()
     ):
         raise InputError(
@@ -311,8 +319,7 @@ def dev_evaluation(
     """
     queries = collection.queries_of("dev")
     collection.require_relevant("dev")
-    if without_own_id:
-        require_own_documents(collection, "dev")
+    heed_own_documents(collection, "dev", without=without_own_id)
     kept = list(queries)
     if len(kept) > max_queries:  # what has no answer tells no step from another
         kept = [query_id for query_id in kept if collection.has_relevant("dev", query_id)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.running import Run
+from textrip.data.check import check
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError
@@ -91,6 +92,39 @@ def test_what_goes_on_leaves_out_what_it_left_out(
     with pytest.raises(MismatchError, match=r"another without_own_id \(True, now False\)"):
         fit(arguments, tmp_path / "out", resume=True, **options)
     fit(arguments, tmp_path / "out", resume=True, without_own_id=True, **options)
+
+
+def test_who_does_not_leave_them_out_is_told(
+    arguments: Collection, tiny_encoder: Encoder, remarks: list[str]
+) -> None:
+    told = (
+        "8 queries of {} are documents of the corpus, by id and text, and would stand first in their own "
+        "ranking: --without-own-id leaves them out of it"
+    )
+    evaluate(arguments)
+    dev_evaluation(arguments, max_documents=0)
+    assert remarks == [told.format("test"), told.format("dev")]
+    found = {finding.message for finding in check(arguments) if finding.kind == "queries-that-are-documents"}
+    assert found == {told.format("test"), told.format("dev"), told.format("train").replace("8", "24")}
+    evaluate(arguments, without_own_id=True)
+    assert len(remarks) == 2
+
+
+def test_ids_that_are_the_same_by_chance_are_not_told(
+    tiny_collection: Collection, arguments: Collection, remarks: list[str]
+) -> None:
+    """Numbers, say; nor is a query told whose own document is what it is to find."""
+    texts = {query_id: f"what is {query_id}" for query_id in arguments.query_texts}
+    documents = [
+        Document(doc_id, "", tiny_collection.texts[row]) for doc_id, row in arguments.doc_row.items()
+    ]
+    numbers = Collection.of("numbers", documents, texts, dict(arguments.qrels))
+    judged = {query_id: {query_id: 1} for query_id in arguments.qrels["test"]}
+    itself = replace(arguments, qrels={"test": judged})
+    evaluate(numbers)
+    evaluate(itself)
+    assert remarks == []
+    assert not any(finding.kind == "queries-that-are-documents" for finding in check(itself))
 
 
 def test_what_could_not_be_asked_then_was_not() -> None:

@@ -16,7 +16,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping_in
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import DamagedError, InputError
-from textrip.eval.evaluate import Evaluation, Evaluator, require_own_documents
+from textrip.eval.evaluate import Evaluation, Evaluator, heed_own_documents
 from textrip.eval.significance import Difference
 from textrip.files import as_json, write_json
 from textrip.lexical.analyzer import Analyzer
@@ -122,8 +122,8 @@ def fit(
         "settings": settings, "mining": mining, "analyzer": analyzer, "dev_documents": dev_documents,
         "without_own_id": without_own_id, "rounds": rounds, "dense_share": dense_share,
     }  # fmt: skip
-    for split in ("dev", "test") if without_own_id else ():
-        require_own_documents(collection, split)
+    for split in ("dev", "test") if without_own_id else ("test",):  # the training speaks of dev
+        heed_own_documents(collection, split, without=without_own_id)
     way = _Way(given, collection, model, device, run, options, stage, resume)
     require_fitting_encoder(way.base, settings)
     if not resume:

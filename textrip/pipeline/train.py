@@ -12,7 +12,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import InputError
-from textrip.eval.evaluate import dev_evaluation, require_own_documents
+from textrip.eval.evaluate import dev_evaluation, heed_own_documents
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
@@ -109,7 +109,7 @@ def train(
         require_trainable(collection, "dev", triples=triples, force=force)
         collection = prepare_to_mine(collection, mining.split) if mines else prepare(collection)
         if without_own_id:
-            require_own_documents(collection, "dev")  # now, and not after the mining
+            heed_own_documents(collection, "dev", without=True)  # now, and not after the mining
     encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
     require_fitting_encoder(encoder, settings)
     searcher = None

@@ -1,0 +1,41 @@
+"""Queries that are documents of the corpus, as in ArguAna and Quora: each finds itself first."""
+
+from collections.abc import Iterator
+
+from textrip.data.collection import Collection
+from textrip.data.finding import Finding, many, some
+from textrip.data.words import normalised
+
+
+def own_documents(collection: Collection, split: str) -> list[str]:
+    """The judged queries of a split whose own document, by id and text, is there and not relevant."""
+    rows, texts = collection.doc_row, collection.query_texts
+    found = []
+    for query_id, judged in collection.qrels.get(split, {}).items():
+        row = rows.get(query_id)
+        if row is None or query_id not in texts or judged.get(query_id, 0) > 0:
+            continue
+        text = normalised(texts[query_id])
+        if text in {normalised(collection.texts[row]), normalised(collection.corpus[row]["text"])}:
+            found.append(query_id)
+    return found
+
+
+def check_own(collection: Collection) -> Iterator[Finding]:
+    """Say of each split how many of its queries find themselves."""
+    for split in collection.qrels:
+        found = own_documents(collection, split)
+        if found:
+            yield Finding(
+                "warning", "queries-that-are-documents", len(found), of_own_documents(split, len(found)),
+                some(found),
+            )  # fmt: skip
+
+
+def of_own_documents(split: str, count: int) -> str:
+    """What is said of them."""
+    queries = many(count, f"query of {split} is a document", f"queries of {split} are documents")
+    return (
+        f"{queries} of the corpus, by id and text, and would stand first in their own ranking: "
+        "--without-own-id leaves them out of it"
+    )
