@@ -38,7 +38,10 @@ DevDocuments = Annotated[
 ]
 Stemmer = Annotated[
     str,
-    typer.Option("--stemmer", help="Language of BM25's Snowball stemmer (english, german, ...), or none."),
+    typer.Option(
+        "--stemmer",
+        help="Language of BM25's Snowball stemmer (english, german, ...); none where it has none.",
+    ),
 ]
 TrustRemoteCode = Annotated[
     bool,

@@ -114,7 +114,9 @@ def _show(
         return
     if not alone:
         emit(f"? {printable(question)}")
-    if not hits:
+    if not hits and mode == "bm25" and not opened.analyzer(question):
+        emit("the question has no word that is looked for: the commonest ones are left out")
+    elif not hits:
         emit("no document shares a word with the question" if mode == "bm25" else "no document was found")
     print_hits(hits, question, opened.analyzer)
 

@@ -1,7 +1,7 @@
 """Evaluation over the whole corpus: BM25, encoders and their fusion on the judged queries of a split."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,12 @@ class Evaluator:
             [collection.doc_row.get(query_id) for query_id in self.queries] if without_own_id else None
         )
         self._identities: dict[str, Any] = {}
+        self._judged = collection.judged(split)
+        if without_own_id:  # nor is it one that a better ranking would have had
+            self._judged = {
+                query_id: {doc_id: grade for doc_id, grade in judged.items() if doc_id != query_id}
+                for query_id, judged in self._judged.items()
+            }
 
     def bm25(self) -> SystemResult:
         """Measure BM25."""
@@ -191,7 +197,9 @@ class Evaluator:
             searcher = self._searcher or LexicalSearcher.build(
                 self.collection.texts, analyzer=self._analyzer, order=self.collection.doc_order
             )
-            found = [row for row, _ in searcher.search(list(self.queries.values()), self._depth)]
+            found = [
+                row for row, _ in searcher.search(list(self.queries.values()), self._depth, weightless=True)
+            ]
             rows = self._answers(found)
             self._identities["bm25"] = {"analyzer": searcher.analyzer.to_dict()}
             self._bm25 = rows, self._searcher_seconds + time.perf_counter() - started
@@ -215,7 +223,7 @@ class Evaluator:
             query_id: [doc_ids[row] for row in ranked]
             for query_id, ranked in zip(self.queries, rows, strict=True)
         }
-        result = SystemResult(system, per_query(self.collection.judged(self.split), rankings), seconds)
+        result = SystemResult(system, per_query(self._judged, rankings), seconds)
         self.results.append(result)
         return result
 
@@ -225,7 +233,7 @@ def evaluate(
     *,
     split: str = "test",
     bm25: bool = True,
-    encoders: Sequence[TextEncoder] = (),
+    encoders: Iterable[TextEncoder] = (),
     hybrid: bool = False,
     analyzer: Analyzer | None = None,
     without_own_id: bool = False,
@@ -245,6 +253,7 @@ def evaluate(
         InputError: the split has no judgments, or no relevant document; two encoders of one name; nothing
             to measure; hybrid without an encoder; or no document with the id of a query to leave out.
     """
+    encoders = list(encoders)  # who takes what comes can be asked once
     if not bm25 and not encoders:
         raise InputError("there is nothing to measure: name an encoder, or take BM25")
     if hybrid and not encoders:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from textrip.cli.main import app
+from textrip.encoding.export import ExportError
 
 Run = Callable[..., "Result"]
 
@@ -35,6 +36,18 @@ def stopped_at(step: int, how: BaseException | type[BaseException] = KeyboardInt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GroupTrainer, "training_step", stop)
+        yield
+
+
+@contextmanager
+def without_export() -> Iterator[None]:
+    """Inside, no encoder can be exported to ONNX, which takes seconds: for tests that are not about it."""
+
+    def refuse(*_given: Any, **_how: Any) -> None:
+        raise ExportError("a test goes without ONNX")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("textrip.retrieval.build.export_onnx", refuse)
         yield
 
 

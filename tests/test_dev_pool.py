@@ -69,6 +69,6 @@ def test_a_study_knows_which_documents_dev_searches(
     for dev_documents in (20, 0):
         tune(tiny_collection, tmp_path / "study", dev_documents=dev_documents, **given)
     assert known == [
-        {"dev_documents": 20, "analyzer": Analyzer().to_dict()},
-        {"dev_documents": 60, "analyzer": None},
+        {"dev_documents": 20, "analyzer": Analyzer().to_dict(), "without_own_id": False},
+        {"dev_documents": 60, "analyzer": None, "without_own_id": False},
     ]

@@ -1,7 +1,7 @@
 """A fit that was stopped goes on: nothing is encoded, mined or trained twice."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import stopped_at
+from tests.running import stopped_at, without_export
 from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
@@ -46,6 +46,12 @@ def stopping_at(stage: str) -> Callable[[str], None]:
             raise Stopped
 
     return tell
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with without_export():
+        yield
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.running import Run
+from tests.running import Run, without_export
 from textrip.data.check import check
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
@@ -22,6 +22,12 @@ from textrip.training.begun import require_same
 from textrip.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(epochs=1, batch_queries=8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    with without_export():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,16 @@ def test_dev_is_measured_without_a_querys_own_document(
     assert plain(tiny_encoder) < expected
     pool, searched = dev_evaluation(arguments, max_documents=20, without_own_id=True)
     assert (searched, pool(tiny_encoder) >= expected) == (20, True)
+
+
+def test_an_own_document_that_is_judged_relevant_is_missed_by_nobody(
+    arguments: Collection, tiny_encoder: Encoder
+) -> None:
+    with_own = {query_id: {**judged, query_id: 2} for query_id, judged in arguments.judged("test").items()}
+    judged = replace(arguments, qrels={"test": with_own})
+    expected = evaluate(arguments, encoders=[tiny_encoder], without_own_id=True)
+    found = evaluate(judged, encoders=[tiny_encoder], without_own_id=True)
+    assert [row.values for row in found.results] == [row.values for row in expected.results]
 
 
 def test_a_fit_measures_dev_and_test_without_them(

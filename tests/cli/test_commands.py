@@ -46,6 +46,8 @@ def test_a_question_that_no_document_shares_a_word_with(textrip: Run, index_fold
     person = textrip("search", index_folder, "zzz", "--mode", "bm25")
     assert person.code == 0
     assert person.out == "no document shares a word with the question\n"
+    common = textrip("search", index_folder, "it is the", "--mode", "bm25")
+    assert common.out == "the question has no word that is looked for: the commonest ones are left out\n"
 
 
 def test_eval_prints_one_object(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path) -> None:

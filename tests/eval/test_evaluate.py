@@ -1,6 +1,7 @@
 """Evaluation: every row equals plain loops over the whole corpus; dev searches the pool that it says."""
 
 import json
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from textrip.eval.measures import MEASURES
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.records import Document
+from textrip.retrieval.index import Index
 
 ORACLES = {
     "nDCG@10": naive.ndcg_at_10,
@@ -68,7 +70,7 @@ def test_a_document_with_the_querys_own_id_is_left_out_where_asked(
             "others",
             [document for document in documents if document.doc_id != query_id],
             {query_id: queries[query_id]},
-            {"test": {query_id: asked[query_id]}},
+            {"test": {query_id: {doc_id: 1 for doc_id in asked[query_id] if doc_id != query_id}}},
         )
         for query_id in asked
     }
@@ -84,6 +86,31 @@ def test_a_document_with_the_querys_own_id_is_left_out_where_asked(
     plain = evaluate(collection, encoders=[encoder])
     assert plain.provenance["without_own_id"] is False
     assert plain[encoder.name]["RR@10"] < found[encoder.name]["RR@10"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 7, 30])
+def test_by_words_it_measures_what_a_search_finds(size: int, encoder: Encoder, tmp_path: Path) -> None:
+    """Of a tiny corpus a word that half of the documents have weighs nothing, one of all of them less."""
+    draw = random.Random(size)
+    words = ["rose", "tulip", "soil", "seed", "wave"]
+    documents = [Document(f"d{n}", "", " ".join(draw.choices(words, k=3))) for n in range(size)]
+    queries = {f"q{n}": " ".join(draw.choices(words, k=2)) for n in range(8)}
+    judged = {query_id: {draw.choice(documents).doc_id: 1} for query_id in queries}
+    collection = Collection.of("tiny", documents, queries, {"test": judged})
+    with Index.build(collection, encoder, tmp_path / "index") as index:
+        rankings = {
+            query_id: [hit.doc_id for hit in index.search(text, k=100, mode="bm25")]
+            for query_id, text in queries.items()
+        }
+    found = evaluate(collection)["bm25"].values
+    for name, measure in ORACLES.items():
+        expected = {query_id: measure(judged[query_id], rankings[query_id]) for query_id in queries}
+        assert found[name] == pytest.approx(expected)
+
+
+def test_what_comes_one_by_one_is_measured_too(tiny_collection: Collection, encoder: Encoder) -> None:
+    found = evaluate(tiny_collection, encoders=(one for one in [encoder]))
+    assert [row.system for row in found.results] == ["bm25", encoder.name]
 
 
 def test_an_own_document_that_is_not_there_or_all_that_is_relevant_is_refused() -> None:

@@ -1,6 +1,6 @@
 """Approximate searches find nearly all, with exact scores; a damaged file of FAISS is never read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ def clustered(n: int, seed: int) -> NDArray[np.float32]:
 class Wide(StubEncoder):
     dimension = 64
 
-    def encode(self, texts: Sequence[str], **_: Any) -> NDArray[np.float32]:
-        return clustered(len(texts), 99)
+    def encode(self, texts: Iterable[str], **_: Any) -> NDArray[np.float32]:
+        return clustered(len(list(texts)), 99)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_deleted_and_new_documents(kind: Kind, collection: Collection, tmp_path:
 class ByText(Wide):
     """A text is a number: that row of some vectors."""
 
-    def encode(self, texts: Sequence[str], **_: Any) -> NDArray[np.float32]:
+    def encode(self, texts: Iterable[str], **_: Any) -> NDArray[np.float32]:
         return clustered(6 * N, 1)[[int(text) for text in texts]]
 
 

@@ -169,6 +169,13 @@ def test_a_blank_query_is_refused(query: str, built: Path, encoder: Encoder) -> 
                 index.search_many(["rose", query], mode=mode)
 
 
+def test_what_comes_one_by_one_is_asked_too(built: Path, encoder: Encoder) -> None:
+    asked = ["rose", "wave"]
+    with opened(built, encoder=encoder) as index:
+        assert index.search_many(iter(asked)) == index.search_many(asked)
+        np.testing.assert_array_equal(encoder.encode(iter(asked)), encoder.encode(asked))
+
+
 def test_what_cannot_be_asked_is_refused(built: Path, encoder: Encoder) -> None:
     with opened(built, encoder=encoder) as index:
         for k in (0, -1):

@@ -1,7 +1,7 @@
 """What every encoder offers, whatever runs it, and how its texts become batches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
@@ -75,12 +75,12 @@ class TextEncoder(ABC):
         """Unit vectors (n, d) of n texts, at least one; `advance` is told how many are done."""
 
     def encode(
-        self, texts: Sequence[str], *, kind: Kind = "document", progress: str | None = None
+        self, texts: Iterable[str], *, kind: Kind = "document", progress: str | None = None
     ) -> NDArray[np.float32]:
         """Encode texts to unit vectors, in their order.
 
         Args:
-            texts: n texts; read in windows, so that a lazy sequence is never all in memory.
+            texts: n texts; read in windows, so that a lazy sequence is never all in memory (an iterator is).
             kind: Which of the model's prompts goes before each text.
             progress: What a progress bar says; none without it.
 
@@ -89,6 +89,8 @@ class TextEncoder(ABC):
         """
         if isinstance(texts, str):
             raise InputError("texts is a string, a list of texts was expected")
+        if not isinstance(texts, Sized):  # who takes what comes can be asked once
+            texts = list(texts)
         windows = list(self.encode_stream(texts, kind=kind, progress=progress, total=len(texts)))
         if not windows:
             return np.empty((0, self.dimension), dtype=np.float32)

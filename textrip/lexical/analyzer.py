@@ -47,7 +47,7 @@ class Analyzer:
     def for_language(cls, language: str) -> "Analyzer":
         """The analyzer for a Snowball language, or "none" for no stemming; stop words only for English."""
         stemmer = None if language == "none" else language
-        return cls(stemmer=stemmer, stop_words=language in {"english", "none"})
+        return cls(stemmer=stemmer, stop_words=language == "english")
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> "Analyzer":

@@ -117,7 +117,7 @@ class ImpactMatrix(ABC):
         return np.zeros_like(idf)
 
     @cached_property
-    def _compilable(self) -> bool:
+    def is_positive(self) -> bool:
         """Whether a document scores above 0 exactly where it has a term, as the compiled search wants it."""
         return not self.baselines.any() and bool((self.impacts > 0).all())
 
@@ -146,6 +146,12 @@ class ImpactMatrix(ABC):
             if self.baselines[term]:
                 scores += self.baselines[term]
         return scores
+
+    def matches(self, query: Tokens) -> NDArray[np.int64]:
+        """The places of the documents that share a token with the query, ascending."""
+        terms = [self.vocabulary[token] for token in query if token in self.vocabulary]
+        postings = [self.doc_indices[self.indptr[term] : self.indptr[term + 1]] for term in terms]
+        return np.unique(np.concatenate(postings)).astype(np.int64) if postings else np.empty(0, np.int64)
 
     def get_batch_scores(self, query: Tokens, doc_ids: Sequence[int]) -> list[float]:
         """The scores of some documents, by their places."""
@@ -200,7 +206,7 @@ class ImpactMatrix(ABC):
 
     def _worth_compiling(self, queries: int) -> bool:
         loaded = _COMPILED in sys.modules
-        return (loaded or queries * self.corpus_size >= _COMPILED_FROM) and self._compilable
+        return (loaded or queries * self.corpus_size >= _COMPILED_FROM) and self.is_positive
 
     def _compiled_top_k(
         self, queries: Sequence[Tokens], k: int, order: NDArray[np.int64] | None

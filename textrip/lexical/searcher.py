@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip import ranking
 from textrip.files import read_json, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.blocks import Analyzed
@@ -38,13 +39,26 @@ class LexicalSearcher:
         analyzer = analyzer or Analyzer()
         return cls(BM25Okapi(Analyzed(texts, analyzer), k1=k1, b=b), analyzer, order)
 
-    def search(self, queries: Sequence[str], k: int) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    def search(
+        self, queries: Sequence[str], k: int, *, weightless: bool = False
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
         """For every query the places and scores of at most k documents, best first.
 
-        A document without a term of the query is no hit: its score is 0 and it is left out.
+        A document without a term of the query is no hit: its score is 0 and it is left out. So is one whose
+        terms weigh nothing or less, as those do that half of a tiny corpus has, save where `weightless` asks
+        for it as a search does (retrieval/word_index.py).
         """
+        if weightless and not self.bm25.is_positive:
+            return [self._all_hits(query, k) for query in queries]
         places, scores = self.bm25.top_k([self.analyzer(query) for query in queries], k, self.order)
         return [(row[best > 0], best[best > 0]) for row, best in zip(places, scores, strict=True)]
+
+    def _all_hits(self, query: str, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        terms = self.analyzer(query)
+        hit = self.bm25.matches(terms)
+        order = hit if self.order is None else self.order[hit]
+        places, best = ranking.top_k(self.bm25.get_scores(terms)[hit][None, :], k, order)
+        return hit[places[0]], best[0]
 
     def places(self, query: str, rows: Sequence[int]) -> list[tuple[int, float]]:
         """Rank and score of single documents for a query, among all of them; (0, 0.0) for what is no hit."""

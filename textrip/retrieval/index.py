@@ -10,7 +10,7 @@ INDEX/
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -249,7 +249,7 @@ class Index:
 
     def search_many(
         self,
-        queries: Sequence[str],
+        queries: Iterable[str],
         *,
         k: int = 10,
         mode: Mode = "dense",
@@ -259,6 +259,8 @@ class Index:
         exact: bool = False,
     ) -> list[list[Hit]]:
         """`search` for many questions at once, in their order, all in one state of the index."""
+        # An iterator can be asked once; of a string `require_queries` has something to say.
+        queries = queries if isinstance(queries, str) else list(queries)
         require_queries(queries, k)
         if mode not in MODES:
             raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
