@@ -7,7 +7,9 @@ a note, and long loops look at it.
 
 import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,6 +31,26 @@ def listen() -> None:
 def _handle(number: int, _frame: FrameType | None) -> None:
     _asked.append(_KINDS[number])
     raise _KINDS[number]
+
+
+@contextlib.contextmanager
+def deferring() -> Iterator[None]:
+    """Inside, both signals wait for the end of the block: around a library that makes something else of one.
+
+    In another thread than the main one nothing is done; no signal is handled there.
+    """
+    waiting: list[int] = []
+    former: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):
+        for number in _KINDS:
+            former[number] = signal.signal(number, lambda number, _: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for number in waiting[:1]:
+            signal.raise_signal(number)
 
 
 def raise_if_asked() -> None:

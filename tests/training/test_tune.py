@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import time
 import tomllib
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import optuna
 import pytest
 
 from tests.running import Run
+from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, MissingDependencyError, StorageError, TextripError
@@ -103,6 +105,34 @@ def test_an_interruption_costs_the_trial_that_was_running(
     assert remarks[-1] == f"1 trial is kept in {tmp_path / 'study'}; the same command goes on with the study"
     finished = [trial for trial in search(evaluate_dev=lambda _: 0.2, trials=3).trials if trial.score]
     assert len(finished) == 3
+
+
+@pytest.mark.parametrize("moment", ["told", "stored"])
+def test_what_is_told_is_kept(
+    moment: str, search: Callable[..., Tuning], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that comes while the library stores a trial, or while its line is written."""
+    found: list[Any] = []
+    tell = optuna.Study.tell
+
+    def signalled(*given: Any, **how: Any) -> Any:
+        if moment == "stored":
+            signal.raise_signal(signal.SIGINT)
+        return tell(*given, **how)
+
+    def say(line: str) -> None:
+        if moment == "told" and line.startswith("trial 0: dev"):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(optuna.Study, "tell", signalled)
+    with progress.reporting(bars=False, say=say), pytest.raises(KeyboardInterrupt):
+        search(after_trial=found.append)
+    assert [[trial.number for trial in tuning.trials] for tuning in found] == [[0]]
+    monkeypatch.undo()
+    remarks: list[str] = []
+    with progress.reporting(bars=False, say=remarks.append):
+        search(trials=1)
+    assert remarks == [f"1 trial is in {tmp_path / 'study'}"]
 
 
 def test_an_interrupted_search_leaves_its_best_settings(

@@ -141,21 +141,25 @@ class Search:
         return self.settings.margin == "auto" and loss not in WITHOUT_MARGIN
 
     def trial(self, trial: optuna.Trial) -> float:
-        """Train once, and say how it went: the best dev nDCG@10 of its epochs."""
+        """Train once: the best dev nDCG@10 of its epochs."""
         try:
-            score = self._train(trial)
+            return self._train(trial)
         except InputError:  # what was given cannot be used, by no trial
             raise
         except TextripError as error:
             trial.set_user_attr(ERROR, str(error))
-            say(f"trial {trial.number} failed: {error}")
             raise FailedError(str(error)) from error
-        except optuna.TrialPruned:
-            state = "out of time" if trial.user_attrs[LATE] else "pruned"
-            say(f"trial {trial.number}: {state}, {_point(trial)}")
-            raise
-        say(f"trial {trial.number}: dev {DEV_MEASURE} {score:.4f}, {_point(trial)}")
-        return score
+
+    @staticmethod
+    def say_how_it_went(trial: optuna.Trial, score: float | None) -> None:
+        """One line, once the study has it; of one that was interrupted there is nothing to say."""
+        about = trial.user_attrs
+        if score is not None:
+            say(f"trial {trial.number}: dev {DEV_MEASURE} {score:.4f}, {_point(trial)}")
+        elif ERROR in about:
+            say(f"trial {trial.number} failed: {about[ERROR]}")
+        elif LATE in about:
+            say(f"trial {trial.number}: {'out of time' if about[LATE] else 'pruned'}, {_point(trial)}")
 
     def _train(self, trial: optuna.Trial) -> float:
         learning_rate = trial.suggest_float("learning_rate", *self.rates, log=True)

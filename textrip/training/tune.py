@@ -6,6 +6,7 @@ the same command goes on with it.
 """
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from textrip.data.finding import many
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
 from textrip.files import as_json
+from textrip.interrupt import deferring
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.replacing import refuse_existing, storage_errors
@@ -126,23 +128,48 @@ def tune(
         if not done and not study.get_trials(states=(TrialState.WAITING,)):
             study.enqueue_trial(search.given())
 
-        def ended(study: optuna.Study, _: FrozenTrial) -> None:
-            if after_trial is not None and study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        told = len(done)
+
+        def tell() -> None:
+            nonlocal told
+            known, told = told, len(_ended(study))
+            complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            if after_trial is not None and told > known and complete:
                 after_trial(_result(study, search))
 
+        end = math.inf if minutes is None else time.monotonic() + minutes * 60
         try:
-            if len(done) < trials:
-                study.optimize(
-                    search.trial,
-                    n_trials=trials - len(done),
-                    timeout=None if minutes is None else minutes * 60,
-                    catch=(FailedError,),  # a diverged training is a bad trial, and no end of the search
-                    callbacks=[ended],
-                )
+            for _ in range(trials - len(done)):
+                if time.monotonic() >= end:
+                    break
+                _take_trial(study, search)
+                tell()
         except KeyboardInterrupt:
+            tell()
             _say_what_is_there(study, folder, "kept in", "; the same command goes on with the study")
             raise
         return _result(study, search)
+
+
+def _take_trial(study: optuna.Study, search: Search) -> None:
+    """One trial, from its point to what the study keeps of it.
+
+    The library's own loop makes an error of its own of a signal that comes while it stores a trial, which
+    is lost then.
+    """
+    trial = study.ask()
+    value: float | None = None
+    state = TrialState.FAIL
+    try:
+        value, state = search.trial(trial), TrialState.COMPLETE
+    except optuna.TrialPruned:
+        state = TrialState.PRUNED
+    except FailedError:  # a diverged training is a bad trial, and no end of the search
+        pass
+    finally:
+        with deferring():
+            study.tell(trial, value, state=state)
+            search.say_how_it_went(trial, value)
 
 
 def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> None:
