@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
-from textrip.data.formats import read
+from textrip.data.formats import collection_of
 from textrip.data.own import of_own_documents, own_documents
 from textrip.encoding.nearest import dense_top_k
 from textrip.encoding.text_encoder import TextEncoder
@@ -262,7 +262,7 @@ def evaluate(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
-    collection = data if isinstance(data, Collection) else read(data)
+    collection = collection_of(data)
     heed_own_documents(collection, split, without=without_own_id)
     evaluator = Evaluator(collection, split, analyzer=analyzer, without_own_id=without_own_id)
     if bm25:

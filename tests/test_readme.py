@@ -53,7 +53,14 @@ def test_the_shell_commands_run(here: Path, textrip: Run) -> None:
     assert (here / "vectors.npy").is_file()
 
 
-def test_the_python_runs(here: Path) -> None:
+@pytest.mark.parametrize("lacks", ["", "dev.tsv test.tsv", "train.tsv dev.tsv test.tsv"])
+def test_the_python_runs(lacks: str, here: Path) -> None:
+    """Also without a split for measuring, and without any judgments, as the shell does."""
+    for name in lacks.split():
+        (here / "my-corpus" / "qrels" / name).unlink()
+    if "train" in lacks:
+        (here / "my-corpus" / "qrels").rmdir()
+        (here / "my-corpus" / "queries.jsonl").unlink()
     exec(compile(PYTHON, "README.md", "exec"), {"__name__": "readme"})
     assert (here / "index" / "index.json").is_file()
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from textrip.pipeline.check import check
     from textrip.pipeline.cluster import cluster
     from textrip.pipeline.fit import fit
+    from textrip.pipeline.prepare import prepare
     from textrip.pipeline.train import train
     from textrip.pipeline.tune import tune
     from textrip.records import Document, Hit, Query
@@ -57,6 +58,7 @@ __all__ = [
     "evaluate",
     "fit",
     "mine",
+    "prepare",
     "read",
     "train",
     "tune",
@@ -83,6 +85,7 @@ _HOMES = {
     "evaluate": "textrip.eval.evaluate",
     "fit": "textrip.pipeline.fit",
     "mine": "textrip.mining.mine",
+    "prepare": "textrip.pipeline.prepare",
     "read": "textrip.data.formats",
     "train": "textrip.pipeline.train",
     "tune": "textrip.pipeline.tune",

@@ -14,6 +14,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from textrip.data.finding import Finding
+from textrip.data.table_file import SPLITS
 from textrip.errors import InputError
 from textrip.ranking import id_order
 from textrip.records import Document, Qrels, full_text
@@ -167,7 +168,10 @@ class Collection:
         """
         if not self.qrels.get(split):
             found = ", ".join(name for name, qrels in self.qrels.items() if qrels) or "none"
-            raise InputError(f"{self.name}: has no judgments for split {split!r} (judged splits: {found})")
+            hint = "; textrip.prepare makes what is missing" if split in SPLITS else ""
+            raise InputError(
+                f"{self.name}: has no judgments for split {split!r} (judged splits: {found}){hint}"
+            )
         return self.qrels[split]
 
     def queries_of(self, split: str) -> dict[str, str]:

@@ -39,6 +39,11 @@ def read(source: str | Path, *, columns: Columns | None = None, tell: bool = Tru
     return collection
 
 
+def collection_of(data: "str | Path | Collection") -> Collection:
+    """A collection as it is, or what `read` makes of a path."""
+    return data if isinstance(data, Collection) else read(data)
+
+
 def _read(source: str | Path, columns: Columns) -> Collection:
     name = str(source)
     if name.startswith(PREFIX):

@@ -12,9 +12,11 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol
 
 from textrip.data.collection import Collection
+from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
@@ -42,7 +44,7 @@ class Ranker(Protocol):
 
 
 def mine(
-    collection: Collection,
+    data: str | Path | Collection,
     *,
     settings: MineSettings | None = None,
     analyzer: Analyzer | None = None,
@@ -55,7 +57,8 @@ def mine(
     """Mine grouped triples with hard negatives.
 
     Args:
-        collection: With judgments for the settings' split.
+        data: A collection with judgments for the settings' split (`prepare` makes them where there are
+            none), or what `read` takes.
         settings: How negatives are chosen.
         analyzer: How texts become terms.
         searcher: A BM25 of this collection that is already built.
@@ -76,6 +79,7 @@ def mine(
             filter of `auto`: none with a positive).
     """
     settings = settings or MineSettings()
+    collection = collection_of(data)
     if verdicts is not None:
         verdicts = verdicts.of(collection)
     queries = collection.queries_of(settings.split)

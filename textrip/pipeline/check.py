@@ -1,8 +1,11 @@
 """What is wrong with a collection, and with triples of it, before it costs a training run."""
 
+from pathlib import Path
+
 from textrip.data.check import check as check_collection
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, gravest_first, require_sound
+from textrip.data.formats import collection_of
 from textrip.data.pairs import with_queries
 from textrip.data.truncation import truncation
 from textrip.encoding.encoder import Encoder
@@ -11,7 +14,7 @@ from textrip.mining.triples import Triples
 
 
 def check(
-    collection: Collection,
+    data: str | Path | Collection,
     *,
     triples: Triples | None = None,
     encoder: Encoder | None = None,
@@ -20,11 +23,13 @@ def check(
     """What is wrong with a collection, and with triples of it; the gravest first.
 
     Args:
-        collection: As it was read: what `prepare` would make of it is not looked at.
+        data: A collection as it was read, or what `read` takes: what `prepare` would make of it is not
+            looked at.
         triples: Mined from it, or from the questions that were made of it where it has none.
         encoder: Says which share of the texts it would cut.
         near: Also look for near-duplicates.
     """
+    collection = collection_of(data)
     found = check_collection(collection, near=near)
     if triples is not None:
         found += check_triples(triples, with_queries(collection)[0])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from textrip.clustering.cluster import Cluster, cluster_vectors
 from textrip.data.collection import Collection
-from textrip.data.formats import read
+from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.retrieval.index import Index
@@ -39,6 +39,6 @@ def cluster(
             return cluster_vectors(doc_ids, texts, snapshot.vectors(), k=k, seed=seed)
 
         return index.states.read(found)  # one state, whoever writes meanwhile
-    collection = source if isinstance(source, Collection) else read(source)
+    collection = collection_of(source)
     vectors = Encoder.load(model, device=device).encode(collection.texts, progress="encoding documents")
     return cluster_vectors(collection.doc_ids, collection.texts, vectors, k=k, seed=seed)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
-from textrip.data.formats import read
+from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping_in
 from textrip.encoding.load import DEFAULT_ENCODER
@@ -115,7 +115,7 @@ def fit(
     mining = mining or MineSettings(seed=settings.seed)
     Rounds.wanted(rounds, dense_share, mining)  # refused now, and not after the mining
     stage("reading")
-    given = data if isinstance(data, Collection) else read(data)
+    given = collection_of(data)
     require_trainable(given, "dev", "test", force=force)
     collection = prepare_to_mine(given, mining.split)
     options: dict[str, Any] = {

@@ -1,6 +1,9 @@
 """A collection that can be trained on: with queries where it has none, and with the splits that it lacks."""
 
+from pathlib import Path
+
 from textrip.data.collection import Collection
+from textrip.data.formats import collection_of
 from textrip.data.labels import by_label as by_label_of
 from textrip.data.leaks import without_held_out
 from textrip.data.pairs import with_queries
@@ -9,13 +12,20 @@ from textrip.errors import InputError
 from textrip.progress import say
 
 
-def prepare(collection: Collection) -> Collection:
+def prepare(data: str | Path | Collection) -> Collection:
     """A collection that can be trained on: with queries, and with the splits that it lacks.
 
     The cut is a function of the data alone, whatever the seed of a run: what one command held out, no
     other trains on.
+
+    Args:
+        data: A collection as it was read, or what `read` takes.
+
+    Returns:
+        The one that `mine` and `evaluate` work on; `train`, `fit` and `tune` make the same of what they get.
+        An index is built of what was read.
     """
-    collection, made = with_queries(collection)
+    collection, made = with_queries(collection_of(data))
     if made:
         say(
             "no judgments given: training pairs made by rule: "

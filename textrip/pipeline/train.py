@@ -6,7 +6,7 @@ from typing import Any
 
 from textrip import processes
 from textrip.data.collection import Collection
-from textrip.data.formats import read
+from textrip.data.formats import collection_of
 from textrip.data.labels import thinned
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping
@@ -101,7 +101,7 @@ def train(
     run = run or RunFolder.beside(output)
     if by_label:
         _refuse_what_has_no_labels(triples, without_own_id=without_own_id)
-    collection = data if isinstance(data, Collection) else read(data)
+    collection = collection_of(data)
     mines = not by_label and triples is None and not (resume and run.has_triples)
     if by_label:
         collection = prepare_labels(collection)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from textrip.data.collection import Collection
-from textrip.data.formats import read
+from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.eval.evaluate import dev_evaluation
@@ -69,7 +69,7 @@ def tune(
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
     asked = {"settings": asdict(settings), "mining": asdict(mining)}
     refuse_other(folder, asked)  # now, and not after the mining
-    given = data if isinstance(data, Collection) else read(data)
+    given = collection_of(data)
     require_trainable(given, "dev", force=force)
     collection = prepare_to_mine(given, mining.split)
     refuse_other(folder, {"collection_sha256": collection.fingerprint})

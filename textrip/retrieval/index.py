@@ -91,7 +91,7 @@ class Index:
     @classmethod
     def build(
         cls,
-        collection: "Collection",
+        data: "str | Path | Collection",
         encoder: TextEncoder,
         folder: str | Path,
         *,
@@ -111,7 +111,8 @@ class Index:
         not encoded again.
 
         Args:
-            collection: Its corpus is indexed; queries and judgments play no part.
+            data: A collection, or what `read` takes; its corpus is indexed, its queries and judgments play no
+                part.
             encoder: Copied into the index, so that the index can be moved and searched alone.
             folder: Where.
             analyzer: BM25's.
@@ -127,11 +128,12 @@ class Index:
             InputError: `folder` exists and `force` is not set; vectors of another shape; an id twice.
             StorageError: the disk refused.
         """
+        from textrip.data.formats import collection_of
         from textrip.encoding.encoder import Encoder
         from textrip.retrieval.build import build_index
 
         build_index(
-            collection, encoder, Path(folder),
+            collection_of(data), encoder, Path(folder),
             model=encoder if isinstance(encoder, Encoder) else model, analyzer=analyzer or Analyzer(),
             vectors=vectors, cutting=cutting or Cutting(), nearest=nearest, onnx=onnx, force=force, seed=seed,
         )  # fmt: skip
@@ -440,10 +442,11 @@ class Index:
             keep_about(self.folder, writer)
         self.about = about
 
-    def tune_fusion(self, collection: "Collection", *, split: str = "dev") -> Fusion:
+    def tune_fusion(self, data: "str | Path | Collection", *, split: str = "dev") -> Fusion:
         """Choose hybrid's fusion on a split's judgments, and keep it with the index (see tune_fusion.py)."""
+        from textrip.data.formats import collection_of
         from textrip.retrieval.tune_fusion import tuned
 
-        fusion = tuned(self, collection, split=split)
+        fusion = tuned(self, collection_of(data), split=split)
         self.note(fusion=asdict(fusion))
         return fusion
