@@ -94,7 +94,7 @@ TRAINING = OptionGroup(
         {
             "epochs": (
                 str,
-                "An epoch asks every query once; auto: the fewest that make 100 steps, up to 10.",
+                "An epoch asks every query once; auto: what comes nearest to 120 steps, 1 to 10.",
             ),
             "evaluations": (int, "So often in an epoch dev is measured; the best is saved."),
             "batch_queries": (int, "Queries a batch, or labels."),

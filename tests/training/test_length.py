@@ -13,12 +13,12 @@ from textrip.training.search_space import Search
 from textrip.training.settings import TrainSettings
 from textrip.training.train import train
 
-# 24 queries: 12 steps an epoch, so that 9 epochs make 100.
+# 24 queries: 12 steps an epoch, so that 10 epochs make 120.
 SETTINGS = TrainSettings(batch_queries=2, seed=1)
 
 
 @pytest.mark.parametrize(
-    ("steps", "epochs"), [(46, 3), (50, 2), (99, 2), (100, 1), (5000, 1), (11, 10), (1, 10), (0, 10)]
+    ("steps", "epochs"), [(46, 3), (50, 2), (80, 2), (81, 1), (100, 1), (5000, 1), (11, 10), (1, 10), (0, 10)]
 )
 def test_a_small_collection_is_asked_more_than_once(steps: int, epochs: int) -> None:
     assert usual_epochs(steps) == epochs
@@ -51,4 +51,4 @@ def test_a_search_trains_at_most_as_long(tiny_collection: Collection, tiny_encod
     found = Search(
         tiny_collection, mine(tiny_collection), lambda: tiny_encoder, lambda _: 0.5, SETTINGS, None
     )
-    assert found.settings.epochs == 9
+    assert found.settings.epochs == 10

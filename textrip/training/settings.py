@@ -35,8 +35,8 @@ class TrainSettings:
     """Settings of one training run.
 
     Attributes:
-        epochs: An epoch asks every query once; 0.5 is half of one. auto is the fewest that make 100 steps, up
-            to 10 (see length.py).
+        epochs: An epoch asks every query once; 0.5 is half of one. auto is what comes nearest to 120 steps,
+            from 1 to 10 (see length.py).
         evaluations: So often in an epoch dev is measured; the best of them is what is saved.
         batch_queries: How many groups a batch holds: queries with documents, or labels with texts.
         sampling: query: an epoch asks every query once, and takes its positives in turn, one an epoch.
