@@ -161,6 +161,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     known = {name for name in (parameter.name for parameter in context.command.params) if name}
     if not isinstance(own, dict):
         raise InputError(f"{path}: {command!r} is a value, a table [{command}] was expected")
+    known -= {"config"}  # a file names no other one
     unknown = [name for name in own if name.replace("-", "_") not in known]
     if unknown:
         raise InputError(
@@ -192,6 +193,8 @@ def _as_typed(parameter: Any, value: Any, path: Path) -> Any:
     if isinstance(value, bool) != is_flag:
         wanted, found = "true or false" if is_flag else "a value", str(value).lower()
         raise InputError(f"{path}: {parameter.name} is {found}, {wanted} was expected")
+    if isinstance(value, list) and not getattr(parameter, "multiple", False):
+        raise InputError(f"{path}: {parameter.name} is a list, one value was expected")
     return [value] if getattr(parameter, "multiple", False) and not isinstance(value, list) else value
 
 

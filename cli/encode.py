@@ -53,7 +53,7 @@ def encode(
 ) -> None:
     """Texts to unit vectors in .npy (ids and the encoder's fingerprint beside it) or .parquet, in order.
 
-    One that is stopped goes on where it was, when it is typed again.
+    One that is stopped goes on where it was, by 4,096 texts, when it is typed again.
 
     Example: textrip encode corpus.jsonl -o vectors.parquet
     """
@@ -114,6 +114,9 @@ def encode(
 
 def _lines(source: str) -> Iterator[str]:
     from textrip.files import numbered_lines
+    from textrip.progress import say
 
-    for _, line in numbered_lines(source):
+    for number, line in numbered_lines(source):
+        if number == 1 and line.startswith("{") and line.rstrip().endswith("}"):
+            say("the first line looks like JSON, and is encoded as a text; of a .jsonl file it would be read")
         yield line

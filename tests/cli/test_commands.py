@@ -208,6 +208,8 @@ def test_encode_takes_standard_input_and_collections(
     model = ["--model", tiny_encoder_folder]
     textrip("encode", "-", "-o", tmp_path / "a.npy", *model, stdin="rose\nwave\n")
     assert read_vectors(tmp_path / "a.npy").matrix.shape == (2, 32)
+    told = textrip("encode", "-", "-o", tmp_path / "j.npy", *model, stdin='{"id": "a", "text": "rose"}\n')
+    assert "the first line looks like JSON, and is encoded as a text" in told.err
     textrip("encode", beir_folder, "-o", tmp_path / "b.npy", *model)
     assert read_vectors(tmp_path / "b.npy").ids == tiny_collection.doc_ids
 

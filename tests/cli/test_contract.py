@@ -188,6 +188,19 @@ def test_a_value_that_a_command_itself_refuses_is_told_with_its_place(
     assert (other.code, "TEXTRIP_TRAIN_EPOCHS" in other.err) == (2, False)
 
 
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ('[search]\nmode = ["bm25"]', "mode is a list, one value was expected"),
+        ('[search]\nconfig = "other.toml"', r"[search] has config, which textrip search does not know"),
+    ],
+)
+def test_what_a_file_cannot_say_is_told(lines: str, told: str, textrip: Run, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(lines)
+    refused = textrip("search", tmp_path, "rose", "--config", tmp_path / "c.toml")
+    assert (refused.code, told in refused.err) == (2, True)
+
+
 def test_option_over_environment_over_file_over_default(
     textrip: Run, index_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,3 +167,11 @@ def test_dev_of_other_labels_than_train_measures_nothing(tmp_path: Path) -> None
         by_label(read(tmp_path))
     (tmp_path / "dev.jsonl").unlink()
     assert set(by_label(read(tmp_path)).qrels["dev"])
+
+
+@pytest.mark.parametrize("shares", [{"dev": 2.0}, {"test": -0.1}, {"dev": 0.5, "test": 0.5}])
+def test_shares_that_leave_nothing_to_train_are_told(shares: dict[str, float], tmp_path: Path) -> None:
+    rows = [{"text": f"text number {n}", "label": "ab"[n % 2]} for n in range(20)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InputError, match="shares that leave some to train were expected"):
+        by_label(read(tmp_path / "t.jsonl"), **shares)  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
 """What was encoded before a stop is not encoded again, and the output is that of one run."""
 
 import random
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,20 @@ def test_a_run_goes_on_where_another_was_stopped(tmp_path: Path) -> None:
 
 class OtherRuntime(StubEncoder):
     """The same fingerprint, run by something else."""
+
+
+def test_a_signal_at_the_end_leaves_nothing_unsaid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came while what was kept was removed: half of it stayed, and nobody said so."""
+    remove = shutil.rmtree
+
+    def signalled(folder: Path, **how: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        remove(folder, **how)
+
+    monkeypatch.setattr("textrip.encoding.kept.shutil.rmtree", signalled)
+    with pytest.raises(KeyboardInterrupt), keeping(tmp_path / "out"):
+        StubEncoder().encode([f"text {n}" for n in range(40)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_the_same_texts_by_the_same_encoder_are_taken(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The audit: each flag is provoked, the suspects come first, the page is safe, and verdicts are honoured."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -345,6 +347,17 @@ def test_a_verdict_on_what_is_judged_relevant_changes_nothing_and_is_said(remark
         "1 of 3 verdicts are on documents that are judged relevant, and change nothing: no such document is "
         "mined; change the judgment"
     ]
+
+
+def test_verdicts_may_come_through_a_pipe(tmp_path: Path) -> None:
+    """As a shell's <(...) is one."""
+    line = '{"query_id": "q", "doc_id": "d", "verdict": "reject"}\n'
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(line))
+    writer.start()
+    assert Verdicts.read(tmp_path / "pipe").rejected == {("q", "d")}
+    writer.join()
+    assert Verdicts.read("/dev/null").rejected == frozenset()
 
 
 def test_verdicts_of_several_files_count_together(tmp_path: Path) -> None:

@@ -56,6 +56,14 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield made
 
 
+def test_what_another_process_added_meanwhile_was_replaced(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textrip.retrieval.change._there", lambda *_: {})  # before the other one
+    news = [Document("d00", "", "another text"), Document("new", "", "a text")]
+    assert index.add(news) == Change(added=1, replaced=1)
+
+
 def test_what_was_deleted_is_in_no_file(index: Index, tmp_path: Path) -> None:
     """Not in the log either, which a reader of the same process kept alive."""
     index.add([Document("secret", "", "xylophone " * 9), Document("kept", "", "marimba " * 9)])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from textrip.clustering.keywords import keywords
 from textrip.errors import InputError
 from textrip.ranking import id_order
+from textrip.typed import require_whole
 
 _RESTARTS = 4
 
@@ -66,6 +67,9 @@ def cluster_vectors(
     Raises:
         InputError: k below 1 or above the number of documents.
     """
+    require_whole("seed", seed, least=0)
+    if k is not None:
+        require_whole("k", k, least=0)  # what is too small is told with what is too large
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 

@@ -32,8 +32,11 @@ def by_label(
         test: The share of test, where it is cut.
 
     Raises:
-        InputError: there are no labels, or too few texts or labels, or dev has no label of train's.
+        InputError: there are no labels, or too few texts or labels, or dev has no label of train's, or the
+            shares leave nothing to train.
     """
+    if not (0 <= dev < 1 and 0 <= test < 1 and dev + test < 1):
+        raise InputError(f"dev is {dev:g} and test {test:g}; shares that leave some to train were expected")
     labels, texts = collection.labels, collection.texts
     parts = label_parts(collection, {"dev": dev, "test": test}, seed)
     for finding in parts.findings():

@@ -37,7 +37,7 @@ def id_value(row: Row, column: str, source: str, line: int) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float):
-        raise InputError.at(source, line, f"{column!r} is {value:g}, a text or a whole number was expected")
+        raise InputError.at(source, line, f"{column!r} is {value!r}, a text or a whole number was expected")
     value = text_value(row, column, source, line)
     if not value.strip():
         raise InputError.at(source, line, f"{column!r} is blank, an id was expected")

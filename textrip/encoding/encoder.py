@@ -231,6 +231,8 @@ class Encoder(TextEncoder):
 
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
+        if isinstance(texts, str):
+            raise InputError("texts is a string, a list of texts was expected")
         encoded = self.model.tokenizer(
             list(texts), truncation=cut, max_length=self.max_length_tokens if cut else None,
             padding=False, return_attention_mask=False, return_token_type_ids=False,

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.interrupt import deferring
 from textrip.progress import say
 from textrip.replacing import replacing
 from textrip.seal import seal_of
@@ -39,7 +40,8 @@ def keeping(output: Path) -> Iterator[None]:
         if folder.is_dir():
             say(f"what was encoded is kept in {folder}; the same command goes on from there")
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    with deferring():  # half of it would be kept by who was not told
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -156,6 +156,8 @@ class OnnxEncoder(TextEncoder):
 
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
+        if isinstance(texts, str):
+            raise InputError("texts is a string, a list of texts was expected")
         return [len(encoded.ids) for encoded in self._tokenize(list(texts), cut=cut)]
 
     def _tokenize(self, texts: list[str], *, cut: bool = True) -> list[Any]:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from functools import partial
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ Kind = Literal["query", "document"]
 
 # Texts are sorted by length within a window of this many, so that a stream needs bounded memory.
 WINDOW = 4096
+# Vectors that were kept in half precision differ by less.
+_UNIT = 0.01
 # A tokenizer reads all of a text before it cuts. Of a long one so many characters a token are read first,
 _CHARACTERS_A_TOKEN = 10
 # then more, until so many follow the last token that is kept: what comes later could not change it, as no
@@ -105,6 +107,10 @@ class TextEncoder(ABC):
         total: int | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """Encode any number of texts in bounded memory: yields (at most 4096, d) float32 in their order."""
+        if isinstance(texts, str):
+            raise InputError("texts is a string, a list of texts was expected")
+        if kind not in get_args(Kind):  # E5 calls a document a passage; without its prompt it is another text
+            raise InputError(f"kind is {kind!r}, {' or '.join(get_args(Kind))} was expected")
         iterator = iter(texts)
         # Two run-times agree to the sixth digit, and an output is to be of one.
         about = [type(self).__name__, self.fingerprint, self.precision, kind] if is_keeping() else []
@@ -115,6 +121,16 @@ class TextEncoder(ABC):
                 if known:
                     advance(len(window) if progress else 0)
                 yield vectors
+
+
+def require_unit(vectors: NDArray[np.float32]) -> None:
+    """Raise InputError where vectors (n, d) are not of length one: scores would be no cosines."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    if len(lengths) and np.abs(lengths - 1).max() > _UNIT:
+        raise InputError(
+            f"vectors have lengths from {lengths.min():.3g} to {lengths.max():.3g}, unit ones were expected; "
+            "divide each by its length"
+        )
 
 
 def beginning(text: str, tokenizer: Any, tokens: int) -> str:

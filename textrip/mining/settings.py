@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from textrip.errors import InputError
+from textrip.typed import require_types
 
 _OF_BM25 = ("most_score", "least_score")
 _OF_RANKINGS = ("depth", "skip", "sample")
@@ -65,6 +66,7 @@ class MineSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_types(self)
         problems = [
             f"{name} is {getattr(self, name)}, at least {least} was expected"
             for name, least in _LEAST.items()

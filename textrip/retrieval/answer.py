@@ -14,6 +14,7 @@ from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.passages import with_most_terms
 from textrip.retrieval.snapshot import NO_PASSAGE, Ranked, Snapshot
 from textrip.retrieval.store import DocumentStore, Stored
+from textrip.typed import require_whole
 
 Mode = Literal["dense", "bm25", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -23,8 +24,7 @@ def require_queries(queries: Sequence[str], k: int) -> None:
     """Raise InputError for a question that says nothing, or for no answers wanted."""
     if isinstance(queries, str):
         raise InputError("queries is a string, a list of questions was expected")
-    if k < 1:
-        raise InputError(f"k is {k}, at least 1 was expected")
+    require_whole("k", k, least=1)
     if any(not query.strip() for query in queries):
         raise InputError("the query is blank; ask something")
     if any(map(lone_surrogate, queries)):

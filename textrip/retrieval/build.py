@@ -24,7 +24,7 @@ from textrip.encoding.cut import FURTHER_DOWN, say_what_is_cut
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import ExportError, export_onnx, note_moved
 from textrip.encoding.onnx import OnnxEncoder
-from textrip.encoding.text_encoder import TextEncoder
+from textrip.encoding.text_encoder import TextEncoder, require_unit
 from textrip.errors import InputError
 from textrip.files import write_sealed_json
 from textrip.lexical.analyzer import Analyzer
@@ -279,3 +279,4 @@ def _require_fitting(
         raise InputError(f"vectors have shape {vectors.shape}, {wanted} was expected (documents, dimension)")
     if not np.isfinite(vectors).all():
         raise InputError("vectors hold NaN or infinity; encode the documents again")
+    require_unit(vectors)

@@ -52,10 +52,10 @@ def add_documents(
             if news and not cutting.tokens and not seen - {document.doc_id for document, _ in chunk}:
                 say_what_is_cut(encoder, [document.full_text for document, _ in news], FURTHER_DOWN)
             stored, _ = encoded(news, encoder, cutting, known_vectors=partial(_known, store))
+            again = 0
             if stored:
                 with writer.transaction() as transaction:
-                    transaction.put(stored)
-            again = sum(document.doc_id in there for document, _ in news)
+                    again = transaction.put(stored)  # another process may have added some of them meanwhile
             added, replaced = added + len(news) - again, replaced + again
             unchanged += len(chunk) - len(news)
             advance(len(chunk))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.approximate import Kind
-from textrip.encoding.text_encoder import TextEncoder
+from textrip.encoding.text_encoder import TextEncoder, require_unit
 from textrip.errors import DamagedError, InputError, StorageError
 from textrip.files import as_json, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
@@ -296,7 +296,7 @@ class Index:
         """`search_many` for questions that are vectors already: (q, d) float32, unit, of this encoder.
 
         Raises:
-            InputError: vectors of another shape, or with NaN.
+            InputError: vectors of another shape or length, or with NaN.
         """
         require_queries([], k)
         asked = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -304,6 +304,8 @@ class Index:
             raise InputError(
                 f"vectors have shape {asked.shape}; finite ones of (queries, {self.store.dimension}) expected"
             )
+
+        require_unit(asked)
 
         def read(snapshot: Snapshot) -> list[list[Hit]]:
             ranked = snapshot.dense(asked, k, keys=self._keys(where), exact=exact)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from textrip.retrieval.snapshot import Ranked, Snapshot
+from textrip.typed import require_whole
 
 
 def recall_of(snapshot: Snapshot, *, k: int, sample: int, seed: int) -> float:
@@ -10,6 +11,8 @@ def recall_of(snapshot: Snapshot, *, k: int, sample: int, seed: int) -> float:
 
     That is harder than questions where copies abound, and needs none. Of one document it is 1.
     """
+    require_whole("k", k, least=1)
+    require_whole("sample", sample, least=1)
     vectors = snapshot.vectors()
     draw = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:sample])
     asked = np.ascontiguousarray(vectors[draw])

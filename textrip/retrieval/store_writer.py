@@ -189,11 +189,13 @@ class Transaction:
             raise sqlite3.DatabaseError(f"has no {name!r}")
         return str(found[0])
 
-    def put(self, documents: Iterable[Stored]) -> None:
-        """Add documents; one whose id is there takes its place."""
+    def put(self, documents: Iterable[Stored]) -> int:
+        """Add documents; one whose id is there takes its place: how many of these there are."""
+        replaced = 0
         for stored in documents:
-            self._remove(stored.document.doc_id)
+            replaced += self._remove(stored.document.doc_id)
             self._insert(stored)
+        return replaced
 
     def delete(self, doc_ids: Iterable[str]) -> list[str]:
         """Remove documents; the ids that were not there are returned."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textrip.training.settings import TrainSettings
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
-    "loss": LOSSES,
+    "loss": ("auto", *LOSSES),
     "strategy": ("auto", *STRATEGIES),
     "sampling": SAMPLINGS,
     "schedule": SCHEDULES,
@@ -43,6 +43,7 @@ _NUMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (_positive, "a number above 0"),
     "evaluations": (lambda value: value >= 1, "at least 1"),
     "batch_queries": (lambda value: value >= 1, "at least 1"),
+    "max_length_tokens": (lambda value: value >= 1, "at least 1"),
     "texts_per_label": (lambda value: value >= 2, "at least 2"),
     "weight_power": (lambda value: 0 <= value <= 1, "between 0 and 1"),
     "learning_rate": (lambda value: 0 < value < 1, "between 0 and 1 (4e-05)"),

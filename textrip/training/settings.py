@@ -14,6 +14,7 @@ from textrip.training.names import (
     Schedule,
     Strategy,
 )
+from textrip.typed import require_types
 
 
 def number_or_auto(name: str, given: str | float) -> float | Literal["auto"]:
@@ -120,7 +121,7 @@ class TrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "matryoshka", tuple(self.matryoshka))  # JSON knows lists alone
+        require_types(self)
         if self.loss == "auto":
             smooth = self.strategy in {"auto", "in-batch"}
             object.__setattr__(self, "loss", "smooth" if smooth else "triplet")

@@ -31,6 +31,7 @@ from textrip.training.begun import require_same
 from textrip.training.dev import DevEvaluation
 from textrip.training.search_space import ERROR, LATE, FailedError, Search
 from textrip.training.settings import TrainSettings
+from textrip.typed import require_whole
 
 _STUDY = "textrip-tune"
 _JOURNAL = "study.jsonl"
@@ -116,6 +117,7 @@ def tune(
         MismatchError: the study was begun with other data, another base, other settings or another dev.
         StorageError: another process searches in the folder, or the disk refused.
     """
+    require_whole("trials", trials, least=1)
     settings = settings or TrainSettings()
     folder = Path(folder)
     refuse_other(folder)
