@@ -212,6 +212,23 @@ def test_what_is_damaged_is_made_again(
     assert any(remark.endswith(f": {again} again") for remark in remarks)
 
 
+def test_triples_of_another_run_are_not_taken_for_its_own(
+    run: Callable[..., Fit], whole: Fit, work: list[str], tmp_path: Path
+) -> None:
+    for name, mining in (("other", MineSettings(seed=3, negatives=2)), ("out", OPTIONS["mining"])):
+        with pytest.raises(Stopped):
+            run(tmp_path / name, stage=stopping_at(TRAINING), mining=mining)
+    own, other = (tmp_path / f"{name}.unfinished" / "triples.parquet" for name in ("out", "other"))
+    own.write_bytes(other.read_bytes())
+    work.clear()
+    remarks: list[str] = []
+    with progress.reporting(bars=False, say=remarks.append):
+        done = run(tmp_path / "out", resume=True)
+    assert work == ["mined", "trained", "encoded"]
+    assert f"{own}: was mined from something else: mined again" in remarks
+    assert figures(done) == figures(whole)
+
+
 def test_resumed_and_stopped_again_before_it_trains_it_says_the_way_on(
     run: Callable[..., Fit], tmp_path: Path
 ) -> None:

@@ -242,7 +242,10 @@ class _Way:
         self.stage("mining")
         if self.run.has_triples:
             try:
-                return self.run.triples()
+                found = self.run.triples()
+                if self._mined_for_this(found):
+                    return found
+                say(f"{self.run.triples_file}: was mined from something else: mined again")
             except InputError as error:
                 say(f"{error}: mined again")
         settings = self.settings
@@ -253,6 +256,15 @@ class _Way:
         )  # fmt: skip
         triples.write(self.run.triples_file, force=True)
         return triples
+
+    def _mined_for_this(self, triples: Triples) -> bool:
+        """The run's seal says what was asked, and not what lies beside it."""
+        asked = {
+            "collection_sha256": self.collection.fingerprint,
+            "settings": asdict(self.options["mining"]),
+            "analyzer": (self.options["analyzer"] or Analyzer()).to_dict(),
+        }
+        return all(triples.provenance.get(name) == value for name, value in asked.items())
 
     def tune(self, triples: Triples) -> dict[str, Any]:
         """The manifest of the tuned encoder, trained now or before."""
