@@ -114,7 +114,7 @@ def _show(
         return
     if not alone:
         emit(f"? {printable(question)}")
-    if not hits and mode == "bm25" and not opened.analyzer(question):
+    if not hits and mode == "bm25" and opened.analyzer.stop_words and not opened.analyzer(question):
         emit("the question has no word that is looked for: the commonest ones are left out")
     elif not hits:
         emit("no document shares a word with the question" if mode == "bm25" else "no document was found")

@@ -121,7 +121,7 @@ def test_who_does_not_leave_them_out_is_told(
     dev_evaluation(arguments, max_documents=0)
     assert remarks == [told.format("test"), told.format("dev")]
     found = {finding.message for finding in check(arguments) if finding.kind == "queries-that-are-documents"}
-    assert found == {told.format("test"), told.format("dev"), told.format("train").replace("8", "24")}
+    assert found == {told.format("test"), told.format("dev")}  # of train no ranking is measured
     evaluate(arguments, without_own_id=True)
     assert len(remarks) == 2
 

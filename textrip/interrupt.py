@@ -41,14 +41,16 @@ def deferring() -> Iterator[None]:
     """
     waiting: list[int] = []
     former: dict[int, Any] = {}
-    with contextlib.suppress(ValueError):
-        for number in _KINDS:
-            former[number] = signal.signal(number, lambda number, _: waiting.append(number))
     try:
+        with contextlib.suppress(ValueError):
+            for number in _KINDS:
+                former[number] = signal.getsignal(number)
+                signal.signal(number, lambda number, _: waiting.append(number))
         yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        with contextlib.suppress(ValueError):
+            for number, handler in former.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for number in waiting[:1]:
             signal.raise_signal(number)
 

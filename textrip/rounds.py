@@ -34,7 +34,7 @@ from textrip.mining.verdicts import Verdicts
 from textrip.progress import say
 from textrip.replacing import refuse_taking_away, remove_half_written, replacing
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
-from textrip.training.leave import is_hopeless
+from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
@@ -303,7 +303,9 @@ def _leave(parts: _Parts, done: list[dict[str, Any]], stopped: BaseException) ->
             parts.run.remove()
         return
     best = parts.folder(_best(done) + 1)
-    if is_hopeless(stopped, resumed=True):  # data was in order for the rounds before
+    if (
+        isinstance(stopped, DivergedError) or parts.run.whole.ended is not None
+    ):  # the training's note, or none
         parts.run.end(stopped, kept=best)
     elif not stopped_in.path.exists():  # what exists said it
         parts.run.say_way_on()

@@ -6,13 +6,15 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from textrip.errors import InputError
 
 # By what a field says: what fits, and what is made of it.
-_PLAIN: Mapping[Any, tuple[type, Callable[[Any], Any]]] = {
+_PLAIN: Mapping[Any, tuple[Any, Callable[[Any], Any]]] = {
     int: (Integral, int),
     float: (Real, lambda value: value if isinstance(value, int) else float(value)),
-    bool: (bool, bool),
+    bool: (bool | np.bool_, bool),
     str: (str, str),
     types.NoneType: (types.NoneType, lambda value: value),
 }
@@ -41,11 +43,11 @@ def require_types(record: Any) -> None:
         raise InputError("; ".join(wrong))
 
 
-def require_whole(name: str, value: Any, *, least: int) -> None:
+def require_whole(name: str, value: Any, *, least: int | None = None) -> None:
     """Raise InputError for what is no whole number, or too small a one."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{name} is {value!r}, a whole number was expected")
-    if value < least:
+    if least is not None and value < least:
         raise InputError(f"{name} is {value}, at least {least} was expected")
 
 

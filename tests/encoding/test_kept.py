@@ -55,7 +55,9 @@ class OtherRuntime(StubEncoder):
     """The same fingerprint, run by something else."""
 
 
-def test_a_signal_at_the_end_leaves_nothing_unsaid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_at_the_end_leaves_nothing_unsaid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """It came while what was kept was removed: half of it stayed, and nobody said so."""
     remove = shutil.rmtree
 
@@ -64,6 +66,8 @@ def test_a_signal_at_the_end_leaves_nothing_unsaid(tmp_path: Path, monkeypatch: 
         remove(folder, **how)
 
     monkeypatch.setattr("textrip.encoding.kept.shutil.rmtree", signalled)
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, heard))
     with pytest.raises(KeyboardInterrupt), keeping(tmp_path / "out"):
         StubEncoder().encode([f"text {n}" for n in range(40)])
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """A run that would come to the same end again gives way to another, and costs no mining."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 
+train_module = import_module("textrip.training.train")
 SETTINGS = TrainSettings(epochs=2, batch_queries=8, learning_rate=1e-3)
 DIVERGED = DivergedError("not a number")
 
@@ -89,3 +91,66 @@ def test_one_that_goes_on_all_the_same_has_not_ended(given: dict[str, Any], tmp_
     assert not (folder.path / "ended.json").exists()
     with pytest.raises(InputError, match="holds a run that was not finished; go on with"):
         train(**given)
+
+
+def test_what_lies_there_alone_outlives_a_second_failure(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who follows the advice with the same output tries batch sizes until one fits."""
+
+    def fail(*_given: object) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    left = RunFolder(tmp_path / "m.unfinished")
+    with monkeypatch.context() as patch:
+        patch.setattr("textrip.training.train.survey", fail)
+        with pytest.raises(TextripError):
+            train(**given)
+        triples = left.triples()
+        for _ in range(2):
+            with pytest.raises(TextripError):
+                train(**given, triples=left.triples())
+            assert left.triples().fingerprint == triples.fingerprint
+
+
+def test_what_has_checkpoints_is_gone_on_with_after_an_error_of_its_last_step(
+    given: dict[str, Any], tmp_path: Path, remarks: list[str]
+) -> None:
+    """Its settings can be used: a place that was taken meanwhile is no reason to begin anew."""
+
+    def taken(_: Any) -> float:
+        (tmp_path / "m").mkdir(exist_ok=True)
+        return 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("textrip.pipeline.train.dev_evaluation", lambda *_, **__: (taken, 60))
+        with pytest.raises(InputError, match="m exists; name another place"):
+            train(**given)
+    (tmp_path / "m").rmdir()
+    assert any(remark.startswith("go on with") for remark in remarks)
+    assert RunFolder(tmp_path / "m.unfinished").checkpoints
+    train(**given, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_refusal_in_a_later_round_costs_no_round(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    real = train_module.survey
+
+    def second_refused(*how: Any) -> Any:
+        asked.append(how)
+        if len(asked) == 2:
+            raise InputError("no margin can be chosen")
+        return real(*how)
+
+    monkeypatch.setattr(train_module, "survey", second_refused)
+    with pytest.raises(InputError, match="no margin"):
+        train(**given, rounds=2)
+    best = tmp_path / "m.unfinished" / "round-1"
+    with pytest.raises(
+        InputError, match=rf"ended \(no margin can be chosen\), with the weights {best}; begin"
+    ):
+        train(**given, rounds=2)
+    assert best.is_dir()

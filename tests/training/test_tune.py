@@ -109,9 +109,12 @@ def test_an_interruption_costs_the_trial_that_was_running(
 
 @pytest.mark.parametrize("moment", ["told", "stored"])
 def test_what_is_told_is_kept(
-    moment: str, search: Callable[..., Tuning], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    moment: str, search: Callable[..., Tuning], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
     """A signal that comes while the library stores a trial, or while its line is written."""
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, heard))
     found: list[Any] = []
     tell = optuna.Study.tell
 
@@ -241,9 +244,9 @@ def test_a_study_goes_on_with_the_dev_that_it_was_begun_with(search: Callable[..
     """Figures over other documents cannot be compared."""
     for _ in range(2):
         with pytest.raises(TextripError, match="no trial was finished: give more --minutes"):
-            search(trials=0, dev={"dev_documents": 30, "analyzer": None})
+            search(minutes=0.0, dev={"dev_documents": 30, "analyzer": None})
     with pytest.raises(MismatchError, match=r"was begun with another dev_documents \(30, now 60\); a"):
-        search(trials=0, dev={"dev_documents": 60, "analyzer": None})
+        search(minutes=0.0, dev={"dev_documents": 60, "analyzer": None})
 
 
 def test_the_largest_seed_goes_on_too(search: Callable[..., Tuning]) -> None:

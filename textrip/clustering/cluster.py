@@ -69,7 +69,7 @@ def cluster_vectors(
     """
     require_whole("seed", seed, least=0)
     if k is not None:
-        require_whole("k", k, least=0)  # what is too small is told with what is too large
+        require_whole("k", k)
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 

@@ -160,6 +160,11 @@ class Collection:
         """The documents' full texts, in the order of the corpus."""
         return Texts(self.corpus)
 
+    @property
+    def _can_be_prepared(self) -> bool:
+        """Splits are cut from train, and queries made where nothing is judged."""
+        return bool(self.qrels.get("train")) or not any(self.qrels.values())
+
     def judged(self, split: str) -> Qrels:
         """The judgments of one split.
 
@@ -168,7 +173,9 @@ class Collection:
         """
         if not self.qrels.get(split):
             found = ", ".join(name for name, qrels in self.qrels.items() if qrels) or "none"
-            hint = "; textrip.prepare makes what is missing" if split in SPLITS else ""
+            hint = (
+                "; textrip.prepare makes what is missing" if split in SPLITS and self._can_be_prepared else ""
+            )
             raise InputError(
                 f"{self.name}: has no judgments for split {split!r} (judged splits: {found}){hint}"
             )

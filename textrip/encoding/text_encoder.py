@@ -124,8 +124,9 @@ class TextEncoder(ABC):
 
 
 def require_unit(vectors: NDArray[np.float32]) -> None:
-    """Raise InputError where vectors (n, d) are not of length one: scores would be no cosines."""
+    """Raise InputError where vectors (n, d) are not of length one, or zero: scores would be no cosines."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    lengths = lengths[lengths > 0]
     if len(lengths) and np.abs(lengths - 1).max() > _UNIT:
         raise InputError(
             f"vectors have lengths from {lengths.min():.3g} to {lengths.max():.3g}, unit ones were expected; "

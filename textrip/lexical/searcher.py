@@ -46,7 +46,7 @@ class LexicalSearcher:
 
         A document without a term of the query is no hit: its score is 0 and it is left out. So is one whose
         terms weigh nothing or less, as those do that half of a tiny corpus has, save where `weightless` asks
-        for it as a search does (retrieval/word_index.py).
+        for it as a search does (word_index.py).
         """
         if weightless and not self.bm25.is_positive:
             return [self._all_hits(query, k) for query in queries]

@@ -287,8 +287,9 @@ class _Way:
             self.run.remove()
             return
         training_said = self.trains and self.training.path.exists()
-        if not training_said and is_hopeless(stopped, resumed=self.resumed):
-            self.run.end(stopped, kept=self.tuned_folder if self.tuned_folder.exists() else None)
+        # With a tuned encoder there is something to go on with, whatever the last steps said.
+        if not training_said and not self.tuned_folder.exists() and is_hopeless(self.training, stopped):
+            self.run.end(stopped)
         ended = self.run.ended
         if ended is not None:
             forced = "" if ended["kept"] is None else " and --force"

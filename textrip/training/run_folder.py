@@ -85,8 +85,8 @@ class RunFolder:
             request = {}
         if request is not None:
             piped = "cat DATA | " if STDIN in (request.get("source"), request.get("data")) else ""
-            return f"{piped}textrip {self._begun_by()} --resume {shlex.quote(str(self.path))}"
-        return f"textrip.{self._begun_by()} with the same arguments and resume=True"
+            return f"{piped}textrip {self.begun_by} --resume {shlex.quote(str(self.path))}"
+        return f"textrip.{self.begun_by} with the same arguments and resume=True"
 
     @property
     def whole(self) -> "RunFolder":
@@ -107,20 +107,24 @@ class RunFolder:
         """
         ended = {"why": str(why), "kept": None if kept is None else str(kept)}
         if processes.is_first():
-            with suppress(OSError, StorageError):  # what ended it is what is to be told
-                write_sealed_json(self.whole.path / _ENDED, {"kind": KIND, "format": FORMAT, **ended})
+            # Where the disk refuses it, what ended the run is what is to be told.
+            with suppress(StorageError), replacing(self.whole.path / _ENDED, force=True) as temporary:
+                write_sealed_json(temporary, {"kind": KIND, "format": FORMAT, **ended})
 
     @property
     def ended(self) -> dict[str, Any] | None:
-        """What `end` noted."""
-        path = self.path / _ENDED
-        return None if not path.exists() else read_json(path, kind=KIND, version=FORMAT, sealed=True)
+        """What `end` noted; what is damaged tells nothing, and the run counts as one to go on with."""
+        try:
+            return read_json(self.path / _ENDED, kind=KIND, version=FORMAT, sealed=True)
+        except InputError:
+            return None
 
     def say_way_on(self) -> None:
         """Say what is to be called to go on with this run, where somebody could."""
         self.say_kept(f"go on with: {self.whole.way_on}")
 
-    def _begun_by(self) -> str:
+    @property
+    def begun_by(self) -> str:
         """Train or fit: what began this one may be the other one of them."""
         try:
             return str(self.asked()["of"])
@@ -217,6 +221,8 @@ class RunFolder:
 
     def _begin(self, asked: dict[str, Any], *, force: bool, triples: Triples | None) -> None:
         self.refuse_unfinished(force=force)
+        if triples is not None and self._holds(triples):
+            self.mined = True  # they lie here alone, as the run said that gives way now
         with replacing(self.path, force=force or self.ended is not None) as new:
             new.mkdir()
             if triples is not None:
@@ -225,6 +231,12 @@ class RunFolder:
             self.refuse_held()  # who goes on with the one that is about to give way
             if self.vectors.is_dir():  # by their content they serve whatever is asked now
                 self.vectors.rename(new / _VECTORS)
+
+    def _holds(self, triples: Triples) -> bool:
+        try:
+            return self.has_triples and self.triples().fingerprint == triples.fingerprint
+        except InputError:
+            return False
 
     @property
     def is_one(self) -> bool:

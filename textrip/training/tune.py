@@ -134,10 +134,11 @@ def tune(
 
         def tell() -> None:
             nonlocal told
-            known, told = told, len(_ended(study))
+            known = len(_ended(study))
             complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            if after_trial is not None and told > known and complete:
+            if after_trial is not None and known > told and complete:
                 after_trial(_result(study, search))
+            told = known  # not before: who is interrupted in it is told again
 
         end = math.inf if minutes is None else time.monotonic() + minutes * 60
         try:
