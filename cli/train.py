@@ -168,13 +168,17 @@ def train(
 
 def _prepared(collection: Any, request: Request, triples: "Triples | None", *, force: bool) -> Any:
     """What would be trained on; what the training would refuse of the data, a plan does, too."""
+    from textrip.eval.evaluate import heed_own_documents
     from textrip.pipeline.check import require_trainable
     from textrip.pipeline.prepare import prepare, prepare_labels
 
     if request.by_label:
         return prepare_labels(collection)
     require_trainable(collection, "dev", triples=triples, force=force)
-    return prepare(collection)
+    prepared = prepare(collection)
+    if request.without_own_id:
+        heed_own_documents(prepared, "dev", without=True)
+    return prepared
 
 
 def _refuse_early(request: Request) -> None:
@@ -186,6 +190,8 @@ def _refuse_early(request: Request) -> None:
     refuse_what_is_for_one(request.settings, rounds=request.rounds)
     refuse_what_is_for_labels(request.settings, by_label=request.by_label)
     Rounds.wanted(request.rounds, request.dense_share, request.mining, by_label=request.by_label)
+    if request.by_label and request.without_own_id:
+        raise InputError("by_label never finds a text for itself: leave without_own_id out")
 
 
 def _triples(context: typer.Context, request: Request) -> "Triples | None":

@@ -3,12 +3,13 @@
 import json
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.oracles import naive
 from tests.running import Run, without_export
 from textrip.data.check import check
 from textrip.data.collection import Collection
@@ -18,6 +19,8 @@ from textrip.eval.evaluate import dev_evaluation, evaluate
 from textrip.pipeline.fit import fit
 from textrip.pipeline.train import train
 from textrip.records import Document
+from textrip.retrieval.fusion import Fusion
+from textrip.retrieval.index import Index
 from textrip.training.begun import require_same
 from textrip.training.settings import TrainSettings
 
@@ -95,6 +98,23 @@ def test_a_fit_measures_dev_and_test_without_them(
     assert f"epoch 0: dev nDCG@10 {measure(base):.4f}" in remarks
 
 
+def test_a_fusion_is_tuned_without_them(arguments: Collection, tiny_encoder: Encoder, tmp_path: Path) -> None:
+    """By loops: for each weight, a search that leaves the query's own document out."""
+    queries, judged = arguments.queries_of("dev"), arguments.judged("dev")
+    with Index.build(arguments, tiny_encoder, tmp_path / "index") as index:
+        found = index.tune_fusion(arguments, without_own_id=True)
+        values: dict[float | None, float] = {}
+        for weight in (None, *(n / 20 for n in range(21))):
+            index.note(fusion=asdict(Fusion(weight=weight)))
+            gains = []
+            for query_id, text in queries.items():
+                where = f"doc_id <> '{query_id}'"
+                hits = [hit.doc_id for hit in index.search(text, k=10, mode="hybrid", where=where)]
+                gains.append(naive.ndcg_at_10(judged[query_id], hits))
+            values[weight] = sum(gains) / len(gains)
+    assert values[found.weight] == pytest.approx(max(values.values()), abs=1e-9)
+
+
 def test_what_goes_on_leaves_out_what_it_left_out(
     arguments: Collection, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
@@ -158,6 +178,17 @@ def test_where_no_query_is_a_document_it_is_refused_before_anything_is_encoded(
     with pytest.raises(InputError, match="no document has the id of a query of split 'dev'"):
         command(tiny_collection, tmp_path / "out", model=tiny_encoder_folder, without_own_id=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_refuses_what_the_training_would(
+    textrip: Run, tiny_collection: Collection, tiny_encoder_folder: Path, write_beir: Any, tmp_path: Path
+) -> None:
+    folder = write_beir(tiny_collection, tmp_path / "data")
+    asked = ("train", folder, "-o", tmp_path / "m", "--model", tiny_encoder_folder, "--dry-run")
+    refused = textrip(*asked, "--without-own-id")
+    assert (refused.code, "no document has the id of a query" in refused.err) == (2, True)
+    refused = textrip(*asked, "--without-own-id", "--by-label")
+    assert (refused.code, "by_label never finds a text for itself" in refused.err) == (2, True)
 
 
 def test_by_label_no_text_finds_itself(tiny_collection: Collection, tmp_path: Path) -> None:

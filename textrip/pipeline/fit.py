@@ -212,8 +212,9 @@ class _Way:
         with replacing(output, force=force) as folder:
             folder.mkdir()
             index_given(
-                self.given, self.collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors
-            )
+                self.given, self.collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors,
+                without_own_id=self.options["without_own_id"],
+            )  # fmt: skip
             triples.write(folder / "triples.parquet")
             shutil.copytree(self.tuned_folder, folder / "model")  # the run has it until all is there
             write_json(folder / REPORT, {"kind": KIND, "format": FORMAT, **done.to_dict()})

@@ -20,6 +20,7 @@ def index_given(
     *,
     analyzer: Analyzer | None,
     vectors: NDArray[np.float32],
+    without_own_id: bool = False,
 ) -> None:
     """Index what was given; hybrid's weight is tuned on `collection`, which the vectors are of.
 
@@ -28,10 +29,10 @@ def index_given(
     """
     if given.corpus is collection.corpus:
         with Index.build(given, encoder, folder, analyzer=analyzer, vectors=vectors) as index:
-            index.tune_fusion(collection)
+            index.tune_fusion(collection, without_own_id=without_own_id)
         return
     with Index.build(collection, encoder, folder, analyzer=analyzer, vectors=vectors, onnx=False) as asked:
-        fusion = asked.tune_fusion(collection)
+        fusion = asked.tune_fusion(collection, without_own_id=without_own_id)
     # Over the other one, so that the texts that lost nothing keep their vectors.
     with Index.build(given, encoder, folder, analyzer=analyzer, force=True) as index:
         index.note(fusion=asdict(fusion))

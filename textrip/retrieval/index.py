@@ -444,11 +444,13 @@ class Index:
             keep_about(self.folder, writer)
         self.about = about
 
-    def tune_fusion(self, data: "str | Path | Collection", *, split: str = "dev") -> Fusion:
+    def tune_fusion(
+        self, data: "str | Path | Collection", *, split: str = "dev", without_own_id: bool = False
+    ) -> Fusion:
         """Choose hybrid's fusion on a split's judgments, and keep it with the index (see tune_fusion.py)."""
         from textrip.data.formats import collection_of
         from textrip.retrieval.tune_fusion import tuned
 
-        fusion = tuned(self, collection_of(data), split=split)
+        fusion = tuned(self, collection_of(data), split=split, without_own_id=without_own_id)
         self.note(fusion=asdict(fusion))
         return fusion

@@ -6,7 +6,7 @@ import numpy as np
 
 from textrip.errors import InputError
 from textrip.retrieval.fusion import DEPTH, Fusion
-from textrip.retrieval.snapshot import Snapshot
+from textrip.retrieval.snapshot import Ranked, Snapshot
 
 if TYPE_CHECKING:
     from textrip.data.collection import Collection
@@ -16,8 +16,14 @@ _WEIGHTS = [round(float(weight), 2) for weight in np.linspace(0.0, 1.0, 21)]
 _K = 10
 
 
-def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
+def tuned(index: "Index", collection: "Collection", *, split: str, without_own_id: bool = False) -> Fusion:
     """The best of reciprocal rank fusion and 21 weights of a convex combination.
+
+    Args:
+        index: Of the collection.
+        collection: With judgments for the split.
+        split: Which queries.
+        without_own_id: A document with the query's own id is no answer (see eval/evaluate.py).
 
     Raises:
         InputError: the split is test, or has no judgments of documents that are in the index.
@@ -30,15 +36,20 @@ def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
 
     def read(snapshot: Snapshot) -> Fusion:
         row_of = {snapshot.doc_id(int(row)): int(row) for row in snapshot.rows}
-        dense = snapshot.dense(asked, DEPTH)
-        words = snapshot.bm25(list(queries.values()), DEPTH)
+        own = [row_of.get(query) if without_own_id else None for query in queries]
+        dense = _without(own, snapshot.dense(asked, DEPTH))
+        words = _without(own, snapshot.bm25(list(queries.values()), DEPTH))
         completed = [
             snapshot.completed(*each) for each in zip(queries.values(), asked, dense, words, strict=True)
         ]
         ranked = [(one[:2], other[:2]) for one, other in zip(dense, words, strict=True)]
         gains = [
-            {row_of[doc_id]: grade for doc_id, grade in judged[query].items() if doc_id in row_of}
-            for query in queries
+            {
+                row_of[doc_id]: grade
+                for doc_id, grade in judged[query].items()
+                if doc_id in row_of and row_of[doc_id] != itself
+            }
+            for query, itself in zip(queries, own, strict=True)
         ]
         if not any(any(grade > 0 for grade in gain.values()) for gain in gains):
             raise InputError(f"{collection.name}: no relevant document of split {split!r} is in the index")
@@ -55,6 +66,14 @@ def tuned(index: "Index", collection: "Collection", *, split: str) -> Fusion:
         return Fusion(weight=fusions[best].weight, tuned_on=where, queries=len(queries))
 
     return index.states.read(read)
+
+
+def _without(own: list[int | None], found: list[Ranked]) -> list[Ranked]:
+    """Rankings without a row each."""
+    return [
+        (rows[rows != row], scores[rows != row], passages[rows != row])
+        for row, (rows, scores, passages) in zip(own, found, strict=True)
+    ]
 
 
 def _ndcg(rows: Any, gain: dict[int, int]) -> float:
