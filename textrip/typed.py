@@ -6,15 +6,13 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 from textrip.errors import InputError
 
 # By what a field says: what fits, and what is made of it.
 _PLAIN: Mapping[Any, tuple[Any, Callable[[Any], Any]]] = {
     int: (Integral, int),
     float: (Real, lambda value: value if isinstance(value, int) else float(value)),
-    bool: (bool | np.bool_, bool),
+    bool: (bool, bool),
     str: (str, str),
     types.NoneType: (types.NoneType, lambda value: value),
 }

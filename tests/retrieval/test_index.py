@@ -147,6 +147,7 @@ def test_ties_of_the_fusion_stand_in_order_of_doc_id(encoder: Encoder, tmp_path:
     asked = encoder.encode(["rose"], kind="query")
     vectors = np.concatenate([asked, asked, np.zeros((8, 32), dtype=np.float32)])
     vectors[1, np.abs(asked[0]).argmax()] = 0
+    vectors[1] /= np.linalg.norm(vectors[1])
     with building(Collection.of("ties", documents), encoder, tmp_path / "index", vectors=vectors) as index:
         found = {mode: [hit.doc_id for hit in index.search("rose", k=2, mode=mode)] for mode in MODES}
     assert found == {"dense": ["b", "a"], "bm25": ["a", "b"], "hybrid": ["a", "b"]}
