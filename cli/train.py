@@ -183,6 +183,7 @@ def _prepared(collection: Any, request: Request, triples: "Triples | None", *, f
 
 def _refuse_early(request: Request) -> None:
     """Say what the training would refuse, before anything is read; a dry run says it, too."""
+    from textrip.pipeline.train import refuse_beside_labels
     from textrip.rounds import Rounds
     from textrip.training.requirements import refuse_what_is_for_labels
     from textrip.training.train import refuse_what_is_for_one
@@ -190,8 +191,8 @@ def _refuse_early(request: Request) -> None:
     refuse_what_is_for_one(request.settings, rounds=request.rounds)
     refuse_what_is_for_labels(request.settings, by_label=request.by_label)
     Rounds.wanted(request.rounds, request.dense_share, request.mining, by_label=request.by_label)
-    if request.by_label and request.without_own_id:
-        raise InputError("by_label never finds a text for itself: leave without_own_id out")
+    if request.by_label:
+        refuse_beside_labels(None, without_own_id=request.without_own_id)
 
 
 def _triples(context: typer.Context, request: Request) -> "Triples | None":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.data.formats import collection_of
-from textrip.data.own import of_own_documents, own_documents
+from textrip.data.own import check_own
 from textrip.encoding.nearest import dense_top_k
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
@@ -282,9 +282,8 @@ def heed_own_documents(collection: Collection, split: str, *, without: bool) -> 
         InputError: their own documents are to be left out, and none has one, or no other one is relevant.
     """
     if not without:
-        found = own_documents(collection, split)
-        if found:
-            say(of_own_documents(split, len(found)))
+        for finding in check_own(collection, split):
+            say(finding.message)
         return
     if not any(query_id in collection.doc_row for query_id in collection.queries_of(split)):
         raise InputError(

@@ -7,8 +7,21 @@ from textrip.data.finding import Finding, many, some
 from textrip.data.words import normalised
 
 
-def own_documents(collection: Collection, split: str) -> list[str]:
-    """The judged queries of a split whose own document, by id and text, is there and not relevant."""
+def check_own(collection: Collection, *splits: str) -> Iterator[Finding]:
+    """Say of each split how many of its judged queries find themselves: by id and text, and not relevant."""
+    for split in splits:
+        found = _own_documents(collection, split)
+        if found:
+            count = len(found)
+            queries = many(count, f"query of {split} is a document", f"queries of {split} are documents")
+            yield Finding(
+                "warning", "queries-that-are-documents", count,
+                f"{queries} of the corpus, by id and text, and would stand first in their own ranking: "
+                "--without-own-id leaves them out of it", some(found),
+            )  # fmt: skip
+
+
+def _own_documents(collection: Collection, split: str) -> list[str]:
     rows, texts = collection.doc_row, collection.query_texts
     found = []
     for query_id, judged in collection.qrels.get(split, {}).items():
@@ -19,25 +32,3 @@ def own_documents(collection: Collection, split: str) -> list[str]:
         if text in {normalised(collection.texts[row]), normalised(collection.corpus[row]["text"])}:
             found.append(query_id)
     return found
-
-
-def check_own(collection: Collection) -> Iterator[Finding]:
-    """Say of each split how many of its queries find themselves."""
-    for split in collection.qrels:
-        if split == "train":  # no ranking of it is measured, and mining leaves them out
-            continue
-        found = own_documents(collection, split)
-        if found:
-            yield Finding(
-                "warning", "queries-that-are-documents", len(found), of_own_documents(split, len(found)),
-                some(found),
-            )  # fmt: skip
-
-
-def of_own_documents(split: str, count: int) -> str:
-    """What is said of them."""
-    queries = many(count, f"query of {split} is a document", f"queries of {split} are documents")
-    return (
-        f"{queries} of the corpus, by id and text, and would stand first in their own ranking: "
-        "--without-own-id leaves them out of it"
-    )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
-from textrip.encoding.text_encoder import Kind, TextEncoder, batches
+from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_texts
 from textrip.errors import InputError
 
 if TYPE_CHECKING:
@@ -231,8 +231,7 @@ class Encoder(TextEncoder):
 
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
-        if isinstance(texts, str):
-            raise InputError("texts is a string, a list of texts was expected")
+        require_texts(texts)
         encoded = self.model.tokenizer(
             list(texts), truncation=cut, max_length=self.max_length_tokens if cut else None,
             padding=False, return_attention_mask=False, return_token_type_ids=False,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip import processes
-from textrip.encoding.text_encoder import Kind, TextEncoder, batches
+from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_texts
 from textrip.errors import InputError
 from textrip.fields import require_fields
 from textrip.files import read_json
@@ -156,8 +156,7 @@ class OnnxEncoder(TextEncoder):
 
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
-        if isinstance(texts, str):
-            raise InputError("texts is a string, a list of texts was expected")
+        require_texts(texts)
         return [len(encoded.ids) for encoded in self._tokenize(list(texts), cut=cut)]
 
     def _tokenize(self, texts: list[str], *, cut: bool = True) -> list[Any]:

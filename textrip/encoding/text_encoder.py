@@ -89,8 +89,6 @@ class TextEncoder(ABC):
         Returns:
             (n, d) float32, each row of length 1.
         """
-        if isinstance(texts, str):
-            raise InputError("texts is a string, a list of texts was expected")
         if not isinstance(texts, Sized):  # who takes what comes can be asked once
             texts = list(texts)
         windows = list(self.encode_stream(texts, kind=kind, progress=progress, total=len(texts)))
@@ -107,8 +105,7 @@ class TextEncoder(ABC):
         total: int | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """Encode any number of texts in bounded memory: yields (at most 4096, d) float32 in their order."""
-        if isinstance(texts, str):
-            raise InputError("texts is a string, a list of texts was expected")
+        require_texts(texts)
         if kind not in get_args(Kind):  # E5 calls a document a passage; without its prompt it is another text
             raise InputError(f"kind is {kind!r}, {' or '.join(get_args(Kind))} was expected")
         iterator = iter(texts)
@@ -121,6 +118,12 @@ class TextEncoder(ABC):
                 if known:
                     advance(len(window) if progress else 0)
                 yield vectors
+
+
+def require_texts(texts: Iterable[str]) -> None:
+    """Raise InputError for a string, which would be read letter by letter."""
+    if isinstance(texts, str):
+        raise InputError("texts is a string, a list of texts was expected")
 
 
 def require_unit(vectors: NDArray[np.float32]) -> None:

@@ -260,12 +260,10 @@ class _Way:
 
     def _mined_for_this(self, triples: Triples) -> bool:
         """The run's seal says what was asked, and not what lies beside it."""
-        asked = {
-            "collection_sha256": self.collection.fingerprint,
-            "settings": asdict(self.options["mining"]),
-            "analyzer": (self.options["analyzer"] or Analyzer()).to_dict(),
-        }
-        return all(triples.provenance.get(name) == value for name, value in asked.items())
+        asked, about = self.asked(), triples.provenance
+        return (about.get("collection_sha256"), about.get("settings"), about.get("analyzer")) == (
+            self.collection.fingerprint, asked["mining"], asked["analyzer"]
+        )  # fmt: skip
 
     def tune(self, triples: Triples) -> dict[str, Any]:
         """The manifest of the tuned encoder, trained now or before."""

@@ -100,7 +100,7 @@ def train(
     several = Rounds.wanted(rounds, dense_share, mining, by_label=by_label)
     run = run or RunFolder.beside(output)
     if by_label:
-        _refuse_what_has_no_labels(triples, without_own_id=without_own_id)
+        refuse_beside_labels(triples, without_own_id=without_own_id)
     collection = collection_of(data)
     mines = not by_label and triples is None and not (resume and run.has_triples)
     if by_label:
@@ -145,7 +145,8 @@ def train(
     return train_in_rounds(collection, triples, encoder, output, rounds=several, searcher=searcher, **options)
 
 
-def _refuse_what_has_no_labels(triples: Triples | None, *, without_own_id: bool) -> None:
+def refuse_beside_labels(triples: Triples | None, *, without_own_id: bool) -> None:
+    """Raise InputError for what a training by label has no use for."""
     if triples is not None:
         raise InputError("by_label trains on labels, and triples were given: one of them was expected")
     if without_own_id:
