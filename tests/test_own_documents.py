@@ -15,7 +15,8 @@ from textrip.data.check import check
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError
-from textrip.eval.evaluate import dev_evaluation, evaluate
+from textrip.eval.dev import dev_evaluation
+from textrip.eval.evaluate import evaluate
 from textrip.pipeline.fit import fit
 from textrip.pipeline.train import train
 from textrip.records import Document

@@ -105,7 +105,7 @@ def epochs_of(budget: float, texts_a_query: int) -> float:
 
 
 def _train_ours(system: str, seed: int, case: Case, subject: Subject) -> None:
-    from textrip.eval.evaluate import dev_evaluation
+    from textrip.eval.dev import dev_evaluation
     from textrip.training.settings import TrainSettings
     from textrip.training.train import train
 

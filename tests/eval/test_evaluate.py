@@ -16,8 +16,10 @@ from tests.oracles import naive
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
+from textrip.eval import dev as dev_module
 from textrip.eval import evaluate as evaluate_module
-from textrip.eval.evaluate import Evaluation, Evaluator, dev_evaluation, evaluate
+from textrip.eval.dev import dev_evaluation
+from textrip.eval.evaluate import Evaluation, Evaluator, evaluate
 from textrip.eval.measures import MEASURES
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
@@ -50,7 +52,7 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[Collection]:
             seen.append(collection)
             super().__init__(collection, split, **how)
 
-    monkeypatch.setattr(evaluate_module, "Evaluator", Recording)
+    monkeypatch.setattr(dev_module, "Evaluator", Recording)
     return seen
 
 

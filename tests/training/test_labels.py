@@ -21,7 +21,7 @@ from textrip.data.collection import Collection, dataset_of
 from textrip.data.labels import by_label
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
-from textrip.eval.evaluate import dev_evaluation
+from textrip.eval.dev import dev_evaluation
 from textrip.training.label_batch import LabelCollator, LabelSampler
 from textrip.training.loss import GroupLoss, formula
 from textrip.training.names import LOSSES, OF_PROXIES, STRATEGIES, Loss, Strategy

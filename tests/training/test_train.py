@@ -12,7 +12,8 @@ import torch
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
-from textrip.eval.evaluate import dev_evaluation, evaluate
+from textrip.eval.dev import dev_evaluation
+from textrip.eval.evaluate import evaluate
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples

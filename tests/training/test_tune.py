@@ -18,7 +18,7 @@ from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, MissingDependencyError, StorageError, TextripError
-from textrip.eval.evaluate import dev_evaluation
+from textrip.eval.dev import dev_evaluation
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples

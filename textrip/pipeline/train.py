@@ -12,7 +12,8 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import InputError
-from textrip.eval.evaluate import dev_evaluation, heed_own_documents
+from textrip.eval.dev import dev_evaluation
+from textrip.eval.evaluate import heed_own_documents
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings

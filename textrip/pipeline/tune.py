@@ -8,7 +8,7 @@ from textrip.data.collection import Collection
 from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
-from textrip.eval.evaluate import dev_evaluation
+from textrip.eval.dev import dev_evaluation
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.settings import MineSettings
