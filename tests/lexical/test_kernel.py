@@ -67,6 +67,20 @@ def test_the_compiled_search_is_the_plain_one_bit_by_bit(
     require_equal(*both(index, queries, k, order))
 
 
+@pytest.mark.usefixtures("sums")
+@pytest.mark.parametrize("half", [1, 3, 150])
+def test_a_term_of_exactly_half_of_the_documents_adds_nothing_and_slows_nothing(half: int) -> None:
+    """Its idf is 0. One such term sent every query of a corpus to the plain search."""
+    words = random_corpus(2 * half, 8) if half > 1 else [[], []]
+    index = BM25Okapi(
+        [[*row, "half"] if place < half else [*row, "other"] for place, row in enumerate(words)]
+    )
+    assert index.signs[index.vocabulary["half"]] == 0
+    queries = [["half"], ["half", "w1", "w7"], ["w1", "half", "w1"], ["half", "unknown"]]
+    require_equal(*both(index, queries, min(20, 2 * half)))
+    assert index._worth_compiling(1)
+
+
 COMPILED = [name for name in vars(kernel) if hasattr(getattr(kernel, name), "py_func")]
 
 

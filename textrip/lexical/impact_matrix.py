@@ -117,9 +117,17 @@ class ImpactMatrix(ABC):
         return np.zeros_like(idf)
 
     @cached_property
-    def is_positive(self) -> bool:
-        """Whether a document scores above 0 exactly where it has a term, as the compiled search wants it."""
-        return not self.baselines.any() and bool((self.impacts > 0).all())
+    def signs(self) -> NDArray[np.int8]:
+        """(t,) int8, by term: 1 where it adds to the scores of its documents, 0 where it adds nothing, -1.
+
+        All its postings alike: the sign is its idf's. Okapi's is 0 where exactly half of the documents have the
+        term, and below 0 for the most frequent terms of a tiny corpus.
+        """
+        return np.sign(self.impacts[self.indptr[:-1]]).astype(np.int8)
+
+    def has_weightless(self, query: Tokens) -> bool:
+        """Whether a document that has a token of the query may score 0 or less all the same."""
+        return any(self.signs[self.vocabulary[token]] < 1 for token in query if token in self.vocabulary)
 
     def _tokenize_corpus(self, corpus: Iterable[str]) -> list[list[str]]:
         # rank-bm25 forks a pool of processes here; a fork hangs beside torch's threads.
@@ -151,7 +159,10 @@ class ImpactMatrix(ABC):
         """The places of the documents that share a token with the query, ascending."""
         terms = [self.vocabulary[token] for token in query if token in self.vocabulary]
         postings = [self.doc_indices[self.indptr[term] : self.indptr[term + 1]] for term in terms]
-        return np.unique(np.concatenate(postings)).astype(np.int64) if postings else np.empty(0, np.int64)
+        held = np.zeros(self.corpus_size, dtype=np.bool_)
+        for documents in postings:
+            held[documents] = True
+        return np.flatnonzero(held)
 
     def get_batch_scores(self, query: Tokens, doc_ids: Sequence[int]) -> list[float]:
         """The scores of some documents, by their places."""
@@ -205,8 +216,11 @@ class ImpactMatrix(ABC):
         return [slice(begin, end) for begin, end in pairwise(bounds)]
 
     def _worth_compiling(self, queries: int) -> bool:
+        """It finds scores above 0, so it is no way where a term lowers them, or adds to every document."""
         loaded = _COMPILED in sys.modules
-        return (loaded or queries * self.corpus_size >= _COMPILED_FROM) and self.is_positive
+        if not loaded and queries * self.corpus_size < _COMPILED_FROM:
+            return False
+        return not self.baselines.any() and bool((self.signs >= 0).all())
 
     def _compiled_top_k(
         self, queries: Sequence[Tokens], k: int, order: NDArray[np.int64] | None
@@ -219,6 +233,7 @@ class ImpactMatrix(ABC):
             np.array([self.vocabulary[token] for token in query if token in self.vocabulary], dtype=np.int64)
             for query in queries
         ]
+        known = [terms[self.signs[terms] > 0] for terms in known]
         # A memory map is no plain array to the compiler.
         postings = Postings(
             np.asarray(self.indptr),

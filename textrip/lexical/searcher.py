@@ -48,13 +48,16 @@ class LexicalSearcher:
         terms weigh nothing or less, as those do that half of a tiny corpus has, save where `weightless` asks
         for it as a search does (word_index.py).
         """
-        if weightless and not self.bm25.is_positive:
-            return [self._all_hits(query, k) for query in queries]
-        places, scores = self.bm25.top_k([self.analyzer(query) for query in queries], k, self.order)
-        return [(row[best > 0], best[best > 0]) for row, best in zip(places, scores, strict=True)]
+        terms = [self.analyzer(query) for query in queries]
+        places, scores = self.bm25.top_k(terms, k, self.order)
+        hits = [(row[best > 0], best[best > 0]) for row, best in zip(places, scores, strict=True)]
+        if weightless:
+            for row, query in enumerate(terms):
+                if self.bm25.has_weightless(query):
+                    hits[row] = self._all_hits(query, k)
+        return hits
 
-    def _all_hits(self, query: str, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        terms = self.analyzer(query)
+    def _all_hits(self, terms: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         hit = self.bm25.matches(terms)
         order = hit if self.order is None else self.order[hit]
         places, best = ranking.top_k(self.bm25.get_scores(terms)[hit][None, :], k, order)
