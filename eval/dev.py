@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
+from textrip.data.own import judged_without_own
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.eval.evaluate import Evaluator, heed_own_documents
 from textrip.lexical.searcher import LexicalSearcher
@@ -44,13 +45,13 @@ def dev_evaluation(
     queries = collection.queries_of("dev")
     collection.require_relevant("dev")
     heed_own_documents(collection, "dev", without=without_own_id)
-    kept = list(queries)
+    judged = judged_without_own(collection, "dev") if without_own_id else collection.judged("dev")
+    kept = list(judged)
     if len(kept) > max_queries:  # what has no answer tells no step from another
         kept = [query_id for query_id in kept if collection.has_relevant("dev", query_id)]
         kept = kept[:: -(-len(kept) // max_queries)]
-    if len(kept) < len(queries):
         say(f"dev asks {len(kept):,} of its {len(queries):,} queries, evenly drawn")
-    judged = {query_id: collection.judged("dev")[query_id] for query_id in kept}
+    judged = {query_id: judged[query_id] for query_id in kept}
     rows = np.arange(len(collection.corpus))
     if 0 < max_documents < len(rows):
         rows = _pool(collection, {query_id: queries[query_id] for query_id in kept}, max_documents, searcher)

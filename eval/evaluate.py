@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
+from textrip.data.finding import many
 from textrip.data.formats import collection_of
-from textrip.data.own import check_own
+from textrip.data.own import check_own, judged_without_own
 from textrip.encoding.nearest import dense_top_k
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
@@ -117,7 +118,9 @@ class Evaluator:
     ) -> None:
         self.collection = collection
         self.split = split
-        self.queries = collection.queries_of(split)
+        self._judged = judged_without_own(collection, split) if without_own_id else collection.judged(split)
+        texts = collection.queries_of(split)
+        self.queries = {query_id: texts[query_id] for query_id in self._judged}
         collection.require_relevant(split)
         self.results: list[SystemResult] = []
         self._analyzer = analyzer
@@ -129,12 +132,6 @@ class Evaluator:
             [collection.doc_row.get(query_id) for query_id in self.queries] if without_own_id else None
         )
         self._identities: dict[str, Any] = {}
-        self._judged = collection.judged(split)
-        if without_own_id:  # nor is it one that a better ranking would have had
-            self._judged = {
-                query_id: {doc_id: grade for doc_id, grade in judged.items() if doc_id != query_id}
-                for query_id, judged in self._judged.items()
-            }
 
     def bm25(self) -> SystemResult:
         """Measure BM25."""
@@ -278,6 +275,8 @@ def evaluate(
 def heed_own_documents(collection: Collection, split: str, *, without: bool) -> None:
     """Where queries are documents of the corpus: say so, or see that there is something to leave out.
 
+    Which queries are not asked, as nothing but their own document answers them, is said, too.
+
     Raises:
         InputError: their own documents are to be left out, and none has one, or no other one is relevant.
     """
@@ -290,11 +289,12 @@ def heed_own_documents(collection: Collection, split: str, *, without: bool) -> 
             f"{collection.name}: no document has the id of a query of split {split!r}: there is no own one "
             "to leave out"
         )
-    if not any(
-        grade > 0 and doc_id != query_id
-        for query_id, judged in collection.judged(split).items()
-        for doc_id, grade in judged.items()
-    ):
+    judged = judged_without_own(collection, split)
+    if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
         raise InputError(
             f"{collection.name}: nothing but the query's own document is relevant in split {split!r}"
         )
+    unasked = len(collection.judged(split)) - len(judged)
+    if unasked:
+        queries = many(unasked, f"query of {split} has", f"queries of {split} have")
+        say(f"{queries} no relevant document but their own: not asked")

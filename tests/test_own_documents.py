@@ -81,6 +81,31 @@ def test_an_own_document_that_is_judged_relevant_is_missed_by_nobody(
     assert [row.values for row in found.results] == [row.values for row in expected.results]
 
 
+def test_a_query_that_its_own_document_alone_answers_is_not_asked(
+    arguments: Collection, tiny_encoder: Encoder, tmp_path: Path, remarks: list[str]
+) -> None:
+    """It counted 0, which no ranking could have bettered."""
+    alone = {split: {**arguments.judged(split), "d40": {"d40": 1, "d41": 0}} for split in ("dev", "test")}
+    queries = {**arguments.query_texts, "d40": arguments.texts[arguments.doc_row["d40"]]}
+    judged = Collection.of(
+        "arguments", [Document(row["doc_id"], "", row["text"]) for row in arguments.corpus], queries, alone
+    )
+    expected = evaluate(arguments, encoders=[tiny_encoder], without_own_id=True)
+    remarks.clear()
+    found = evaluate(judged, encoders=[tiny_encoder], without_own_id=True)
+    assert [row.values for row in found.results] == [row.values for row in expected.results]
+    assert found.queries == expected.queries == 8
+    assert "1 query of test has no relevant document but their own: not asked" in remarks
+    assert evaluate(judged).queries == 9
+    dev, plain = (
+        dev_evaluation(one, max_documents=0, without_own_id=True)[0](tiny_encoder)
+        for one in (judged, arguments)
+    )
+    assert dev == plain
+    with Index.build(judged, tiny_encoder, tmp_path / "index") as index:
+        assert index.tune_fusion(judged, without_own_id=True).queries == 8
+
+
 def test_a_fit_measures_dev_and_test_without_them(
     arguments: Collection, tiny_encoder_folder: Path, tmp_path: Path, remarks: list[str]
 ) -> None:

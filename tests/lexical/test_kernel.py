@@ -72,9 +72,7 @@ def test_the_compiled_search_is_the_plain_one_bit_by_bit(
 def test_a_term_of_exactly_half_of_the_documents_adds_nothing_and_slows_nothing(half: int) -> None:
     """Its idf is 0. One such term sent every query of a corpus to the plain search."""
     words = random_corpus(2 * half, 8) if half > 1 else [[], []]
-    index = BM25Okapi(
-        [[*row, "half"] if place < half else [*row, "other"] for place, row in enumerate(words)]
-    )
+    index = BM25Okapi([[*row, "half" if place < half else "other"] for place, row in enumerate(words)])
     assert index.signs[index.vocabulary["half"]] == 0
     queries = [["half"], ["half", "w1", "w7"], ["w1", "half", "w1"], ["half", "unknown"]]
     require_equal(*both(index, queries, min(20, 2 * half)))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, many, some
 from textrip.data.words import normalised
+from textrip.records import Qrels
 
 
 def check_own(collection: Collection, *splits: str) -> Iterator[Finding]:
@@ -19,6 +20,19 @@ def check_own(collection: Collection, *splits: str) -> Iterator[Finding]:
                 f"{queries} of the corpus, by id and text, and would stand first in their own ranking: "
                 "--without-own-id leaves them out of it", some(found),
             )  # fmt: skip
+
+
+def judged_without_own(collection: Collection, split: str) -> Qrels:
+    """The judgments of a split without a query's own document: nobody is to find it, so nobody misses it.
+
+    A query that nothing else answers is asked no more.
+    """
+    judged = {}
+    for query_id, grades in collection.judged(split).items():
+        others = {doc_id: grade for doc_id, grade in grades.items() if doc_id != query_id}
+        if grades.get(query_id, 0) <= 0 or any(grade > 0 for grade in others.values()):
+            judged[query_id] = others
+    return judged
 
 
 def _own_documents(collection: Collection, split: str) -> list[str]:

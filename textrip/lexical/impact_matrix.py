@@ -120,8 +120,8 @@ class ImpactMatrix(ABC):
     def signs(self) -> NDArray[np.int8]:
         """(t,) int8, by term: 1 where it adds to the scores of its documents, 0 where it adds nothing, -1.
 
-        All its postings alike: the sign is its idf's. Okapi's is 0 where exactly half of the documents have the
-        term, and below 0 for the most frequent terms of a tiny corpus.
+        All its postings alike: the sign is its idf's. Okapi's is 0 where exactly half of the documents have
+        the term, and below 0 for the most frequent terms of a tiny corpus.
         """
         return np.sign(self.impacts[self.indptr[:-1]]).astype(np.int8)
 

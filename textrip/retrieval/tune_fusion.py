@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textrip.data.own import judged_without_own
 from textrip.errors import InputError
 from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.snapshot import Ranked, Snapshot
@@ -30,8 +31,9 @@ def tuned(index: "Index", collection: "Collection", *, split: str, without_own_i
     """
     if split == "test":
         raise InputError("a fusion is not tuned on test: what is tuned there cannot be measured there")
-    queries = collection.queries_of(split)
-    judged = collection.judged(split)
+    judged = judged_without_own(collection, split) if without_own_id else collection.judged(split)
+    texts = collection.queries_of(split)
+    queries = {query_id: texts[query_id] for query_id in judged}
     asked = index.encoder.encode(list(queries.values()), kind="query")
 
     def read(snapshot: Snapshot) -> Fusion:
@@ -44,12 +46,8 @@ def tuned(index: "Index", collection: "Collection", *, split: str, without_own_i
         ]
         ranked = [(one[:2], other[:2]) for one, other in zip(dense, words, strict=True)]
         gains = [
-            {
-                row_of[doc_id]: grade
-                for doc_id, grade in judged[query].items()
-                if doc_id in row_of and row_of[doc_id] != itself
-            }
-            for query, itself in zip(queries, own, strict=True)
+            {row_of[doc_id]: grade for doc_id, grade in grades.items() if doc_id in row_of}
+            for grades in judged.values()
         ]
         if not any(any(grade > 0 for grade in gain.values()) for gain in gains):
             raise InputError(f"{collection.name}: no relevant document of split {split!r} is in the index")
