@@ -3,7 +3,8 @@
 To choose among the steps of one training, and for nothing else.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,35 @@ from textrip.progress import say
 from textrip.retrieval.fusion import DEPTH
 
 
+@dataclass(frozen=True)
+class DevSearch:
+    """nDCG@10 of an encoder on dev's queries.
+
+    Attributes:
+        pool: What is searched, with the queries that are asked.
+        without_own_id: A document with the query's own id is left out (see Evaluator).
+    """
+
+    pool: Collection
+    without_own_id: bool = False
+
+    def __call__(self, encoder: TextEncoder) -> float:
+        """Measure it."""
+        evaluator = Evaluator(self.pool, "dev", identify=False, without_own_id=self.without_own_id)
+        return evaluator.encoder(encoder)["nDCG@10"]
+
+    @property
+    def documents(self) -> int:
+        """How many are searched."""
+        return len(self.pool.corpus)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a figure of it is of: two that differ here do not compare."""
+        queries = len(self.pool.judged("dev"))
+        return {"queries": queries, "documents": self.documents, "without_own_id": self.without_own_id}
+
+
 def dev_evaluation(
     collection: Collection,
     *,
@@ -24,8 +54,8 @@ def dev_evaluation(
     searcher: LexicalSearcher | None = None,
     max_queries: int = 500,
     without_own_id: bool = False,
-) -> tuple[Callable[[TextEncoder], float], int]:
-    """nDCG@10 on the dev split as a function of an encoder, and how many documents it searches.
+) -> DevSearch:
+    """nDCG@10 on the dev split as a function of an encoder.
 
     To choose among the steps of one training, a corpus of more than `max_documents` is cut to every
     judged document of the dev queries and BM25's best for them. Figures from it are higher than over the
@@ -56,12 +86,7 @@ def dev_evaluation(
     if 0 < max_documents < len(rows):
         rows = _pool(collection, {query_id: queries[query_id] for query_id in kept}, max_documents, searcher)
     pool = Collection(collection.name, collection.corpus.select(rows), collection.queries, {"dev": judged})
-
-    def measure(encoder: TextEncoder) -> float:
-        evaluator = Evaluator(pool, "dev", identify=False, without_own_id=without_own_id)
-        return evaluator.encoder(encoder)["nDCG@10"]
-
-    return measure, len(rows)
+    return DevSearch(pool, without_own_id)
 
 
 def _pool(

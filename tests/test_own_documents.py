@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.oracles import naive
-from tests.running import Run, without_export
+from tests.running import Run, stopped_at, without_export
 from textrip.data.check import check
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
@@ -63,12 +63,12 @@ def test_dev_is_measured_without_a_querys_own_document(
         for query_id in arguments.queries_of("dev")
     ]
     expected = sum(found[tiny_encoder.name]["nDCG@10"] for found in by_loops) / len(by_loops)
-    measure, _ = dev_evaluation(arguments, max_documents=0, without_own_id=True)
+    measure = dev_evaluation(arguments, max_documents=0, without_own_id=True)
     assert measure(tiny_encoder) == pytest.approx(expected, abs=1e-12)
-    plain, _ = dev_evaluation(arguments, max_documents=0)
+    plain = dev_evaluation(arguments, max_documents=0)
     assert plain(tiny_encoder) < expected
-    pool, searched = dev_evaluation(arguments, max_documents=20, without_own_id=True)
-    assert (searched, pool(tiny_encoder) >= expected) == (20, True)
+    pool = dev_evaluation(arguments, max_documents=20, without_own_id=True)
+    assert (pool.documents, pool(tiny_encoder) >= expected) == (20, True)
 
 
 def test_an_own_document_that_is_judged_relevant_is_missed_by_nobody(
@@ -98,8 +98,7 @@ def test_a_query_that_its_own_document_alone_answers_is_not_asked(
     assert "1 query of test has no relevant document but their own: not asked" in remarks
     assert evaluate(judged).queries == 9
     dev, plain = (
-        dev_evaluation(one, max_documents=0, without_own_id=True)[0](tiny_encoder)
-        for one in (judged, arguments)
+        dev_evaluation(one, max_documents=0, without_own_id=True)(tiny_encoder) for one in (judged, arguments)
     )
     assert dev == plain
     with Index.build(judged, tiny_encoder, tmp_path / "index") as index:
@@ -120,7 +119,7 @@ def test_a_fit_measures_dev_and_test_without_them(
     assert done.evaluation["untuned"]["nDCG@10"] == expected[base.name]["nDCG@10"]
     assert done.evaluation["bm25"]["nDCG@10"] == expected["bm25"]["nDCG@10"]
     assert done.evaluation["bm25"]["nDCG@10"] > evaluate(arguments)["bm25"]["nDCG@10"]
-    measure, _ = dev_evaluation(arguments, max_documents=0, without_own_id=True)
+    measure = dev_evaluation(arguments, max_documents=0, without_own_id=True)
     assert f"epoch 0: dev nDCG@10 {measure(base):.4f}" in remarks
 
 
@@ -154,6 +153,30 @@ def test_what_goes_on_leaves_out_what_it_left_out(
     with pytest.raises(MismatchError, match=r"another without_own_id \(True, now False\)"):
         fit(arguments, tmp_path / "out", resume=True, **options)
     fit(arguments, tmp_path / "out", resume=True, without_own_id=True, **options)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_training_says_what_dev_searched_and_goes_on_with_the_same(
+    arguments: Collection, tiny_encoder_folder: Path, tmp_path: Path, rounds: int
+) -> None:
+    options: dict[str, Any] = {
+        "model": tiny_encoder_folder, "settings": SETTINGS, "device": "cpu", "dev_documents": 20,
+        "rounds": rounds,
+    }  # fmt: skip
+    manifest = train(arguments, tmp_path / "whole", without_own_id=True, **options)
+    measured = {"queries": 8, "documents": 20, "without_own_id": True}
+    assert manifest["dev_search"] == measured
+    card = (tmp_path / "whole" / "README.md").read_text()
+    assert "| dev nDCG@10 of 8 queries over 20 documents | |" in card
+    with stopped_at(2), pytest.raises(KeyboardInterrupt):
+        train(arguments, tmp_path / "out", without_own_id=True, **options)
+    with pytest.raises(MismatchError, match=r"another dev_search.without_own_id \(True, now False\)"):
+        train(arguments, tmp_path / "out", resume=True, **options)
+    with pytest.raises(MismatchError, match=r"another dev_search.documents \(20, now 21\)"):
+        train(
+            arguments, tmp_path / "out", resume=True, without_own_id=True, **options | {"dev_documents": 21}
+        )
+    train(arguments, tmp_path / "out", resume=True, without_own_id=True, **options)
 
 
 def test_who_does_not_leave_them_out_is_told(

@@ -134,6 +134,7 @@ def train_in_rounds(
     rounds: Rounds,
     searcher: LexicalSearcher,
     evaluate_dev: DevEvaluation,
+    dev_search: dict[str, Any] | None = None,
     settings: TrainSettings,
     run: RunFolder | None = None,
     resume: bool = False,
@@ -154,6 +155,7 @@ def train_in_rounds(
         rounds: How many, and how to mine.
         searcher: BM25 of the collection.
         evaluate_dev: nDCG@10 of an encoder on dev.
+        dev_search: What dev's figures are of (see `train`).
         settings: How to train.
         run: The run's folder; OUTPUT.unfinished where None.
         resume: Go on with a run that was stopped.
@@ -172,7 +174,7 @@ def train_in_rounds(
     verdicts = Verdicts.from_dict(triples.provenance.get("verdicts"))
     parts = _Parts(collection, as_trained(encoder, settings), rounds, searcher, run, verdicts)
     rounds.say_what_differs(triples, searcher.analyzer)
-    asked = parts.asked(triples, settings)
+    asked = parts.asked(triples, settings) | {"dev_search": dev_search}
     begun = asked if resume else {**asked, "request": request}
     done: list[dict[str, Any]] = []
     with run.held(begun, resume=resume, force=force, triples=triples):
@@ -190,7 +192,8 @@ def train_in_rounds(
                         triples = parts.mine(number)
                     manifest = train(
                         collection, triples, parts.fresh(), parts.folder(number), settings=settings,
-                        evaluate_dev=evaluate_dev, run=unfinished, resume=going_on, force=True, **options,
+                        evaluate_dev=evaluate_dev, dev_search=dev_search, run=unfinished, resume=going_on,
+                        force=True, **options,
                     )  # fmt: skip
                 done.append(manifest)
                 _say_how_it_went(done)

@@ -124,7 +124,7 @@ def _train_ours(system: str, seed: int, case: Case, subject: Subject) -> None:
     )
     evaluate_dev = None
     if system.startswith(AS_IT_COMES):
-        evaluate_dev, _ = dev_evaluation(collection, max_documents=2500)
+        evaluate_dev = dev_evaluation(collection, max_documents=2500)
     train(collection, triples, encoder, Path(folder) / "model", settings=settings, evaluate_dev=evaluate_dev)
 
 

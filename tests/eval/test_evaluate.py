@@ -343,12 +343,12 @@ def test_a_judged_query_without_text_is_refused() -> None:
 def test_dev_searches_the_judged_documents_and_bm25s_best(
     max_documents: int, tiny_collection: Collection, encoder: Encoder, pools: list[Collection]
 ) -> None:
-    measure, searched = dev_evaluation(tiny_collection, max_documents=max_documents)
+    measure = dev_evaluation(tiny_collection, max_documents=max_documents)
     ndcg = measure(encoder)
     (pool,) = pools
     dev = tiny_collection.judged("dev")
     judged = {doc_id for documents in dev.values() for doc_id in documents}
-    assert searched == len(pool.corpus) == len(set(pool.doc_ids)) == max(max_documents, len(judged))
+    assert measure.documents == len(pool.corpus) == len(set(pool.doc_ids)) == max(max_documents, len(judged))
     assert judged <= set(pool.doc_ids)
     assert pool.judged("dev") == dev
     expected = set(judged)
@@ -367,9 +367,9 @@ def test_dev_searches_the_judged_documents_and_bm25s_best(
 def test_dev_searches_the_whole_corpus(
     max_documents: int, tiny_collection: Collection, encoder: Encoder, pools: list[Collection]
 ) -> None:
-    measure, searched = dev_evaluation(tiny_collection, max_documents=max_documents)
+    measure = dev_evaluation(tiny_collection, max_documents=max_documents)
     ndcg = measure(encoder)
-    assert searched == 60
+    assert measure.documents == 60
     assert pools[0].doc_ids == tiny_collection.doc_ids
     evaluation = evaluate(tiny_collection, split="dev", bm25=False, encoders=[encoder])
     assert ndcg == evaluation[encoder.name]["nDCG@10"]
@@ -379,10 +379,10 @@ def test_a_pool_is_no_larger_than_bm25_finds(encoder: Encoder, pools: list[Colle
     documents = [Document("a", "", "rose"), Document("b", "", "rose boat"), Document("judged", "", "gull")]
     documents += [Document(f"filler{number}", "", f"{number}") for number in range(9)]
     qrels = {"dev": {"q": {"judged": 1, "nowhere": 1, "filler3": 0}}}
-    measure, searched = dev_evaluation(Collection.of("c", documents, {"q": "rose"}, qrels), max_documents=11)
+    measure = dev_evaluation(Collection.of("c", documents, {"q": "rose"}, qrels), max_documents=11)
     measure(encoder)
     assert pools[0].doc_ids == ["a", "b", "judged", "filler3"]
-    assert searched == 4
+    assert measure.documents == 4
 
 
 def test_dev_queries_are_thinned_evenly(
@@ -390,10 +390,10 @@ def test_dev_queries_are_thinned_evenly(
 ) -> None:
     ids = list(tiny_collection.judged("dev"))
     for max_queries, kept in {1: ids[:1], 3: ids[::3], 4: ids[::2], 8: ids, 500: ids}.items():
-        measure, searched = dev_evaluation(tiny_collection, max_documents=1, max_queries=max_queries)
+        measure = dev_evaluation(tiny_collection, max_documents=1, max_queries=max_queries)
         measure(encoder)
         assert list(pools[-1].judged("dev")) == kept
-        assert searched == len(kept)
+        assert measure.documents == len(kept)
         fewer = [f"dev asks {len(kept)} of its 8 queries, evenly drawn"] if len(kept) < 8 else []
         assert remarks == fewer
         remarks.clear()
@@ -407,7 +407,7 @@ def test_of_dev_queries_that_are_thinned_each_has_an_answer(
     ids = list(dev)
     dev |= {query_id: dict.fromkeys(dev[query_id], 0) for query_id in ids[::2]}
     collection = replace(tiny_collection, qrels={"dev": dev})
-    measure, _ = dev_evaluation(collection, max_documents=0, max_queries=4)
+    measure = dev_evaluation(collection, max_documents=0, max_queries=4)
     assert measure(encoder) > 0
     assert list(pools[-1].judged("dev")) == ids[1::2]
 
@@ -417,7 +417,7 @@ def test_a_searcher_that_is_there_makes_the_same_pool(
 ) -> None:
     searcher = LexicalSearcher.build(tiny_collection.texts, order=tiny_collection.doc_order)
     for given in (None, searcher):
-        dev_evaluation(tiny_collection, max_documents=30, searcher=given)[0](encoder)
+        dev_evaluation(tiny_collection, max_documents=30, searcher=given)(encoder)
     assert pools[0].doc_ids == pools[1].doc_ids
 
 

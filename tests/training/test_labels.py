@@ -340,7 +340,7 @@ def test_it_learns_labels(
     loss: Loss, strategy: Any, labelled: Collection, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
     asked = by_label(labelled)
-    measure, _ = dev_evaluation(asked, max_documents=0)
+    measure = dev_evaluation(asked, max_documents=0)
     before = measure(tiny_encoder)
     settings = replace(FAST, loss=loss, strategy=strategy, on_collapse="warn")
     manifest = train(asked, None, tiny_encoder, tmp_path / "m", settings=settings, evaluate_dev=measure)

@@ -190,7 +190,7 @@ def test_what_is_not_a_number_is_said_before_dev_is_measured(
     tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
     """The first look at the loss would be after 10 steps, and an epoch has 3."""
-    dev, _ = dev_evaluation(tiny_collection, max_documents=0)
+    dev = dev_evaluation(tiny_collection, max_documents=0)
     settings = replace(FAST, margin=0.2, loss="smooth", strategy="batch-all", temperature=1e-40)
     with pytest.raises(
         TextripError, match="not a number: by step 3 the vectors are finite and the loss is not"
@@ -202,7 +202,7 @@ def test_what_is_not_a_number_is_said_before_dev_is_measured(
 def test_weights_that_are_not_numbers_are_said_before_they_are_measured(
     tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
 ) -> None:
-    dev, _ = dev_evaluation(tiny_collection, max_documents=0)
+    dev = dev_evaluation(tiny_collection, max_documents=0)
     with torch.no_grad():
         next(tiny_encoder.model.parameters())[:] = float("nan")
     with pytest.raises(TextripError, match=r"not a number: before the first step, .* is not finite"):

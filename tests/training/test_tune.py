@@ -40,7 +40,7 @@ def triples(tiny_collection: Collection) -> Triples:
 def search(
     tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path
 ) -> Callable[..., Tuning]:
-    evaluate_dev, _ = dev_evaluation(tiny_collection, max_documents=0)
+    evaluate_dev = dev_evaluation(tiny_collection, max_documents=0)
 
     def go(**options: object) -> Tuning:
         given = {"settings": SETTINGS, "evaluate_dev": evaluate_dev, "trials": 3, **options}

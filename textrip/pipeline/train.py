@@ -129,17 +129,18 @@ def train(
     if searcher is None and (cut or several is not None):  # dev's pool is that of the first half of a run
         searcher = _bm25(collection, analyzer)
     if by_label:
-        evaluate_dev, searched = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
+        dev = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
     else:
-        evaluate_dev, searched = dev_evaluation(
+        dev = dev_evaluation(
             collection, max_documents=dev_documents, searcher=searcher, without_own_id=without_own_id
         )
-    if searched < len(collection.corpus):
+    if dev.documents < len(collection.corpus):
         which = "evenly drawn" if by_label else "judged ones and BM25's best"
-        say(f"dev searches {searched:,} of {len(collection.corpus):,} documents: {which}")
+        say(f"dev searches {dev.documents:,} of {len(collection.corpus):,} documents: {which}")
     options: dict[str, Any] = {
-        "settings": settings, "evaluate_dev": evaluate_dev, "run": run, "resume": resume, "request": request,
-        "checkpoint_minutes": checkpoint_minutes, "tensorboard": tensorboard, "force": force,
+        "settings": settings, "evaluate_dev": dev, "dev_search": dev.about, "run": run, "resume": resume,
+        "request": request, "checkpoint_minutes": checkpoint_minutes, "tensorboard": tensorboard,
+        "force": force,
     }  # fmt: skip
     if several is None or triples is None or searcher is None:
         return train_encoder(collection, triples, encoder, output, **options)

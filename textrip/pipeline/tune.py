@@ -74,10 +74,10 @@ def tune(
     collection = prepare_to_mine(given, mining.split)
     refuse_other(folder, {"collection_sha256": collection.fingerprint})
     searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-    evaluate_dev, searched = dev_evaluation(
+    evaluate_dev = dev_evaluation(
         collection, max_documents=dev_documents, searcher=searcher, without_own_id=without_own_id
     )
-    cut = searched < len(collection.corpus)
+    cut = evaluate_dev.documents < len(collection.corpus)
     encoder = Encoder.load(
         model,
         device=device,
@@ -94,7 +94,7 @@ def tune(
         trials=trials,
         minutes=minutes,
         dev={
-            "dev_documents": searched,
+            "dev_documents": evaluate_dev.documents,
             "analyzer": searcher.analyzer.to_dict() if cut else None,
             "without_own_id": without_own_id,
         },

@@ -19,7 +19,7 @@ tags:
 Tuned from `{base}` on the collection `{collection}` with the {loss} loss{negatives}, {distance}
 distance and margin {margin:g} over {rows}.
 
-| dev nDCG@10 | |
+| dev nDCG@10{over} | |
 |---|---|
 | before | {before} |
 | after | {after} |
@@ -51,6 +51,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         collection=manifest["data"]["collection"],
         rows=_rows(manifest["data"]),
         before="not measured" if not dev else f"{dev[0]['nDCG@10']:.4f}",
+        over=_over(manifest.get("dev_search")),
         after="not measured" if after is None else f"{after:.4f}",
         kept=kept,
         loss=settings["loss"],
@@ -58,6 +59,12 @@ def model_card(manifest: dict[str, Any]) -> str:
         distance=settings["distance"],
         margin=settings["margin"],
     )
+
+
+def _over(search: dict[str, Any] | None) -> str:
+    if search is None:
+        return ""
+    return f" of {search['queries']:,} queries over {search['documents']:,} documents"
 
 
 def _rows(data: dict[str, Any]) -> str:

@@ -82,6 +82,7 @@ def train(
     *,
     settings: TrainSettings | None = None,
     evaluate_dev: DevEvaluation | None = None,
+    dev_search: dict[str, Any] | None = None,
     run: RunFolder | None = None,
     resume: bool = False,
     request: dict[str, Any] | None = None,
@@ -104,6 +105,7 @@ def train(
         settings: How to train.
         evaluate_dev: nDCG@10 of an encoder on the dev split; asked before the first step and after every
             epoch. The best of these weights are saved, the untuned ones where no step was better.
+        dev_search: What dev's figures are of, for the manifest; a run that goes on must have the same.
         run: The run's folder; OUTPUT.unfinished where None. It is removed when `output` is complete.
         resume: Go on with a run that was begun with the same data, triples, base and settings.
         request: Saved in the run's folder for the caller, who may want it to resume.
@@ -128,7 +130,7 @@ def train(
     material = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
     job = _Job(material, encoder, settings, run or RunFolder.beside(output), tensorboard)
     began = time.perf_counter()
-    asked = job.asked()
+    asked = job.asked() | {"dev_search": dev_search}
     if resume:
         job.run.require(asked)
         job.run.refuse_held()
@@ -145,6 +147,7 @@ def train(
                 job.choose_epochs()
                 chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
                 manifest = job.train(evaluate_dev, checkpoint_minutes)
+            manifest |= {"dev_search": dev_search}
             manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
             manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
             if processes.is_first():
