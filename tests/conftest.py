@@ -1,5 +1,6 @@
 """Fixtures: a tiny encoder of random weights, a tiny collection that can be learned, and real data."""
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -22,6 +23,15 @@ from textrip.records import Document
 # No test is timed: a busy machine makes nothing wrong.
 settings.register_profile("textrip", deadline=None)
 settings.load_profile("textrip")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of later collections of garbage: every training ends with a whole one."""
+    import textrip.training.trainer  # noqa: F401  # with the libraries, millions of objects
+
+    gc.collect()
+    gc.freeze()
+
 
 TOPICS = {
     "garden": ["rose", "tulip", "soil", "seed", "rain", "bloom", "petal", "root", "spade", "compost"],
