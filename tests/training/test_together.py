@@ -18,6 +18,11 @@ from textrip.data.collection import Collection
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+# On CPUs, too: its name for processes of torch's own launcher; --cpu would want MPI.
+ACCELERATE = [
+    sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+    "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+]  # fmt: skip
 TEXTRIP = ["-m", "textrip", "train"]
 
 
@@ -79,15 +84,22 @@ def assert_same(one: Path, two: Path) -> None:
     assert json.loads((two / "manifest.json").read_text())["processes"] == 2
 
 
-@pytest.mark.parametrize("kind", ["triples", pytest.param("labels", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kind", "launcher"),
+    [
+        ("triples", TORCHRUN),
+        pytest.param("triples", ACCELERATE, marks=pytest.mark.slow, id="triples-accelerate"),
+        pytest.param("labels", TORCHRUN, marks=pytest.mark.slow),
+    ],
+)
 def test_two_processes_take_the_steps_of_one(
-    kind: str, words: list[Any], tiny_encoder_folder: Path, tmp_path: Path
+    kind: str, launcher: list[str], words: list[Any], tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
     if kind == "labels":
         words = labelled(tmp_path / "labelled", tiny_encoder_folder)
     words = [*TEXTRIP, *words, "--epochs", 4, "--json"]
     alone = json.loads(succeed([sys.executable, *words, "-o", tmp_path / "one", "-q"], tmp_path / "one.log"))
-    said = succeed([*TORCHRUN, *words, "-o", tmp_path / "two", "-q"], tmp_path / "two.log")
+    said = succeed([*launcher, *words, "-o", tmp_path / "two", "-q"], tmp_path / "two.log")
     # The last line is the manifest, once: the second process is silent.
     manifests = [line for line in said.splitlines() if line.startswith("{")]
     assert len(manifests) == 1
