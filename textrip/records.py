@@ -1,7 +1,7 @@
 """The field's own nouns, as immutable records.
 
-Qrels map a query to its judged documents and their relevance: 1 and above is relevant (graded), 0 is
-judged and not relevant. A Run maps a query to its retrieved documents and their scores.
+Qrels map a query to its judged documents and their relevance: 1 and above is relevant (graded), 0 and below
+is judged and not relevant. A Run maps a query to its retrieved documents and their scores.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,9 @@ from typing import Any
 
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Mapping[str, float]]
+
+# A higher one is no grade but something else, a moment in time or an id: trec_eval counts up to it in memory.
+HIGHEST_GRADE = 1_000_000
 
 
 def full_text(title: str, text: str) -> str:

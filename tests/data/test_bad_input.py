@@ -198,6 +198,7 @@ def test_a_line_of_10_megabytes_is_read(tmp_path: Path) -> None:
     ("query-id\tcorpus-id\n1\t2\n", r":1: columns query-id, corpus-id; query-id, corpus-id and score were expected"),
     ("1\t2\t3\n3\t4\t1\n", ":1: columns 1, 2, 3; query-id"),
     ("query-id\tcorpus-id\tscore\n1\t2\tyes\n", ":2: relevance is 'yes', a whole number was expected"),
+    ("query-id\tcorpus-id\tscore\n1\t2\t1700000000000\n", ":2: relevance is '1700000000000', a grade of at most"),
     ("query-id\tcorpus-id\tscore\n1\t2\tinf\n", ":2: relevance is 'inf', a whole number was expected"),
     ("query-id\tcorpus-id\tscore\n1\t2\t1\n1\t2\t0\n", ":3: judges '2' as 0, an earlier line as 1"),
 ])  # fmt: skip

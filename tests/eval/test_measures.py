@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracles import naive
+from textrip.errors import InputError
 from textrip.eval.measures import MEASURES, mean, per_query
 
 ORACLES = {
@@ -14,7 +15,8 @@ ORACLES = {
     "R@100": naive.recall_at_100,
 }
 DOC_IDS = [f"d{number}" for number in range(16)]
-JUDGED = st.dictionaries(st.sampled_from(DOC_IDS), st.integers(0, 3), min_size=1)
+# -2 is what TREC says of junk.
+JUDGED = st.dictionaries(st.sampled_from(DOC_IDS), st.integers(-4, 3), min_size=1)
 RANKING = st.lists(st.sampled_from(DOC_IDS), unique=True)
 
 
@@ -39,6 +41,23 @@ def test_equals_plain_loops(queries: dict[str, tuple[dict[str, int], list[str] |
         for query_id, judged in qrels.items():
             expected = oracle(judged, rankings.get(query_id, []))
             assert found[measure][query_id] == pytest.approx(expected, abs=1e-6), (measure, query_id)
+
+
+@pytest.mark.parametrize("lowest", [-1, -2, -5, -(10**18)])
+def test_queries_that_are_judged_below_0_alone(lowest: int) -> None:
+    """-2 for all of a query's documents ended the process: trec_eval's code wrote beside its memory."""
+    ids = [f"d{number}" for number in range(300)]
+    qrels = {f"q{number}": {ids[number]: lowest if number % 2 else 2} for number in range(200)}
+    found = per_query(qrels, dict.fromkeys(qrels, ids))
+    assert set(found["AP"].values()) == {0.0, *(1 / (number + 1) for number in range(0, 200, 2))}
+
+
+@pytest.mark.parametrize("grade", [10**6 + 1, 1_700_000_000_000, 10**300])
+def test_what_is_no_grade_is_refused(grade: int) -> None:
+    """A moment in time gave 0 in all measures but one."""
+    with pytest.raises(InputError, match=f"judged {grade}, a grade of at most 1,000,000"):
+        per_query({"q": {"d": grade}}, {"q": ["d"]})
+    assert measured({"d": 10**6}, ["d"]) == {"nDCG@10": 1, "RR@10": 1, "AP": 1, "R@100": 1}
 
 
 def test_by_hand() -> None:
@@ -102,11 +121,8 @@ def test_ids_may_be_any_text() -> None:
 def test_a_relevant_document_that_rises_past_a_lesser_one_lowers_nothing(
     judged: dict[str, int], ranking: list[str], data: st.DataObject
 ) -> None:
-    rising = [
-        place
-        for place in range(1, len(ranking))
-        if judged.get(ranking[place], 0) > judged.get(ranking[place - 1], 0)
-    ]
+    gains = [max(0, judged.get(doc_id, 0)) for doc_id in ranking]
+    rising = [place for place in range(1, len(ranking)) if gains[place] > gains[place - 1]]
     if not rising:
         return
     place = data.draw(st.sampled_from(rising))

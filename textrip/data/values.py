@@ -5,6 +5,7 @@ from typing import Any
 from textrip.data.rows import Row
 from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
+from textrip.records import HIGHEST_GRADE
 
 
 def text_value(row: Row, column: str, source: str, line: int, *, optional: bool = False) -> str:
@@ -45,13 +46,17 @@ def id_value(row: Row, column: str, source: str, line: int) -> str:
 
 
 def relevance_value(value: Any, source: str, line: int) -> int:
-    """A judgment: a whole number, 0 for judged and not relevant."""
+    """A judgment: a whole number, 0 and below for judged and not relevant."""
     try:
         number = float(value)
-        if number == int(number):
+        if number == int(number) and number <= HIGHEST_GRADE:
             return int(number)
+        high = number > HIGHEST_GRADE
     except (TypeError, ValueError, OverflowError):
-        pass
+        high = False
+    if high:
+        reason = f"relevance is {value!r}, a grade of at most {HIGHEST_GRADE:,} was expected"
+        raise InputError.at(source, line, reason)
     reason = f"relevance is {value!r}, a whole number was expected (0 is not relevant); round it"
     raise InputError.at(source, line, reason)
 
