@@ -49,11 +49,14 @@ def delete(
 
     Example: textrip delete out/index doc-17 doc-18
     """
+    from textrip.errors import InputError
     from textrip.files import STDIN, numbered_lines
     from textrip.retrieval.index import Index
 
     if doc_ids == [STDIN]:
         doc_ids = [line for _, line in numbered_lines(STDIN) if line.strip()]
+        if not doc_ids and not missing_ok:  # what was to write them failed
+            raise InputError("<stdin>: has no id; one a line was expected")
     with Index.open(index) as opened:
         change = opened.delete(doc_ids, missing_ok=missing_ok)
         report = {"removed": change.removed, "missing": len(change.missing)}

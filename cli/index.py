@@ -87,6 +87,7 @@ def index(
     from textrip.lexical.analyzer import Analyzer
     from textrip.replacing import refuse_taking_away
     from textrip.retrieval.about import ABOUT
+    from textrip.retrieval.encoded import require_labels
     from textrip.retrieval.index import Index
     from textrip.retrieval.passages import Cutting
 
@@ -103,6 +104,7 @@ def index(
         refuse_idle(context, "without --passages nothing is cut", ["overlap"])
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
     collection = read(data, columns=columns)
+    require_labels(collection)
     if tune_hybrid:
         collection.queries_of("dev")
         collection.require_relevant("dev")

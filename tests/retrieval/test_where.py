@@ -160,6 +160,20 @@ def test_mistakes_are_told(index: Index, expression: str, parameters: Any, reaso
         found(index, Where(expression, parameters))
 
 
+def test_few_documents_that_take_too_long_are_stopped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was looked at every few thousand documents: 150 long ones ran for a minute."""
+    documents = [Document(f"d{n}", "", "a" * 20_000) for n in range(50)]
+    with Index.build(Collection.of("long", documents), StubEncoder(), tmp_path / "long") as long:
+        monkeypatch.setattr(where_module, "_SECONDS", 0.05)
+        with pytest.raises(InputError, match="took longer than 0 seconds"):
+            found(long, f"text LIKE '%{'a' * 900}b%'")
+        monkeypatch.setattr(where_module, "_SECONDS", 30.0)
+        with pytest.raises(InputError, match="pattern too complex"):
+            found(long, f"text LIKE '%{'a' * 1001}b%'")
+
+
 def test_what_takes_too_long_is_stopped(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(where_module, "_SECONDS", 0.05)
     slow = " + ".join(["length(replace(hex(printf('%.900000c', 'x')), '78', 'yyy'))"] * 40)

@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
@@ -11,7 +12,7 @@ from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import DIMENSIONS
 from textrip.errors import DamagedError, InputError
 from textrip.fields import TEXTS, Exactly, require_fields
-from textrip.files import parse_json, read_json
+from textrip.files import as_json, parse_json, read_json, write_sealed_json
 from textrip.replacing import replacing
 from textrip.retrieval.connection import connect_reading
 from textrip.retrieval.layout import FORMAT, KIND, STORE, rebuilding, require_inside
@@ -74,6 +75,33 @@ def _read(path: Path) -> dict[str, Any]:
 def _require_sound(about: dict[str, Any], path: Path) -> None:
     if about["format"] == FORMAT:
         require_fields(about, _FIELDS, path)
+
+
+def note_about(folder: Path, writer: StoreWriter, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Change what index.json says, in one step, and its copy; what it says then.
+
+    Raises:
+        InputError: a value that is not to be changed, or that no index could be opened with.
+        StorageError: another process has been writing for half a minute, or the disk refused.
+    """
+    fixed = sorted({"kind", "format", "seal_sha256", *_FIELDS}.intersection(values) - {"fusion"})
+    if fixed:
+        raise InputError(f"{folder}: {fixed[0]} is what the index was built with, and is not to be noted")
+    path = folder / ABOUT
+    with writer.locked():
+        # What another process noted meanwhile stays.
+        about = as_json({**read_about(folder), **values})
+        about.pop("seal_sha256", None)
+        try:
+            _require_sound(about, path)
+        except DamagedError as error:
+            raise InputError(f"{error}; nothing was noted") from None
+        for left in folder.glob(".index.json.*.tmp"):  # of a process that died
+            left.unlink(missing_ok=True)
+        with replacing(path, force=True) as temporary:
+            write_sealed_json(temporary, about)
+        keep_about(folder, writer)
+    return about
 
 
 def keep_about(folder: Path, writer: StoreWriter) -> None:

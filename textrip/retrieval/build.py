@@ -36,7 +36,7 @@ from textrip.replacing import refuse_taking_away, restore_replaced, storage_erro
 from textrip.retrieval.about import ABOUT, keep_about
 from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.derived import publish
-from textrip.retrieval.encoded import Sources, documents_of, encoded
+from textrip.retrieval.encoded import Sources, documents_of, encoded, require_labels
 from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE, require_inside
 from textrip.retrieval.passages import Cutting, longest_passage
@@ -269,6 +269,7 @@ def _require_fitting(
         rows = enumerate(collection.doc_ids)
         twice = next(doc_id for row, doc_id in rows if collection.doc_row[doc_id] != row)
         raise InputError(f"{collection.name}: doc_id {twice!r} occurs twice; every document needs its own")
+    require_labels(collection)
     cutting.require_fit(encoder)
     if vectors is None:
         return

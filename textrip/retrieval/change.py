@@ -1,6 +1,7 @@
 """Documents come and go: encoded first, then written in transactions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -11,9 +12,9 @@ from textrip.data.words import lone_surrogate
 from textrip.encoding.cut import FURTHER_DOWN, say_what_is_cut
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError
-from textrip.progress import advancing
+from textrip.progress import advancing, say
 from textrip.records import Document
-from textrip.retrieval.encoded import documents_of, encoded
+from textrip.retrieval.encoded import documents_of, encoded, require_labels
 from textrip.retrieval.index import Change
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.store import DocumentStore
@@ -37,16 +38,16 @@ def add_documents(
             f"{documents.name}: its documents have no ids, and would take the place of others that were "
             "counted from 1, too; give them ids (--id-column NAME)"
         )
-    added = replaced = unchanged = 0
-    seen: set[str] = set()
+    if isinstance(documents, Collection):
+        require_labels(documents)
+    elif isinstance(documents, Sequence):  # what comes one by one cannot be looked at before
+        for _ in _unique(_pairs(documents), set()):
+            pass
+    change, seen = Change(), set[str]()
     total = len(documents.corpus) if isinstance(documents, Collection) else None
-    pairs = _pairs(documents)
-    with advancing("encoding documents", total) as advance:
+    pairs = _unique(_pairs(documents), seen)
+    with _told(lambda: change), advancing("encoding documents", total) as advance:
         while chunk := list(islice(pairs, _ROWS_A_TRANSACTION)):
-            for document, _ in chunk:
-                if document.doc_id in seen:
-                    raise InputError(f"doc_id {document.doc_id!r} occurs twice; every document needs its own")
-                seen.add(document.doc_id)
             there = _there(store, [document.doc_id for document, _ in chunk])
             news = [pair for pair in chunk if not _same(there.get(pair[0].doc_id), pair)]
             if news and not cutting.tokens and not seen - {document.doc_id for document, _ in chunk}:
@@ -56,10 +57,34 @@ def add_documents(
             if stored:
                 with writer.transaction() as transaction:
                     again = transaction.put(stored)  # another process may have added some of them meanwhile
-            added, replaced = added + len(news) - again, replaced + again
-            unchanged += len(chunk) - len(news)
+            change = Change(
+                added=change.added + len(news) - again,
+                replaced=change.replaced + again,
+                unchanged=change.unchanged + len(chunk) - len(news),
+            )
             advance(len(chunk))
-    return Change(added=added, replaced=replaced, unchanged=unchanged)
+    return change
+
+
+@contextmanager
+def _told(done: Callable[[], Change]) -> Iterator[None]:
+    """Where it stops in the middle: say what is in, as what is in stays."""
+    try:
+        yield
+    except BaseException:
+        written = done().added + done().replaced
+        if written:
+            say(f"{written:,} documents were written before that, and stay; adding all again adds the rest")
+        raise
+
+
+def _unique(pairs: Iterator[Pair], seen: set[str]) -> Iterator[Pair]:
+    """The pairs, each with an id that was not seen before."""
+    for document, metadata in pairs:
+        if document.doc_id in seen:
+            raise InputError(f"doc_id {document.doc_id!r} occurs twice; every document needs its own")
+        seen.add(document.doc_id)
+        yield document, metadata
 
 
 def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
@@ -127,9 +152,13 @@ def delete_documents(
     store: DocumentStore, writer: StoreWriter, doc_ids: Iterable[str], *, missing_ok: bool
 ) -> Change:
     """Remove documents from the store; see `Index.delete`."""
-    asked = list(dict.fromkeys(doc_ids))
     if isinstance(doc_ids, str):
         raise InputError("doc_ids is a string, a list of ids was expected")
+    given = list(doc_ids)
+    others = [one for one in given if not isinstance(one, str)]
+    if others:
+        raise InputError(f"doc_id is {others[0]!r}, a string was expected")
+    asked = list(dict.fromkeys(given))
     there = store.ids_among(asked)
     missing = tuple(doc_id for doc_id in asked if doc_id not in there)
     if missing and not missing_ok:

@@ -1,6 +1,7 @@
 """Connections to an index's database that read: one a thread, and where even a lock file cannot be made."""
 
 import sqlite3
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,40 @@ def file_of(path: Path) -> tuple[int, int] | None:
 
 
 class Held:
-    """A thread's connection, closed when the thread ends: by itself it would wait for the cycle collector."""
+    """A thread's connection, closed when the thread ends: by itself it would wait for the cycle collector.
+
+    Another thread may close it, and SQLite's memory is gone then: one that is in use is closed by its user.
+    """
 
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
+        self._lock = threading.Lock()
+        self._users = 0
+        self._closed = False
 
-    def close(self, _suppress: Any = suppress, _error: Any = sqlite3.Error) -> None:
-        """Let the file go; also when Python ends, and the names of this module are gone."""
-        with _suppress(_error):
-            self.connection.close()
+    def begin(self) -> bool:
+        """Use it, until `end`; False where it is closed."""
+        with self._lock:
+            self._users += not self._closed
+            return not self._closed
+
+    def end(self) -> None:
+        """It is not used any longer."""
+        with self._lock:
+            self._users -= 1
+            self._let_go()
+
+    def close(self) -> None:
+        """Let the file go, at once or when nobody uses it."""
+        with self._lock:
+            self._closed = True
+            self._let_go()
+
+    def _let_go(self, _suppress: Any = suppress, _error: Any = sqlite3.Error) -> None:
+        # Also when Python ends, and the names of this module are gone.
+        if self._closed and not self._users:
+            with _suppress(_error):
+                self.connection.close()
 
     def __del__(self) -> None:
         self.close()

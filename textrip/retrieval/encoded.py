@@ -59,6 +59,13 @@ def documents_of(collection: Collection, first: int, last: int) -> Iterator[tupl
             yield Document(rows["doc_id"][place], rows["title"][place], rows["text"][place]), metadata
 
 
+def require_labels(collection: Collection) -> None:
+    """Raise InputError where a document's label and a column of that name differ, before anything is made."""
+    if {"metadata", "label"} <= set(collection.corpus.column_names):
+        for _ in documents_of(collection, 0, len(collection.corpus)):
+            pass
+
+
 def _labelled(metadata: dict[str, Any], label: str, doc_id: str) -> dict[str, Any]:
     """A row's metadata with its label; InputError where another column has its name, and says otherwise."""
     if str(metadata.get("label", label)) != label:

@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from textrip.encoding.approximate import Kind
 from textrip.encoding.text_encoder import TextEncoder, require_unit
 from textrip.errors import DamagedError, InputError, StorageError
-from textrip.files import as_json, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.records import Hit
-from textrip.replacing import replacing, restore_replaced
+from textrip.replacing import restore_replaced
 from textrip.retrieval import answer, upkeep
-from textrip.retrieval.about import keep_about, read_about
+from textrip.retrieval.about import note_about, read_about
 from textrip.retrieval.answer import MODES, Mode, require_queries
 from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, STORE, require_inside
@@ -214,6 +213,7 @@ class Index:
         """
         if self._encoder is not None:
             return self._encoder
+        self.store.require_in_place()
         return load_own(self.folder, self.about, self._device)
 
     def torch_encoder(self) -> "Encoder":
@@ -384,6 +384,7 @@ class Index:
         return change
 
     def _writer(self) -> StoreWriter:
+        self.store.require_in_place()
         return StoreWriter.open(self.store.path, index_id=self.about["index_id"])
 
     def _maintain(self, *, changed: bool) -> None:
@@ -402,6 +403,7 @@ class Index:
 
         A query encoder that is damaged is exported again from the model that the index carries.
         """
+        self.store.require_in_place()
         mend_onnx(self.folder, self.about, self.store)
         return self._rebuild(extend=False)
 
@@ -430,19 +432,11 @@ class Index:
         """Change what index.json says (a tuned fusion, a measured recall), in one step.
 
         Raises:
+            InputError: what the index was built with, or no fusion; or the index was built anew meanwhile.
             StorageError: another process has been writing for half a minute, or the disk refused.
         """
-        path = self.folder / "index.json"
-        with contextlib.closing(self._writer()) as writer, writer.locked():
-            # What another process noted meanwhile stays.
-            about = {**read_about(self.folder), **values}
-            about.pop("seal_sha256", None)
-            for left in self.folder.glob(".index.json.*.tmp"):  # of a process that died
-                left.unlink(missing_ok=True)
-            with replacing(path, force=True) as temporary:
-                write_sealed_json(temporary, as_json(about))
-            keep_about(self.folder, writer)
-        self.about = about
+        with contextlib.closing(self._writer()) as writer:
+            self.about = note_about(self.folder, writer, values)
 
     def tune_fusion(
         self, data: "str | Path | Collection", *, split: str = "dev", without_own_id: bool = False

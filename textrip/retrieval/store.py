@@ -97,20 +97,24 @@ class DocumentStore:
             raise
 
     def close(self) -> None:
-        """Let the file go."""
+        """Let the file go; where another thread is reading, it ends with an error."""
         self._closed = True
         for held in list(self._held):
             held.close()
 
-    @property
-    def _database(self) -> Connection:
-        if self._closed:
-            raise InputError(f"{self.path}: the index is closed; open it again")
-        if not hasattr(self._local, "held"):
+    @contextmanager
+    def _database(self) -> Iterator[Connection]:
+        """The thread's own connection, which is not closed meanwhile."""
+        if not self._closed and not hasattr(self._local, "held"):
             self._local.held = Held(self._connect())
             self._held.add(self._local.held)
-        connection: Connection = self._local.held.connection
-        return connection
+        held: Held | None = getattr(self._local, "held", None)
+        if self._closed or held is None or not held.begin():
+            raise InputError(f"{self.path}: the index is closed; open it again")
+        try:
+            yield held.connection
+        finally:
+            held.end()
 
     def _connect(self) -> Connection:
         try:
@@ -129,26 +133,36 @@ class DocumentStore:
 
         A connection that holds the file for unchangeable (see `connect_reading`) is given up when it changes.
         """
-        if file_of(self.path) != self._file:
+        now = file_of(self.path)
+        if now is None:
+            moved = "moved or removed" if self.path.is_absolute() else "moved or removed, or left by a chdir"
+            raise InputError(f"{self.path}: is not there any longer ({moved}); open the index again")
+        if now != self._file:
             raise InputError(f"{self.path}: the index was built anew since it was opened; open it again")
-        database = self._database
-        if database.unchangeable is not None and database.unchangeable != state_on_disk(self.path):
+        with self._database() as database:
+            changed = database.unchangeable not in {None, state_on_disk(self.path)}
+        if changed:
             del self._local.held
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Everything read inside is of one generation, whatever is written meanwhile."""
-        if self._database.in_transaction:
+        with self._database() as database:
+            inside = database.in_transaction
+        if inside:
             yield
             return
         self.require_in_place()
-        database = self._database
-        self._run("BEGIN")
-        try:
-            yield
-        finally:
-            with suppress(sqlite3.Error):  # an error may have ended it
-                database.execute("COMMIT")
+        with self._database() as database:
+            try:
+                database.execute("BEGIN")
+            except sqlite3.Error as error:
+                raise self._damaged(error) from None
+            try:
+                yield
+            finally:
+                with suppress(sqlite3.Error):  # an error may have ended it
+                    database.execute("COMMIT")
 
     def state(self, name: str) -> str:
         """One of the values that hold for the whole store."""
@@ -220,7 +234,9 @@ class DocumentStore:
         Raises:
             InputError: it is no SQL expression, names no column, or does more than read a document.
         """
-        return where.keys(self._database, self.columns())
+        columns = self.columns()
+        with self._database() as database:
+            return where.keys(database, columns)
 
     def __iter__(self) -> Iterator[Stored]:
         """Every document, by key, read in chunks."""
@@ -272,16 +288,11 @@ class DocumentStore:
         return held, seal
 
     def _select(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        try:
-            yield from self._database.execute(statement, parameters)
-        except sqlite3.Error as error:
-            raise self._damaged(error) from None
-
-    def _run(self, statement: str) -> None:
-        try:
-            self._database.execute(statement)
-        except sqlite3.Error as error:
-            raise self._damaged(error) from None
+        with self._database() as database:
+            try:
+                yield from database.execute(statement, parameters)
+            except sqlite3.Error as error:
+                raise self._damaged(error) from None
 
     def _damaged(self, error: sqlite3.Error) -> InputError:
         if "unable to open" in str(error):

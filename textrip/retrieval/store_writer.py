@@ -115,10 +115,15 @@ class StoreWriter:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else writes inside; what is remembered there is, where nothing fails."""
+        """Nobody else writes inside; what is remembered there is, where nothing fails.
+
+        Raises:
+            InputError: the index was built anew meanwhile.
+        """
         with self._errors():
             self._database.execute("BEGIN IMMEDIATE")
         try:
+            self._require_in_place()
             yield
         except BaseException:
             with suppress(sqlite3.Error):
@@ -148,14 +153,12 @@ class StoreWriter:
 
     def forget_removed(self, generation: int) -> None:
         """What was removed up to a generation need not be known any longer: everything derived is newer."""
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
+        with self.locked(), self._errors():
             self._database.execute("DELETE FROM removed WHERE generation <= ?", [generation])
             self._database.execute(
                 "UPDATE state SET value = ? WHERE name = 'known_since' AND CAST(value AS INTEGER) < ?",
                 [str(generation), generation],
             )
-            self._database.execute("COMMIT")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -37,7 +37,10 @@ _MOST_OF_A_NAME = 60
 # Functions that reach out of the database, or only make work.
 _FORBIDDEN = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
-_INSTRUCTIONS_A_LOOK = 100_000
+# A document is a dozen of them and more, and may be long; a look at the clock costs less than one of them.
+_INSTRUCTIONS_A_LOOK = 20
+# A longer pattern can keep a single comparison at work for minutes, between two looks at the clock.
+_MOST_OF_A_PATTERN = 1000
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,11 @@ class Where:
             f"WHERE (\n{self.expression}\n) ORDER BY {_KEY}"
         )
         database.create_function(_VALUE, 2, _value, deterministic=True)
-        before = database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
+        limits = {
+            sqlite3.SQLITE_LIMIT_LENGTH: _MOST_BYTES,
+            sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: _MOST_OF_A_PATTERN,
+        }
+        before = {limit: database.setlimit(limit, value) for limit, value in limits.items()}
         started = time.monotonic()
         database.set_authorizer(_authorize)
         database.set_progress_handler(
@@ -80,7 +87,8 @@ class Where:
         finally:
             database.set_authorizer(None)
             database.set_progress_handler(None, 0)
-            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
+            for limit, value in before.items():
+                database.setlimit(limit, value)
 
     def _named(self, columns: Sequence[str]) -> list[str]:
         """The columns of metadata that the expression may name: what it does not contain it cannot.
