@@ -1,5 +1,6 @@
 """Splits: whole groups, no text on both sides, the same cut every time."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -117,3 +118,22 @@ def test_too_few_queries_are_refused() -> None:
         with_splits(collection_of({"a": {"d": 1}, "b": {"d": 1}}, {"a": "x y", "b": "Y, x."}))
     with pytest.raises(InputError, match="has no judgments to split"):
         with_splits(Collection.of("c", [Document("d", "", "t")]))
+
+
+def test_the_cut_of_a_template_is_the_same_in_any_order_of_rows() -> None:
+    """What was tested before a new export was trained on after it."""
+    ids = [f"q{number}" for number in range(120)]
+    texts = {
+        query: f"What is the status of order token{number // 2} that I placed in the shop on Monday morning "
+        f"in the year {number % 2} with the card and the voucher of the company that I had"
+        for number, query in enumerate(ids)
+    }
+    documents = [Document(f"d{number}", "", f"answer token{number}") for number in range(120)]
+    cuts = []
+    for seed in range(3):
+        order = random.Random(seed).sample(ids, len(ids)) if seed else ids
+        train = {query: {f"d{query[1:]}": 1} for query in order}
+        collection = Collection.of("c", documents, {query: texts[query] for query in order}, {"train": train})
+        cuts.append({split: set(judged) for split, judged in with_splits(collection).qrels.items()})
+    assert cuts[0] == cuts[1] == cuts[2]
+    assert len(cuts[0]["test"]) >= 10

@@ -7,13 +7,16 @@ counts: what is reported is a pair, and of those just above the threshold a few 
 
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.words import folded, normalised, words
 from textrip.progress import advancing
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 THRESHOLD = 0.8
 _WORDS_A_SHINGLE = 3
@@ -22,6 +25,12 @@ _PERMUTATIONS = 64
 _BANDS, _ROWS = 16, 4
 # A text that resembles so many others is not compared with later ones: they resemble those others.
 _MATCHES = 8
+# One that so many are proposed for is of a template, below the threshold perhaps: compared with later ones as
+# far as bands of sixteen rows propose it, which most of those that are nearly equal share, and few others.
+_PROPOSED = 128
+_FINE_BANDS, _FINE_ROWS = 4, 16
+# Of what is proposed so many are measured, those whose signatures agree best.
+_MEASURED = 32
 
 
 class Pair(NamedTuple):
@@ -66,7 +75,8 @@ def near_duplicates(
 
     Texts that are equal but for case and blanks come as pairs with the first of them, and only that one is
     compared with others: a text that occurs a thousand times gives 999 pairs and not half a million. So do
-    texts that were made from a template: one that resembles eight others stands for nobody else.
+    texts that were made from a template: one that resembles eight others stands for nobody else, and among
+    hundreds that resemble each other the nearest are found, and not every pair.
 
     Args:
         texts: n of them, read once; of each its shingles are kept as numbers of 32 bits.
@@ -74,9 +84,9 @@ def near_duplicates(
         progress: What a progress bar says; none without it.
         total: How many texts there are, where it is known.
     """
-    from datasketch import MinHash, MinHashLSH
+    from datasketch import MinHash
 
-    index = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _ROWS))
+    proposals = _Proposals()
     plain = MinHash(num_perm=_PERMUTATIONS, hashfunc=zlib.crc32)
     first_of: dict[int, int] = {}
     held: dict[int, NDArray[np.uint32]] = {}
@@ -93,12 +103,45 @@ def near_duplicates(
             signature = plain.copy()
             signature.update_batch(encoded)
             matches = 0
-            for other in sorted(index.query(signature)):
+            for other in proposals.of(signature):
                 shared = np.intersect1d(mine, held[other], assume_unique=True).size
                 found = shared / (len(mine) + len(held[other]) - shared)
                 if found >= threshold:
                     matches += 1
                     yield Pair(other, place, found)
-            if matches < _MATCHES:
-                index.insert(place, signature, check_duplication=False)
+            if matches < _MATCHES and proposals.keep(place, signature):
                 held[place] = mine
+
+
+class _Proposals:
+    """Which earlier texts may resemble one, by their signatures."""
+
+    def __init__(self) -> None:
+        from datasketch import MinHashLSH
+
+        self._coarse = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _ROWS))
+        self._fine = MinHashLSH(num_perm=_PERMUTATIONS, params=(_FINE_BANDS, _FINE_ROWS))
+        self._signatures: dict[int, NDArray[np.uint64]] = {}
+        self._crowd = 0
+
+    def of(self, signature: "MinHash") -> list[int]:
+        """Ascending; where there are many, those whose signatures agree best, of equals the first."""
+        found = set(self._coarse.query(signature))
+        if len(found) > _PROPOSED:
+            found |= set(self._fine.query(signature))
+        self._crowd = len(found)
+        places = np.array(sorted(found), dtype=np.int64)
+        if len(places) > _MEASURED:
+            known = np.stack([self._signatures[place] for place in places.tolist()])
+            agreeing = (known == signature.hashvalues).sum(axis=1)
+            places = np.sort(places[np.argsort(-agreeing, kind="stable")[:_MEASURED]])
+        return [int(place) for place in places]
+
+    def keep(self, place: int, signature: "MinHash") -> bool:
+        """Propose a text to later ones, after `of` was asked for it; whether it is."""
+        if self._crowd > 2 * _PROPOSED:  # what would be said of it can be said of the others
+            return False
+        index = self._fine if self._crowd > _PROPOSED else self._coarse
+        index.insert(place, signature, check_duplication=False)
+        self._signatures[place] = signature.hashvalues.copy()
+        return True

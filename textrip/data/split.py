@@ -94,12 +94,12 @@ def _groups(collection: Collection, qrels: Qrels, most: int) -> dict[str, str]:
         links += [("group", collection.groups[query])] if query in collection.groups else []
         for link in links:
             linked.join(first_with.setdefault(link, query), query)
-    asked = [query for query in qrels if query in texts]
+    asked = sorted(query for query in qrels if query in texts)  # in whatever order they came
     pairs = near_duplicates(
         (texts[query] for query in asked), progress="looking for near-duplicate queries", total=len(asked)
     )
     apart = 0
-    for pair in sorted(pairs, key=lambda pair: -pair.resemblance):
+    for pair in sorted(pairs, key=lambda pair: (-pair.resemblance, pair.first, pair.second)):
         apart += not linked.join(asked[pair.first], asked[pair.second], most=most)
     if apart:
         say(
