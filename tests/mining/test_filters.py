@@ -15,11 +15,13 @@ from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, OfflineError
 from textrip.lexical.searcher import LexicalSearcher
+from textrip.mining.audit import audit
 from textrip.mining.filters import DENOISED, JUDGED, NEAR_DUPLICATE, SAME_TEXT, Denoiser
 from textrip.mining.mine import describe, mine
 from textrip.mining.scoring import CrossEncoderScorer, EncoderScorer, load_scorer
 from textrip.mining.settings import MineSettings
-from textrip.mining.triples import Triples
+from textrip.mining.triples import Group, Negative, Triples
+from textrip.records import Document
 
 LONG = " ".join(f"sentence{number} about rose" for number in range(12))
 
@@ -319,3 +321,61 @@ def test_a_query_that_is_a_document_is_no_random_negative_of_its_own() -> None:
     for seed in range(20):
         (group,) = mine(collection, settings=MineSettings(negatives=1, random=1, seed=seed)).groups
         assert [negative.doc_id for negative in group.negatives] == ["n"]
+
+
+def test_a_document_with_the_number_of_a_query_is_another_document() -> None:
+    """Queries and documents are both counted from 1: a judged negative of the query's number was left out."""
+    documents = {str(number): f"roses bloom in garden {number}" for number in range(1, 8)}
+    judged = {str(number): {str(number % 7 + 1): 1, str(number): 0} for number in range(1, 8)}
+    queries = {str(number): f"which roses bloom best {number * 11}" for number in range(1, 8)}
+    collection = collection_of(documents, queries, train=judged)
+    for settings in (MineSettings(negatives=1), MineSettings(negatives=2, random=1, near_duplicates=0.95)):
+        for group in mine(collection, settings=settings).groups:
+            assert group.negatives[0] == Negative(group.query_id, 0, 0.0, "judged")
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("Another one", "the reset link on the sign-in page sends a mail"),  # the relevant text, cross-posted
+        ("Frequently asked", "how do I reset my password"),  # the query, in the text
+        ("How do I reset my password?", "see the manual"),  # and in the title
+    ],
+)
+def test_a_title_does_not_hide_a_copy(title: str, text: str) -> None:
+    documents = [
+        Document("p", "Reset", "the reset link on the sign-in page sends a mail"),
+        Document("copy", title, text),
+        Document("n", "Passwords", "a password has eight letters and more"),
+    ]
+    query = "How do I reset my password?" if "?" in title else "how do I reset my password"
+    collection = Collection.of("faq", documents, {"q": query}, {"train": {"q": {"p": 1}}})
+    for settings in (MineSettings(negatives=2), MineSettings(negatives=2, random=2)):
+        triples = mine(collection, settings=settings)
+        assert [negative.doc_id for negative in triples.groups[0].negatives] == ["n"]
+    by_hand = Triples([Group("q", "p", (Negative("copy", 1, 1.0, "bm25"),))], triples.provenance)
+    (shown,) = audit(by_hand, collection).negatives
+    assert "same" in shown.flags
+
+
+def test_of_more_relevant_documents_than_a_cache_holds_none_is_read_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With 4,096 of them 8 seconds became 96: each was gone when its turn came again."""
+    from textrip.data import near_duplicates
+    from textrip.mining import filters
+
+    assert filters._SHINGLED >= 100_000
+    documents = {f"d{n:03d}": f"roses w{n} x{n} y{n} z{n}" for n in range(60)}
+    relevant = {f"d{n:03d}": 1 for n in range(40)}
+    collection = collection_of(documents, {"q": "roses"}, train={"q": relevant})
+    looked_at: list[str] = []
+    shingles = near_duplicates.shingles
+
+    def noted(text: str) -> frozenset[str]:
+        looked_at.append(text)
+        return shingles(text)
+
+    monkeypatch.setattr(filters, "shingles", noted)
+    mine(collection, settings=MineSettings(negatives=10, positives=1))
+    assert 0 < len(looked_at) == len(set(looked_at)) <= 60

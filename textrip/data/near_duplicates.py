@@ -52,14 +52,19 @@ def shingles(text: str) -> frozenset[str]:
     )
 
 
-def resemblance(one: frozenset[str], other: frozenset[str]) -> float:
-    """The Jaccard index of two sets of shingles."""
-    shared = len(one & other)
+def numbers_of(found: Iterable[bytes]) -> NDArray[np.uint32]:
+    """Shingles as numbers of 32 bits, ascending: a twentieth of the memory."""
+    return np.unique(np.fromiter(map(zlib.crc32, found), dtype=np.uint32))
+
+
+def resemblance(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
+    """The Jaccard index of two texts' shingles, as numbers."""
+    shared = int(np.intersect1d(one, other, assume_unique=True).size)
     return shared / (len(one) + len(other) - shared)
 
 
-def alike(one: frozenset[str], other: frozenset[str], threshold: float = THRESHOLD) -> bool:
-    """Whether two sets of shingles resemble each other so much; sizes alone often tell."""
+def alike(one: NDArray[np.uint32], other: NDArray[np.uint32], threshold: float = THRESHOLD) -> bool:
+    """Whether two texts' shingles resemble each other so much; sizes alone often tell."""
     small, large = sorted((len(one), len(other)))
     return small >= threshold * large and resemblance(one, other) >= threshold
 
@@ -99,13 +104,12 @@ def near_duplicates(
                 yield Pair(first, place, 1.0)
                 continue
             encoded = [shingle.encode() for shingle in shingles(text)]
-            mine = np.unique(np.fromiter(map(zlib.crc32, encoded), dtype=np.uint32))
+            mine = numbers_of(encoded)
             signature = plain.copy()
             signature.update_batch(encoded)
             matches = 0
             for other in proposals.of(signature):
-                shared = np.intersect1d(mine, held[other], assume_unique=True).size
-                found = shared / (len(mine) + len(held[other]) - shared)
+                found = resemblance(mine, held[other])
                 if found >= threshold:
                     matches += 1
                     yield Pair(other, place, found)

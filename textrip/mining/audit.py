@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.near_duplicates import THRESHOLD
-from textrip.data.split import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.audited import FLAGS, Audit, Audited, Shown
@@ -84,7 +83,7 @@ class _Look:
         verdicts: Verdicts,
     ) -> None:
         self.collection, self.scorer, self.searcher = collection, scorer, searcher
-        self.texts = Texts(collection.texts)
+        self.texts = Texts(collection)
         self.judged = JudgedTexts(collection)
         self.decided = Decisions(verdicts, collection, self.texts)
         self.scores: dict[tuple[str, str], float] = {}
@@ -117,7 +116,7 @@ class _Look:
         query = self.collection.query_texts[query_id]
         positives, negatives = self._positives(groups), _negatives(groups)
         measured = self._measured(query_id, positives, negatives)
-        keys = {self.texts.key(rows[doc_id]) for doc_id in positives} | {hash(normalised(query))}
+        keys = {key for doc_id in positives for key in self.texts.keys(rows[doc_id])}
         # What the model's scores are relative to is shown, also where no group has it.
         lowest = [doc_id for doc_id in positives if measured.relative(doc_id) == 0]
         wanted = {group.positive_id for group in groups} | set(lowest[:1])
@@ -125,10 +124,10 @@ class _Look:
         for doc_id, negative in negatives.items():
             row = rows[doc_id]
             relative = measured.relative(doc_id)
-            accepted = self.decided.accepts(near_duplicate_key(query), row)
+            accepted = self.decided.accepts(query, row)
             flags = {
                 "judged": doc_id in positives,
-                "same": self.texts.key(row) in keys,
+                "same": bool(self.texts.keys(row) & keys) or self.texts.asks(row, normalised(query)),
                 "near": not accepted
                 and self.texts.alike(row, [rows[positive] for positive in positives], THRESHOLD),
                 "above": not accepted and relative is not None and relative >= 0,

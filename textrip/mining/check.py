@@ -42,7 +42,7 @@ def _contradictions(triples: Triples, collection: Collection) -> Iterator[Findin
             where = f"query {group.query_id}, positive {group.positive_id}, negative {negative.doc_id}"
             if text(negative.doc_id) == text(group.positive_id):
                 same.append(where)
-            elif text(negative.doc_id) == query or negative.doc_id == group.query_id:
+            elif text(negative.doc_id) == query:
                 own.append(where)
             elif text(negative.doc_id) in relevant_texts[query]:
                 relevant.append(where)

@@ -14,13 +14,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from textrip.data.near_duplicates import alike, shingles
+from textrip.data.collection import Collection as Documents
+from textrip.data.near_duplicates import alike, numbers_of, shingles
 from textrip.data.words import normalised
 from textrip.mining.scoring import Scorer
+from textrip.records import full_text
 
-# So many documents' shingles are held, some 20 kB each; what was looked at longest ago is worked out again.
-_SHINGLED = 4096
+# So many documents' shingles are held, a kilobyte each; what was looked at longest ago is worked out again. A
+# query's relevant documents are looked at in turn: of one more than are held, none would be.
+_SHINGLED = 1 << 17
 
 JUDGED = "judged relevant"
 SAME_TEXT = "copies of a relevant text, of the query or of another negative"
@@ -33,14 +37,29 @@ DENOISED = "as relevant as a relevant one (denoise)"
 class Texts:
     """What is known of the documents' texts, worked out once for each."""
 
-    texts: Sequence[str]
-    _keys: dict[int, int] = field(default_factory=dict)
-    _shingles: OrderedDict[int, frozenset[str]] = field(default_factory=OrderedDict)
+    collection: Documents
+    _keys: dict[int, tuple[int, frozenset[int], int | None]] = field(default_factory=dict)
+    _shingles: OrderedDict[int, NDArray[np.uint32]] = field(default_factory=OrderedDict)
 
     def key(self, row: int) -> int:
         """What texts are compared by: a copy of a document has its key."""
+        return self._known(row)[0]
+
+    def keys(self, row: int) -> frozenset[int]:
+        """Also that of the text without its title: under another title it says the same."""
+        return self._known(row)[1]
+
+    def asks(self, row: int, query: str) -> bool:
+        """Whether a document, its text or its title is a query (normalised): it is no wrong answer to it."""
+        return hash(query) in self.keys(row) or hash(query) == self._known(row)[2]
+
+    def _known(self, row: int) -> tuple[int, frozenset[int], int | None]:
         if row not in self._keys:
-            self._keys[row] = hash(normalised(self.texts[row]))
+            found = self.collection.corpus[row]
+            whole = hash(normalised(full_text(found["title"], found["text"])))
+            title, body = normalised(found["title"]), normalised(found["text"])
+            both = frozenset({whole, hash(body)} if body else {whole})
+            self._keys[row] = whole, both, hash(title) if title else None
         return self._keys[row]
 
     def alike(self, row: int, others: Iterable[int], threshold: float) -> bool:
@@ -48,12 +67,13 @@ class Texts:
         mine = self.shingles(row)
         return any(alike(mine, self.shingles(other), threshold) for other in others)
 
-    def shingles(self, row: int) -> frozenset[str]:
-        """Of a document, see data/near_duplicates.py."""
+    def shingles(self, row: int) -> NDArray[np.uint32]:
+        """Of a document, see data/near_duplicates.py; as numbers, ascending."""
         if row in self._shingles:
             self._shingles.move_to_end(row)
         else:
-            self._shingles[row] = shingles(self.texts[row])
+            text = self.collection.texts[row]
+            self._shingles[row] = numbers_of(shingle.encode() for shingle in shingles(text))
             if len(self._shingles) > _SHINGLED:
                 self._shingles.popitem(last=False)
         return self._shingles[row]

@@ -39,13 +39,13 @@ class Known:
     """What is judged for a query's text, worked out once: thousands of documents may share a title.
 
     Attributes:
-        asked: The text as it counts for being the same question (see near_duplicate_key).
+        query: The text, as it counts for being the same (see `normalised`).
         relevant: The places of what is relevant, ascending.
-        texts: The keys of their texts, and that of the query's own.
+        texts: The keys of their texts, with and without a title.
         not_relevant: The doc_ids that are judged and not relevant, in their order.
     """
 
-    asked: str
+    query: str
     relevant: dict[int, None]
     texts: frozenset[int]
     not_relevant: list[str]
@@ -84,7 +84,7 @@ class Miner:
     dropped: Dropped = field(default_factory=Dropped)
 
     def __post_init__(self) -> None:
-        self.texts = Texts(self.collection.texts)
+        self.texts = Texts(self.collection)
         self.judged = JudgedTexts(self.collection)
         self._known: dict[str, Known] = {}
         self.decided = Decisions(self.verdicts, self.collection, self.texts)
@@ -103,9 +103,10 @@ class Miner:
         draw = random.Random(f"{settings.seed}:{query_id}")  # noqa: S311  # of its own: order does not matter
         if len(positives) > settings.positives:
             positives = sorted(draw.sample(positives, settings.positives))
-        judged, seen = self._judged(query_id, known)
+        own = self._own(query_id, query)
+        judged, seen = self._judged(query_id, known, own)
         windows: dict[Source, Window] = {
-            source: Window(self, query_id, ranking, source, known, seen)
+            source: Window(self, query_id, own, ranking, source, known, seen)
             for source, ranking in rankings.items()
         }
         left = settings.negatives - len(judged)
@@ -121,7 +122,7 @@ class Miner:
                 judged,
                 [
                     *((window.candidates(draw), shares[source]) for source, window in windows.items()),
-                    (self._chance(query_id, positive), by_chance),
+                    (self._chance(query_id, positive, own), by_chance),
                 ],
                 set(seen),
             )
@@ -136,9 +137,9 @@ class Miner:
         """
         if text not in self._known:
             rows = sorted(self.collection.doc_row[doc_id] for doc_id in self.judged.relevant(text))
-            keys = frozenset([*map(self.texts.key, rows), hash(text)])
+            keys = frozenset(key for row in rows for key in self.texts.keys(row))
             not_relevant = sorted(self.judged.not_relevant(text))
-            self._known[text] = Known(near_duplicate_key(text), dict.fromkeys(rows), keys, not_relevant)
+            self._known[text] = Known(text, dict.fromkeys(rows), keys, not_relevant)
         return self._known[text]
 
     def filled(self, wanted: Sequence[list[Slot]]) -> list[Group]:
@@ -188,7 +189,7 @@ class Miner:
             [(slots[place].query, rows[candidate.doc_id]) for place, candidate in pulled]
         )
         return [
-            good or self.decided.accepts(slots[place].known.asked, rows[candidate.doc_id])
+            good or self.decided.accepts(slots[place].query, rows[candidate.doc_id])
             for good, (place, candidate) in zip(kept, pulled, strict=True)
         ]
 
@@ -197,13 +198,13 @@ class Miner:
         threshold = self.settings.near_duplicates
         for candidate in candidates:
             row = self.collection.doc_row[candidate.doc_id]
-            if self.texts.key(row) in slot.known.texts or self.texts.key(row) in slot.seen:
+            if self._says(row, slot.known) or self.texts.key(row) in slot.seen:
                 continue
             slot.seen.add(self.texts.key(row))
-            if self.decided.rejects(slot.known.asked, row):
+            if self.decided.rejects(slot.query, row):
                 self.dropped.add(slot.query_id, row, REJECTED)
                 continue
-            if self.decided.accepts(slot.known.asked, row):
+            if self.decided.accepts(slot.query, row):
                 yield candidate
                 continue
             if threshold is not None and self.texts.alike(row, slot.known.relevant, threshold):
@@ -211,7 +212,20 @@ class Miner:
                 continue
             yield candidate
 
-    def _judged(self, query_id: str, known: Known) -> tuple[list[Negative], set[int]]:
+    def _says(self, row: int, known: Known) -> bool:
+        """Whether a document has the text of what is relevant, or the query's: whatever its id or title."""
+        return bool(self.texts.keys(row) & known.texts) or self.texts.asks(row, known.query)
+
+    def _own(self, query_id: str, query: str) -> int | None:
+        """The place of the document that the query is, by id and text: another one may have its number."""
+        row = self.collection.doc_row.get(query_id)
+        if row is None:
+            return None
+        asked, found = near_duplicate_key(query), self.collection.corpus[row]
+        texts = found["title"], found["text"], self.collection.texts[row]
+        return row if asked in map(near_duplicate_key, texts) else None
+
+    def _judged(self, query_id: str, known: Known, own: int | None) -> tuple[list[Negative], set[int]]:
         """Documents that were judged and are not relevant, and the keys of the texts that were looked at.
 
         What resembles a relevant document, or a model finds relevant, is one: a judgment says that it is not.
@@ -222,25 +236,26 @@ class Miner:
             row = self.collection.doc_row[doc_id]
             if len(found) == self.settings.negatives:
                 break
-            if doc_id == query_id:
+            if row == own:
                 continue
-            if self.texts.key(row) in known.texts or self.texts.key(row) in seen:
+            key = self.texts.key(row)  # of the whole text: a judgment tells one title from another
+            if key in known.texts or key == hash(known.query) or key in seen:
                 self.dropped.add(query_id, row, SAME_TEXT)
                 continue
             seen.add(self.texts.key(row))
-            if self.decided.rejects(known.asked, row):
+            if self.decided.rejects(known.query, row):
                 self.dropped.add(query_id, row, REJECTED)
             else:
                 found.append(Negative(doc_id, 0, 0.0, "judged"))
         return found, seen
 
-    def _chance(self, query_id: str, positive: str) -> Iterator[Negative]:
+    def _chance(self, query_id: str, positive: str, own: int | None) -> Iterator[Negative]:
         """Documents of the whole corpus, drawn by seed, query and positive."""
         draw = random.Random(f"{self.settings.seed}:{query_id}:{positive}")  # noqa: S311  # a seed, no secret
         for _ in range(_DRAWS * self.settings.random):
-            doc_id = self.collection.doc_ids[int(self._by_id[draw.randrange(len(self._by_id))])]
-            if doc_id != query_id:
-                yield Negative(doc_id, 0, 0.0, "random")
+            row = int(self._by_id[draw.randrange(len(self._by_id))])
+            if row != own:
+                yield Negative(self.collection.doc_ids[row], 0, 0.0, "random")
 
 
 @dataclass
@@ -249,6 +264,7 @@ class Window:
 
     miner: Miner
     query_id: str
+    own: int | None
     ranking: Ranking
     source: Source
     known: Known
@@ -264,12 +280,11 @@ class Window:
     def _ranked(self) -> Iterator[Negative]:
         settings, texts = self.miner.settings, self.miner.texts
         collection, (places, scores) = self.miner.collection, self.ranking
-        own = collection.doc_row.get(self.query_id)
         # A query that is a document is its own best one: it is no rank to skip, and no score to compare with.
         ranked = [
             (rank, row, score)
             for rank, (row, score) in enumerate(zip(places.tolist(), scores.tolist(), strict=True), start=1)
-            if row != own
+            if row != self.own
         ]
         best = ranked[0][2] if ranked else 0.0
         window = settings.least_score * best, settings.most_score * best
@@ -278,7 +293,7 @@ class Window:
             if self.source == "bm25" and not window[0] <= score <= window[1]:
                 continue
             relevant = row in self.known.relevant
-            if relevant or texts.key(row) in self.known.texts or texts.key(row) in seen:
+            if relevant or self.miner._says(row, self.known) or texts.key(row) in seen:
                 why = JUDGED if relevant else SAME_TEXT
                 self.miner.dropped.add(self.query_id, row, why)
                 continue

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,9 @@ class Verdicts:
 
 
 class Decisions:
-    """Verdicts as they hold: for every query that asks the same, and for every copy of the document.
+    """Verdicts as they hold: for every query of the text, and for every copy of the document.
+
+    A rejection holds for queries of the same words in another order, too.
 
     Where one was given on both sides, the document is no negative.
     """
@@ -163,19 +165,23 @@ class Decisions:
         self._texts = texts
         queries, rows = collection.query_texts, collection.doc_row
 
-        def by_text(pairs: Iterable[Pair]) -> frozenset[tuple[str, int]]:
+        def by_text(pairs: Iterable[Pair], key: Callable[[str], str]) -> frozenset[tuple[str, int]]:
             return frozenset(
-                (near_duplicate_key(queries[query_id]), texts.key(rows[doc_id]))
+                (key(queries[query_id]), texts.key(rows[doc_id]))
                 for query_id, doc_id in pairs
                 if query_id in queries and doc_id in rows
             )
 
-        self._rejected, self._accepted = by_text(verdicts.rejected), by_text(verdicts.accepted)
+        # As judgments hold (judged_texts.py): no negative of what asks nearly the same, one of the very text.
+        self._rejected = by_text(verdicts.rejected, near_duplicate_key)
+        self._accepted = by_text(verdicts.accepted, normalised)
 
-    def rejects(self, asked: str, row: int) -> bool:
-        """Whether a document is no negative of a query, given by its near_duplicate_key."""
-        return (asked, self._texts.key(row)) in self._rejected
+    def rejects(self, query: str, row: int) -> bool:
+        """Whether a document is no negative of a query."""
+        return bool(self._rejected) and (near_duplicate_key(query), self._texts.key(row)) in self._rejected
 
-    def accepts(self, asked: str, row: int) -> bool:
+    def accepts(self, query: str, row: int) -> bool:
         """Whether a document is one, whatever a filter says."""
-        return (asked, self._texts.key(row)) in self._accepted and not self.rejects(asked, row)
+        if not self._accepted or (normalised(query), self._texts.key(row)) not in self._accepted:
+            return False
+        return not self.rejects(query, row)
