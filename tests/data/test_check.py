@@ -229,7 +229,7 @@ def test_a_small_share_that_an_encoder_cuts_is_said_and_is_no_warning() -> None:
     ("copy2", "relevant-negative"),
 ])  # fmt: skip
 def test_contradictions_in_triples_are_errors(negative: str, kind: str) -> None:
-    documents = CLEAN | {"copy": "ROSE one", "q": "anything", "asked": "Rose", "p2": "rose two"}
+    documents = CLEAN | {"copy": "ROSE one", "q": "Rose!", "asked": "Rose", "p2": "rose two"}
     documents |= {"elsewhere": "rose three", "copy2": "Rose Two"}
     collection = collection_of(
         documents, {"q": "rose", "again": "Rose "},
@@ -239,6 +239,11 @@ def test_contradictions_in_triples_are_errors(negative: str, kind: str) -> None:
     (finding,) = check_triples(triples, collection)
     assert kinds([finding]) == {kind: ("error", 1)}
     assert finding.examples == (f"query q, positive p, negative {negative}",)
+
+
+def test_a_negative_with_the_querys_number_is_another_document() -> None:
+    collection = collection_of(CLEAN | {"q": "anything"}, {"q": "rose"}, train={"q": {"p": 1}})
+    assert check_triples(Triples([Group("q", "p", (Negative("q", 1, 1.0, "bm25"),))]), collection) == []
 
 
 def test_held_out_queries_in_triples_are_named_and_foreign_triples_refused() -> None:

@@ -1,5 +1,6 @@
 """The audit: each flag is provoked, the suspects come first, the page is safe, and verdicts are honoured."""
 
+import html
 import json
 import os
 import re
@@ -147,10 +148,25 @@ def test_every_negative_has_its_place_in_bm25s_ranking(collection: Collection, t
 def facts_of(page: Path, kind: str) -> dict[str, str]:
     """By document of query q the page's line of facts, without flags and buttons."""
     documents = re.findall(
-        rf'"document {kind}[^"]*" data-query="q" data-document="([^"]*)"[^>]*><div class="facts">([^<]*)',
+        rf'"document {kind}[^"]*" data-pair="\[&quot;q&quot;, &quot;(.*?)&quot;\]"[^>]*>'
+        r'<div class="facts">([^<]*)',
         page.read_text(),
     )
     return {doc_id: facts.strip() for doc_id, facts in documents}
+
+
+def test_an_id_is_on_the_page_as_no_browser_changes_it(tmp_path: Path) -> None:
+    """A carriage return became a line's end and NUL another sign: the verdict named what was not there."""
+    ids = ["a\rb", "n\0l", 'q"<']
+    documents = {"p": "rose bloom", **{doc_id: f"rose w{doc_id!r}" for doc_id in ids}}
+    collection = collection_of(documents, {"q\r1": "rose"}, train={"q\r1": {"p": 1}})
+    negatives = tuple(Negative(doc_id, rank, 1.0, "bm25") for rank, doc_id in enumerate(ids, start=1))
+    triples = Triples([Group("q\r1", "p", negatives)], {"collection_sha256": collection.fingerprint})
+    write_page(audit(triples, collection), tmp_path / "a.html", name="c")
+    pairs = re.findall('data-pair="([^"]*)"', (tmp_path / "a.html").read_bytes().decode())
+    assert not {"\r", "\0"} & set("".join(pairs))
+    found = [tuple(json.loads(html.unescape(pair))) for pair in pairs]
+    assert found == [("q\r1", doc_id) for doc_id in ["p", *ids]]
 
 
 def test_queries_are_taken_evenly_and_foreign_triples_refused(collection: Collection) -> None:
@@ -241,12 +257,12 @@ def test_in_a_browser_a_verdict_is_counted_and_saved(
         find = driver.find_element
 
         def press(document: str, verdict: str) -> None:
-            button = find("css selector", f'[data-document="{document}"] [data-verdict="{verdict}"]')
+            button = find("css selector", f"[data-pair$='\"{document}\"]'] [data-verdict='{verdict}']")
             driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
             button.click()
 
         def pressed(document: str) -> list[str]:
-            row = f'[data-document="{document}"] [aria-pressed="true"]'
+            row = f"[data-pair$='\"{document}\"]'] [aria-pressed='true']"
             return [one.text for one in driver.find_elements("css selector", row)]
 
         def unsaved() -> bool:

@@ -379,3 +379,23 @@ def test_of_more_relevant_documents_than_a_cache_holds_none_is_read_twice(
     monkeypatch.setattr(filters, "shingles", noted)
     mine(collection, settings=MineSettings(negatives=10, positives=1))
     assert 0 < len(looked_at) == len(set(looked_at)) <= 60
+
+
+@pytest.mark.parametrize(
+    ("copy", "why"),
+    [
+        ("Die Über\u00adweisung der Stu\u00adden\u00adten ist \ufeffgrö\u2060ßer", SAME_TEXT),
+        ("Die Uberweisung der Studenten ist grosser", NEAR_DUPLICATE),
+    ],
+)
+def test_what_is_not_seen_and_accents_hide_no_copy(copy: str, why: str) -> None:
+    """Soft hyphens, as HTML and PDF have them, made a copy of the positive the first negative."""
+    documents = {
+        "p": "Die Überweisung der Studenten ist größer",
+        "copy": copy,
+        "n": "Überweisung am Montag",
+    } | FILLER
+    collection = collection_of(documents, {"q": "Überweisung"}, train={"q": {"p": 1}})
+    triples = mine(collection, settings=MineSettings(negatives=2))
+    assert [negative.doc_id for negative in triples.groups[0].negatives] == ["n"]
+    assert triples.provenance["left out"][why] == 1

@@ -111,4 +111,9 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         if judged.setdefault(doc_id, relevance) != relevance:
             reason = f"judges {doc_id!r} as {relevance}, an earlier line as {judged[doc_id]}"
             raise InputError.at(source, line, reason)
+    if not qrels:  # a split of one judgment without a header would be taken for none, and another one be cut
+        raise InputError(
+            f"{source}: has no judgment below its first line; add them with a header (query-id, corpus-id, "
+            "score), or remove the file"
+        )
     return qrels

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.data.words import folded, normalised, words
+from textrip.data.words import folded, normalised, without_accents, words
 from textrip.progress import advancing
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Pair(NamedTuple):
 
 
 def shingles(text: str) -> frozenset[str]:
-    """Every three words in a row, in lower case, without punctuation; all of a shorter text."""
-    found = words(folded(text))
+    """Every three words in a row, in lower case, without punctuation and accents; all of a shorter text."""
+    found = words(without_accents(folded(text)))
     if len(found) <= _WORDS_A_SHINGLE:
         return frozenset([" ".join(found) or normalised(text)])
     return frozenset(

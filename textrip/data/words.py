@@ -92,6 +92,9 @@ def splits_a_word(text: str, place: int) -> bool:
     return word_pattern(text).fullmatch(f"a{between}") is not None
 
 
+_INVISIBLE = dict.fromkeys([0x00AD, 0x2060, 0xFEFF])
+
+
 def lone_surrogate(text: str) -> str | None:
     r"""The first half of a character, as \ud800, which is no text: no file and no database holds it."""
     try:
@@ -103,7 +106,18 @@ def lone_surrogate(text: str) -> str | None:
 
 def folded(text: str) -> str:
     """A text in one case and one Unicode form (NFKC): full-width, decomposed and usual letters are one."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", without_invisible(text)).casefold()
+
+
+def without_invisible(text: str) -> str:
+    """A text without the signs that only say where a line may or may not end: soft hyphen, word joiner, BOM.
+
+    HTML and PDF have them inside of words. What is between words of Thai or Khmer stays, and so do joiners
+    that choose the form of a letter.
+    """
+    return text.translate(_INVISIBLE)
 
 
 def without_accents(text: str) -> str:

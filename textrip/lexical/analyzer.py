@@ -7,7 +7,7 @@ from typing import Any
 
 import Stemmer
 
-from textrip.data.words import without_accents, words
+from textrip.data.words import without_accents, without_invisible, words
 from textrip.errors import InputError
 
 # The 33 words that Lucene's StandardAnalyzer leaves out.
@@ -25,7 +25,8 @@ class Analyzer:
 
     Attributes:
         lowercase: Case does not matter.
-        fold: NFKC without accents: "Café" and "cafe" are one term, and so are full-width forms. A stemmer
+        fold: NFKC without accents and soft hyphens: "Café" and "cafe" are one term, and so are full-width
+            forms. A stemmer
             of another language than English knows its accents, and sees them.
         stop_words: Leave out the commonest English words.
         stemmer: A language of Snowball ("english", "german", ...), or None for no stemming.
@@ -65,6 +66,7 @@ class Analyzer:
     def normalise(self, text: str) -> str:
         """Case and Unicode folding, before a text is cut into words."""
         if self.fold and not text.isascii():
+            text = without_invisible(text)
             text = unicodedata.normalize("NFKC", text) if self._stems_first else without_accents(text)
         if self.lowercase and self.stemmer == "turkish":
             text = text.translate(_TURKISH_LOWER)

@@ -26,7 +26,7 @@ function press(row) {
     button.setAttribute("aria-pressed", String(known === button.dataset.verdict));
 }
 function keyOf(row) {
-  return JSON.stringify([row.dataset.query, row.dataset.document]);
+  return JSON.stringify(JSON.parse(row.dataset.pair));
 }
 function show() {
   const many = verdicts.size;
@@ -225,9 +225,10 @@ def _document(query_id: str, one: Shown) -> str:
         )
     )
     title = f"<b>{html.escape(one.title)}</b> " if one.title else ""
+    # As JSON: a browser changes a carriage return and a NUL, and the verdict would name what is not there.
+    pair = html.escape(json.dumps([query_id, one.doc_id]))
     return (
-        f'<div class="document {kind}" data-query="{html.escape(query_id)}" '
-        f'data-document="{html.escape(one.doc_id)}" data-texts="{one.texts}">'
+        f'<div class="document {kind}" data-pair="{pair}" data-texts="{one.texts}">'
         f'<div class="facts">{html.escape(" · ".join(facts))}'
         f'{flags}{buttons}</div><div class="text">{title}{html.escape(one.text)}</div></div>'
     )

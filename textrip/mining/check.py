@@ -6,6 +6,7 @@ from textrip.data.collection import Collection
 from textrip.data.finding import Finding, gravest_first, some
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.leaks import leaking
+from textrip.data.split import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.mining.triples import Triples
 
@@ -42,7 +43,10 @@ def _contradictions(triples: Triples, collection: Collection) -> Iterator[Findin
             where = f"query {group.query_id}, positive {group.positive_id}, negative {negative.doc_id}"
             if text(negative.doc_id) == text(group.positive_id):
                 same.append(where)
-            elif text(negative.doc_id) == query:
+            elif text(negative.doc_id) == query or (
+                negative.doc_id == group.query_id
+                and near_duplicate_key(text(negative.doc_id)) == near_duplicate_key(query)
+            ):
                 own.append(where)
             elif text(negative.doc_id) in relevant_texts[query]:
                 relevant.append(where)
