@@ -281,7 +281,7 @@ def test_after_a_divergence_nothing_is_encoded_again(
     lower = replace(OPTIONS["settings"], learning_rate=1e-4)
     scores = iter([0.1, 0.2])  # the weights after the first epoch are worth keeping
     with monkeypatch.context() as patch, progress.reporting(bars=False, say=remarks.append):
-        patch.setattr("textrip.pipeline.train.dev_evaluation", lambda *_, **__: (lambda _: next(scores), 60))
+        patch.setattr("textrip.eval.dev.DevSearch.__call__", lambda *_: next(scores))
         with stopped_at(step, DivergedError("not a number")), pytest.raises(DivergedError):
             run(tmp_path / "out")
     forced = " and --force" if force else ""

@@ -54,9 +54,7 @@ def test_weights_that_are_worth_keeping_are_not_removed_unasked(
     given: dict[str, Any], tmp_path: Path, remarks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    monkeypatch.setattr(
-        "textrip.pipeline.train.dev_evaluation", lambda *_, **__: (lambda _: next(scores), 60)
-    )
+    monkeypatch.setattr("textrip.eval.dev.DevSearch.__call__", lambda *_: next(scores))
     with stopped_at(4, DIVERGED), pytest.raises(DivergedError):
         train(**given)
     best = tmp_path / "m.unfinished" / "best-3"
@@ -123,7 +121,7 @@ def test_what_has_checkpoints_is_gone_on_with_after_an_error_of_its_last_step(
         return 0.5
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textrip.pipeline.train.dev_evaluation", lambda *_, **__: (taken, 60))
+        patch.setattr("textrip.eval.dev.DevSearch.__call__", lambda _, encoder: taken(encoder))
         with pytest.raises(InputError, match="m exists; name another place"):
             train(**given)
     (tmp_path / "m").rmdir()
