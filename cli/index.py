@@ -104,7 +104,6 @@ def index(
         refuse_idle(context, "without --passages nothing is cut", ["overlap"])
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
     collection = read(data, columns=columns)
-    require_labels(collection)
     if tune_hybrid:
         collection.queries_of("dev")
         collection.require_relevant("dev")
@@ -120,6 +119,7 @@ def index(
             "fingerprint": encoder.fingerprint,
         }
         if dry_run:
+            require_labels(collection)
             cutting.require_fit(encoder)
             count = min(64, documents)
             sample = [collection.texts[place * documents // count] for place in range(count)]

@@ -306,9 +306,8 @@ def _leave(parts: _Parts, done: list[dict[str, Any]], stopped: BaseException) ->
             parts.run.remove()
         return
     best = parts.folder(_best(done) + 1)
-    if (
-        isinstance(stopped, DivergedError) or parts.run.whole.ended is not None
-    ):  # the training's note, or none
+    # An end that the training itself noted holds for the rounds.
+    if isinstance(stopped, DivergedError) or parts.run.whole.ended is not None:
         parts.run.end(stopped, kept=best)
     elif not stopped_in.path.exists():  # what exists said it
         parts.run.say_way_on()

@@ -102,10 +102,7 @@ def test_texts_of_a_template_below_the_threshold_cost_no_square(monkeypatch: pyt
     """Each was measured against all the others: 4,000 texts took a minute, 100,000 would have taken hours."""
     boilerplate = " ".join(f"common{number}" for number in range(60))
     texts = [f"{boilerplate} {' '.join(f'u{row}x{n}' for n in range(8))}" for row in range(700)]
-    copies = {
-        700: 3,
-        701: 300,
-    }  # proposed by four rows, and by sixteen
+    copies = {700: 3, 701: 300}  # proposed by four rows, and by sixteen
     texts += [texts[row].replace("x7", "x8") for row in copies.values()]
     measured: list[int] = []
 

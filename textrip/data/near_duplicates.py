@@ -139,7 +139,7 @@ class _Proposals:
             known = np.stack([self._signatures[place] for place in places.tolist()])
             agreeing = (known == signature.hashvalues).sum(axis=1)
             places = np.sort(places[np.argsort(-agreeing, kind="stable")[:_MEASURED]])
-        return [int(place) for place in places]
+        return places.tolist()  # type: ignore[no-any-return]
 
     def keep(self, place: int, signature: "MinHash") -> bool:
         """Propose a text to later ones, after `of` was asked for it; whether it is."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, many, some
+from textrip.data.split import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.records import Qrels
 
@@ -33,6 +34,16 @@ def judged_without_own(collection: Collection, split: str) -> Qrels:
         if grades.get(query_id, 0) <= 0 or any(grade > 0 for grade in others.values()):
             judged[query_id] = others
     return judged
+
+
+def own_row(collection: Collection, query_id: str) -> int | None:
+    """The place of the document that a query is, by id and text: another one may have its number."""
+    row = collection.doc_row.get(query_id)
+    if row is None:
+        return None
+    asked, found = near_duplicate_key(collection.query_texts[query_id]), collection.corpus[row]
+    texts = found["title"], found["text"], collection.texts[row]
+    return row if asked in map(near_duplicate_key, texts) else None
 
 
 def _own_documents(collection: Collection, split: str) -> list[str]:

@@ -6,7 +6,7 @@ from textrip.data.collection import Collection
 from textrip.data.finding import Finding, gravest_first, some
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.leaks import leaking
-from textrip.data.split import near_duplicate_key
+from textrip.data.own import own_row
 from textrip.data.words import normalised
 from textrip.mining.triples import Triples
 
@@ -44,8 +44,7 @@ def _contradictions(triples: Triples, collection: Collection) -> Iterator[Findin
             if text(negative.doc_id) == text(group.positive_id):
                 same.append(where)
             elif text(negative.doc_id) == query or (
-                negative.doc_id == group.query_id
-                and near_duplicate_key(text(negative.doc_id)) == near_duplicate_key(query)
+                negative.doc_id == group.query_id and own_row(collection, group.query_id) is not None
             ):
                 own.append(where)
             elif text(negative.doc_id) in relevant_texts[query]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
-from textrip.data.split import near_duplicate_key
+from textrip.data.own import own_row
 from textrip.data.words import normalised
 from textrip.mining.filters import (
     DENOISED,
@@ -103,7 +103,7 @@ class Miner:
         draw = random.Random(f"{settings.seed}:{query_id}")  # noqa: S311  # of its own: order does not matter
         if len(positives) > settings.positives:
             positives = sorted(draw.sample(positives, settings.positives))
-        own = self._own(query_id, query)
+        own = own_row(self.collection, query_id)
         judged, seen = self._judged(query_id, known, own)
         windows: dict[Source, Window] = {
             source: Window(self, query_id, own, ranking, source, known, seen)
@@ -215,15 +215,6 @@ class Miner:
     def _says(self, row: int, known: Known) -> bool:
         """Whether a document has the text of what is relevant, or the query's: whatever its id or title."""
         return bool(self.texts.keys(row) & known.texts) or self.texts.asks(row, known.query)
-
-    def _own(self, query_id: str, query: str) -> int | None:
-        """The place of the document that the query is, by id and text: another one may have its number."""
-        row = self.collection.doc_row.get(query_id)
-        if row is None:
-            return None
-        asked, found = near_duplicate_key(query), self.collection.corpus[row]
-        texts = found["title"], found["text"], self.collection.texts[row]
-        return row if asked in map(near_duplicate_key, texts) else None
 
     def _judged(self, query_id: str, known: Known, own: int | None) -> tuple[list[Negative], set[int]]:
         """Documents that were judged and are not relevant, and the keys of the texts that were looked at.

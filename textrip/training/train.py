@@ -147,8 +147,8 @@ def train(
                 job.choose_epochs()
                 chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
                 manifest = job.train(evaluate_dev, checkpoint_minutes)
-            manifest |= {"dev_search": dev_search}
-            manifest |= {"chosen": None if chosen is None else chosen.to_dict()}
+            chosen_as = None if chosen is None else chosen.to_dict()
+            manifest |= {"dev_search": dev_search, "chosen": chosen_as}
             manifest |= {"seconds": round(time.perf_counter() - began, 1), **provenance()}
             if processes.is_first():
                 job.save(output, manifest, force=force)
