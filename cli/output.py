@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 # Marks that turn the direction of a line around: U+200E, U+200F, U+061C, U+202A to U+202E, U+2066 to U+2069.
 _BIDI = {0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
+# What a byte of a file's name is in Python where it is not UTF-8.
+_BYTE = re.compile("[\udc80-\udcff]")
+
 # What JSON leaves as it is.
 _OBEYED = re.compile("[\x7f-\x9f" + "".join(map(chr, sorted(_BIDI))) + "]")
 
 
 def printable(text: str) -> str:
-    """A text without control characters: escape sequences and direction marks are taken out."""
+    r"""A text without control characters: escape sequences and direction marks are taken out.
+
+    A byte of a file's name that is not UTF-8, which no terminal shows, is \xe9 and the like.
+    """
     spaced = text.replace("\t", " ").replace("\n", " ").replace("\r", " ")
+    if not spaced.isascii():
+        spaced = _BYTE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", spaced)
     return "".join(
         character
         for character in spaced

@@ -1,13 +1,15 @@
 """A path keeps its meaning when the working directory is replaced."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.place import place_of, standing
-from textrip.replacing import refuse_existing
+from textrip.replacing import refuse_existing, refuse_taking_away
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,15 @@ def test_a_working_directory_that_is_gone_is_one_line(
     assert place_of(tmp_path / "x") == tmp_path.resolve() / "x"
     with standing():
         pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a path of Windows is text")
+def test_a_name_that_is_no_text_holds_no_model(tmp_path: Path, tiny_encoder_folder: Path) -> None:
+    place = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    shutil.copytree(tiny_encoder_folder, place)
+    for use in (
+        lambda: Encoder.load(place, device="cpu"),
+        lambda: refuse_taking_away(place / "new", force=False, mark="index.json"),
+    ):
+        with pytest.raises(InputError, match="this name is not UTF-8, and no model can be read or written"):
+            use()

@@ -11,8 +11,12 @@ Every message says what was found, what was wanted and what to do next. An `asse
 mistakes only.
 """
 
+import errno
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+_RAN_OUT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class TextripError(Exception):
@@ -55,7 +59,7 @@ class OfflineError(TextripError):
 
 
 class StorageError(TextripError):
-    """The disk refused: full, read-only, or an I/O error."""
+    """The disk refused: full, read-only, or an I/O error; or the process may open no more files."""
 
 
 def first_line(error: Exception) -> str:
@@ -63,8 +67,16 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def blame_no_file(error: OSError, path: Path) -> None:
+    """Raise StorageError where the process has run out of files or memory: the file may be whole."""
+    if error.errno in _RAN_OUT:
+        raise StorageError(f"{path}: {reason_of(error)}") from error
+
+
 def reason_of(error: OSError) -> str:
     """What the system says, as the end of a line of ours."""
+    if error.errno == errno.EMFILE:
+        return "too many open files in this process; close what is not needed, or allow more (ulimit -n)"
     if error.errno is None:  # NumPy counts what it wrote
         return f"the disk took a part only ({error}); is it full?"
     return (error.strerror or str(error)).lower()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from textrip.errors import DamagedError, InputError, reason_of
+from textrip.errors import DamagedError, InputError, blame_no_file, reason_of
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".zst")
@@ -102,7 +102,12 @@ def as_json(value: dict[str, Any]) -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write one JSON value, keys in the given order, readable by a person."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    try:
+        written = text.encode("utf-8")
+    except UnicodeEncodeError:  # as by the name of a file that is not UTF-8
+        written = (json.dumps(value, indent=2) + "\n").encode("ascii")
+    path.write_bytes(written)
 
 
 def write_sealed_json(path: Path, value: dict[str, Any]) -> None:
@@ -127,10 +132,12 @@ def read_json(path: Path, *, kind: str, version: int, sealed: bool = False) -> d
     Raises:
         DamagedError: the file is missing or damaged.
         InputError: it is of another kind, or of a newer version.
+        StorageError: the process may open no more files.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
+        blame_no_file(error, path)
         raise DamagedError(f"{path}: {reason_of(error)}") from None
     return parse_json(content, path, kind=kind, version=version, sealed=sealed)
 

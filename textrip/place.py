@@ -31,6 +31,17 @@ def named(path: str | Path) -> Path:
     return place_of(path) if path.name in {"", ".."} else path
 
 
+def require_utf8(path: Path) -> None:
+    """Raise InputError where no model can be read or written: its libraries take text for a path."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path}: this name is not UTF-8, and no model can be read or written there; rename it, or "
+            "name another place"
+        ) from None
+
+
 @contextmanager
 def standing() -> Iterator[None]:
     """Where what is done inside replaces the folder that the process stands in, it stands in the new one."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from textrip.errors import InputError, StorageError, TextripError, reason_of
-from textrip.place import named, place_of, standing
+from textrip.place import named, place_of, require_utf8, standing
 
 # What stands aside while its successor takes its place has a name that nobody else would give.
 _ASIDE = ".textrip-old"
@@ -87,6 +87,8 @@ def refuse_taking_away(
         read: What is read for it; what is no path is passed over.
     """
     target = named(path)
+    if mark is not None:
+        require_utf8(place_of(target))
     if mark is None and target.is_dir():
         raise InputError(f"{target}: is a folder, a file was expected")
     if mark is not None and target.exists() and not _is_ours(target, mark):

@@ -1,5 +1,6 @@
 """What type a value is to have, asked where it is given: deep in a library nobody knows its name."""
 
+import reprlib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -47,6 +48,19 @@ def require_whole(name: str, value: Any, *, least: int | None = None) -> None:
         raise InputError(f"{name} is {value!r}, a whole number was expected")
     if least is not None and value < least:
         raise InputError(f"{name} is {value}, at least {least} was expected")
+
+
+def require_type(name: str, value: Any, wanted: type | tuple[type, ...], words: str) -> None:
+    """Raise InputError where a value is of none of these types; `words` say what was wanted."""
+    if not isinstance(value, wanted):
+        raise InputError(f"{name} is {_abridged(value)}, {words} was expected")
+
+
+def _abridged(value: Any) -> str:
+    """A value as an error shows it: by its type where it is more than a name or a number."""
+    if isinstance(value, str | bytes | int | float | types.NoneType):
+        return reprlib.repr(value)
+    return f"of type {type(value).__name__}"
 
 
 @cache

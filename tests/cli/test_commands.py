@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -383,3 +384,19 @@ def test_a_person_gets_the_terms_marked_on_a_terminal_only(textrip: Run, index_f
     assert result.code == 0
     assert "rose" in result.out
     assert "\x1b" not in result.out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a path of Windows is text")
+def test_texts_under_a_name_that_is_no_text(
+    textrip: Run, tiny_encoder_folder: Path, beir_folder: Path, tmp_path: Path
+) -> None:
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    shutil.copytree(beir_folder, named)
+    refused = textrip("index", named, "-o", named / "index", "--model", tiny_encoder_folder)
+    assert refused.code == 2
+    assert "caf\\xe9/index: this name is not UTF-8" in refused.err
+    assert not list(tmp_path.glob("*/*building"))
+    made = textrip("index", named, "-o", tmp_path / "index", "--model", tiny_encoder_folder)
+    assert made.code == 0, made.err
+    assert textrip("search", tmp_path / "index", "wing").code == 0
+    assert textrip("index", tmp_path / "index", "--check").code == 0

@@ -487,3 +487,25 @@ def test_a_copy_of_an_index_is_an_index_of_its_own(index: Index, tmp_path: Path)
         assert len(opened) == 29
     with Index.open(index.folder, encoder=StubEncoder()) as opened:
         assert len(opened) == 30
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="Linux tells how many files are open")
+def test_too_many_open_files_are_no_damage(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
+    index.close()
+    seen, opened_files = set(), Path("/proc/self/fd")
+    with Index.open(index.folder, encoder=StubEncoder()) as opened:  # what is read once in a process is
+        wanted = opened.search(text_of(3), mode="bm25")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for more in range(30):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(opened_files.iterdir())) + more, limit[1]))
+        try:
+            with Index.open(index.folder, encoder=StubEncoder()) as opened:
+                assert opened.search(text_of(3), mode="bm25") == wanted
+            seen.add("found")
+        except StorageError as error:
+            assert "too many open files in this process; close what" in str(error)
+            seen.add("told")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert seen == {"found", "told"}
+    assert "nothing derived" not in capsys.readouterr().err

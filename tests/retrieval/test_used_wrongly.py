@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from textrip.records import Document
 from textrip.retrieval.about import note_about
 from textrip.retrieval.index import Index
 from textrip.retrieval.store_writer import StoreWriter
+from textrip.retrieval.where import Where
 
 FUSION = {"weight": 0.5, "tuned_on": "dev", "queries": 3}
 
@@ -187,3 +188,64 @@ def test_ids_to_delete_are_texts(index: Index, ids: list[Any]) -> None:
     with pytest.raises(InputError, match=r"doc_id is .*, a string was expected"):
         index.delete(ids)
     assert len(index) == 30
+
+
+NONSENSE: dict[str, tuple[Callable[[Any], object], str]] = {
+    "a number for a question": (lambda to: to.search(5), r"a query is 5, a text was expected"),
+    "nothing for a question": (lambda to: to.search(None), r"a query is None, a text was expected"),
+    "bytes for a question": (lambda to: to.search(b"rose"), r"a query is b'rose', a text was expected"),
+    "a number for questions": (lambda to: to.search_many(5), r"queries is 5, a list of questions"),
+    "a number for an id": (lambda to: to.more_like(5), r"doc_id is 5, a text was expected"),
+    "rows of two lengths": (lambda to: to.search_vectors([[1.0], [1.0, 0.0]]), r"no array of numbers"),
+    "words for vectors": (lambda to: to.search_vectors("rose"), r"no array of numbers"),
+    "a name for a scorer": (lambda to: to.search("rose", rerank="m"), r"rerank is 'm', a scorer was"),
+    "half a depth": (lambda to: to.search("rose", rerank=to, rerank_depth=10.5), r"10.5, a whole number"),
+    "a number for a condition": (lambda to: to.search("rose", where=5), r"where is 5, an SQL expression"),
+    "no parameters": (lambda to: to.search("rose", where=where(None)), r"of where is None, a list or"),
+    "a text for parameters": (lambda to: to.search("rose", where=where("19")), r"are one text, a list or a"),
+    "half a character": (lambda to: to.search("rose", where="title = '\udce9'"), r"where has bytes that"),
+    "a path for documents": (lambda to: to.add(Path("x")), r"documents is of type \w+, a Collection, or"),
+    "a document for a list": (lambda to: to.add(Document("a", "", "b")), r"documents is of type Document"),
+    "a name for documents": (lambda to: to.add("corpus.jsonl"), r"textrip.read\(PATH\) reads one"),
+    "a blank id": (lambda to: to.add([Document(" ", "", "rose")]), r"id is ' ', which is blank"),
+    "a blank id in memory": (lambda to: of(Document("", "", "rose")), r"id is '', which is blank"),
+    "half a character in memory": (lambda to: of(Document("a", "", "\ud800")), r"text has a lone surrogate"),
+    "ids alone": (lambda to: of("a"), r"documents is 'a', Documents alone was expected"),
+    "a name for an encoder": (lambda to: build(to, "MiniLM"), r"encoder is 'MiniLM', an encoder \(Enc"),
+    "a number for a cutting": (lambda to: build(to, cutting=16), r"cutting is 16, a Cutting was expected"),
+    "a list for vectors": (lambda to: build(to, vectors=[[1.0]]), r"vectors is of type list, an array"),
+}
+
+
+def where(parameters: Any) -> Where:
+    return Where("year = ?", parameters)
+
+
+def of(document: Any) -> Collection:
+    return Collection.of("c", [document])
+
+
+def build(beside: Index, encoder: Any = None, **how: Any) -> Index:
+    return Index.build(collection(3), encoder or StubEncoder(), beside.folder.parent / "n", **how)
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_what_a_function_cannot_take_is_one_line(case: str, index: Index) -> None:
+    use, message = NONSENSE[case]
+    with pytest.raises(InputError, match=message) as refused:
+        use(index)
+    assert "\n" not in str(refused.value)
+    assert len(index) == 30
+    assert not (index.folder.parent / "n").exists()
+
+
+def test_a_long_condition_is_shown_by_its_beginning(index: Index) -> None:
+    with pytest.raises(InputError, match=r"where \"title = .*\.\.\.\": a bracket") as refused:
+        index.search("rose", where="title = '" + "x" * 30_000 + "' AND (")
+    assert len(str(refused.value)) < 2_000
+
+
+def test_a_closed_index_can_be_shown(index: Index) -> None:
+    assert "30 documents" in repr(index)
+    index.close()
+    assert "closed" in repr(index)

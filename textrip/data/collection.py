@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from textrip.data.finding import Finding
 from textrip.data.table_file import SPLITS
+from textrip.data.values import require_document
 from textrip.errors import InputError
 from textrip.ranking import id_order
 from textrip.records import Document, Qrels, full_text
+from textrip.typed import require_type
 
 _ROWS_A_CHUNK = 8192
 
@@ -93,8 +95,15 @@ class Collection:
         queries: Mapping[str, str] | None = None,
         qrels: Mapping[str, Qrels] | None = None,
     ) -> "Collection":
-        """A collection from records in memory; `queries` maps query_id to text."""
+        """A collection from records in memory; `queries` maps query_id to text.
+
+        Raises:
+            InputError: a document without an id, or with a part that is no text.
+        """
         held = list(documents)
+        for document in held:
+            require_type("documents", document, Document, "Documents alone")
+            require_document(document)
         corpus = dataset_of(
             {
                 "doc_id": [document.doc_id for document in held],

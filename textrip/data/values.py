@@ -5,7 +5,7 @@ from typing import Any
 from textrip.data.rows import Row
 from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
-from textrip.records import HIGHEST_GRADE
+from textrip.records import HIGHEST_GRADE, Document
 
 
 def text_value(row: Row, column: str, source: str, line: int, *, optional: bool = False) -> str:
@@ -43,6 +43,21 @@ def id_value(row: Row, column: str, source: str, line: int) -> str:
     if not value.strip():
         raise InputError.at(source, line, f"{column!r} is blank, an id was expected")
     return value
+
+
+def require_document(document: Document) -> None:
+    """Raise InputError for a blank id, a part that is no text, or half a character, which no file holds."""
+    for name in ("doc_id", "title", "text"):
+        value = getattr(document, name)
+        if not isinstance(value, str):
+            raise InputError(f"{name} is {value!r}, a string was expected")
+        found = lone_surrogate(value)
+        if found is not None:
+            raise InputError(
+                f"document {document.doc_id!r}: {name} has a lone surrogate '{found}', no character"
+            )
+    if not document.doc_id.strip():
+        raise InputError(f"a document's id is {document.doc_id!r}, which is blank; give it one")
 
 
 def relevance_value(value: Any, source: str, line: int) -> int:

@@ -12,6 +12,7 @@ from textrip import processes
 from textrip.data.hub import require_hub
 from textrip.errors import InputError, MissingDependencyError, OfflineError, first_line
 from textrip.files import sha256
+from textrip.place import require_utf8
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -77,6 +78,7 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
     device = resolve_device(device)
     path = Path(name)
     if path.is_dir():
+        require_utf8(path)
         if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
             raise InputError(f"{path}: holds no encoder (no modules.json or config.json)")
         return _from_folder(path, device, trust_remote_code)

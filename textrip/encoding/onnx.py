@@ -23,6 +23,7 @@ from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_te
 from textrip.errors import InputError
 from textrip.fields import require_fields
 from textrip.files import read_json
+from textrip.place import require_utf8
 from textrip.stamps import require_digests
 
 KIND = "textrip-onnx"
@@ -77,9 +78,10 @@ class OnnxEncoder(TextEncoder):
         """Open what `export_onnx` wrote; the model is read at the first text. `fully` trusts no stamp.
 
         Raises:
-            InputError: a file is missing or damaged, or of a newer format.
+            InputError: a file is missing or damaged, or of a newer format, or the folder's name is not UTF-8.
         """
         folder = Path(folder)
+        require_utf8(folder)
         about = read_json(folder / "onnx.json", kind=KIND, version=FORMAT, sealed=True)
         require_fields(about, _FIELDS, folder / "onnx.json")
         digests = {name: about["sha256"][name] for name in FILES}

@@ -1,20 +1,21 @@
 """From a question to hits: ranked by meaning, by words or by both, in one state of an index."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.words import lone_surrogate
-from textrip.errors import InputError
+from textrip.encoding.text_encoder import require_unit
+from textrip.errors import InputError, first_line
 from textrip.lexical.analyzer import Analyzer
 from textrip.records import Hit
 from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.passages import with_most_terms
 from textrip.retrieval.snapshot import NO_PASSAGE, Ranked, Snapshot
 from textrip.retrieval.store import DocumentStore, Stored
-from textrip.typed import require_whole
+from textrip.typed import require_type, require_whole
 
 Mode = Literal["dense", "bm25", "hybrid"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -25,10 +26,28 @@ def require_queries(queries: Sequence[str], k: int) -> None:
     if isinstance(queries, str):
         raise InputError("queries is a string, a list of questions was expected")
     require_whole("k", k, least=1)
+    for query in queries:
+        require_type("a query", query, str, "a text")
     if any(not query.strip() for query in queries):
         raise InputError("the query is blank; ask something")
     if any(map(lone_surrogate, queries)):
         raise InputError("the query has bytes that are no text (a lone surrogate); UTF-8 was expected")
+
+
+def asked_by(vectors: Any, dimension: int) -> NDArray[np.float32]:
+    """Questions that are vectors: (q, dimension) float32.
+
+    Raises:
+        InputError: no numbers, another shape, NaN or infinity, or not of length one.
+    """
+    try:
+        asked: NDArray[np.float32] = np.ascontiguousarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"vectors are no array of numbers: {first_line(error)}") from None
+    if asked.ndim != 2 or asked.shape[1] != dimension or not np.isfinite(asked).all():
+        raise InputError(f"vectors have shape {asked.shape}; finite ones of (queries, {dimension}) expected")
+    require_unit(asked)
+    return asked
 
 
 def rank(

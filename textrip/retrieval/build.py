@@ -50,6 +50,7 @@ from textrip.retrieval.staging import (
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.stamps import digested
+from textrip.typed import require_type
 
 # Passages a transaction, of a document at least: what a build that dies has to encode again at most. On a CPU
 # that is half a minute; where they cost less, so many times as many.
@@ -263,6 +264,10 @@ def _carry_onnx(
 def _require_fitting(
     collection: Collection, encoder: TextEncoder, vectors: NDArray[np.float32] | None, cutting: Cutting
 ) -> None:
+    require_type("collection", collection, Collection, "a Collection")
+    require_type("encoder", encoder, TextEncoder, "an encoder (Encoder.load)")
+    require_type("cutting", cutting, Cutting, "a Cutting")
+    require_type("vectors", vectors, (np.ndarray, type(None)), "an array of float32")
     if not len(collection.corpus):
         raise InputError("the corpus is empty, at least one document was expected")
     if len(collection.doc_row) < len(collection.corpus):

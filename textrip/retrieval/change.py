@@ -8,7 +8,7 @@ from typing import Any
 
 from textrip.data.collection import Collection
 from textrip.data.metadata import as_kept, is_same
-from textrip.data.words import lone_surrogate
+from textrip.data.values import require_document
 from textrip.encoding.cut import FURTHER_DOWN, say_what_is_cut
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError
@@ -19,6 +19,7 @@ from textrip.retrieval.index import Change
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
+from textrip.typed import require_type
 
 _ROWS_A_TRANSACTION = 1024
 
@@ -91,6 +92,10 @@ def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
     if isinstance(documents, Collection):
         yield from documents_of(documents, 0, len(documents.corpus))
         return
+    wanted = "a Collection, or a list of Documents"
+    require_type("documents", documents, Iterable, wanted)
+    if isinstance(documents, str | bytes):
+        raise InputError(f"documents is {documents!r}, {wanted} was expected; textrip.read(PATH) reads one")
     for given in documents:
         document, metadata = given if isinstance(given, tuple | list) and len(given) == 2 else (given, {})
         if not isinstance(document, Document) or not isinstance(metadata, Mapping):
@@ -99,24 +104,11 @@ def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
                 f"{' and '.join(found)} given, a Document was expected, or a pair of one and its metadata "
                 "(names and values)"
             )
-        _require_text(document)
+        require_document(document)
         try:
             yield document, as_kept(metadata)
         except InputError as error:
             raise InputError(f"document {document.doc_id!r}: {error}") from None
-
-
-def _require_text(document: Document) -> None:
-    """Raise InputError where a part is no text, or has half a character, which no file can hold."""
-    for name in ("doc_id", "title", "text"):
-        value = getattr(document, name)
-        if not isinstance(value, str):
-            raise InputError(f"{name} is {value!r}, a string was expected")
-        found = lone_surrogate(value)
-        if found is not None:
-            raise InputError(
-                f"document {document.doc_id!r}: {name} has a lone surrogate '{found}', no character"
-            )
 
 
 def _there(store: DocumentStore, doc_ids: list[str]) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.approximate import Approximate, Former, Kind, open_nearest, write_nearest
-from textrip.errors import InputError, StorageError
+from textrip.errors import InputError, StorageError, blame_no_file, reason_of
 from textrip.fields import TEXTS, require_fields
 from textrip.files import read_json, write_sealed_json
 from textrip.lexical.analyzer import Analyzer
@@ -90,6 +90,7 @@ class Derived:
 
         Raises:
             InputError: a file is missing or damaged, or it belongs to another index.
+            StorageError: the process may open no more files.
         """
         about = read_json(folder / "derived.json", kind=KIND, version=FORMAT, sealed=True)
         require_fields(about, _FIELDS, folder / "derived.json")
@@ -100,7 +101,10 @@ class Derived:
         require_digests(folder, about["sha256"], fully=fully, remedy="it is damaged")
         try:
             return cls(folder, about)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            blame_no_file(error, folder)
+            raise InputError(f"{folder}: {reason_of(error)}") from None
+        except ValueError as error:
             raise InputError(f"{folder}: {error}") from None
 
     def __len__(self) -> int:
@@ -243,9 +247,11 @@ def has_newer(index: Path, generation: int) -> bool:
 
 def derived_folders(index: Path) -> list[Path]:
     """The complete ones; what a process left half-made when it died has another name, as what is not ours."""
-    with contextlib.suppress(OSError):
+    try:
         return [path for path in (index / FOLDER).iterdir() if _generation(path) >= 0]
-    return []
+    except OSError as error:
+        blame_no_file(error, index / FOLDER)
+        return []
 
 
 def _generation(folder: Path) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.approximate import Kind
-from textrip.encoding.text_encoder import TextEncoder, require_unit
+from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError, StorageError
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
@@ -34,11 +34,13 @@ from textrip.retrieval.layout import FORMAT, STORE, require_inside
 from textrip.retrieval.mend import mend_onnx
 from textrip.retrieval.own_encoder import load_own, load_torch, require_same
 from textrip.retrieval.passages import Cutting
+from textrip.retrieval.rerank import require_reranker, reranked
 from textrip.retrieval.snapshot import Ranked, Snapshot
 from textrip.retrieval.states import States
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.retrieval.where import Where
+from textrip.typed import require_type
 
 if TYPE_CHECKING:
     from textrip.data.collection import Collection
@@ -184,9 +186,11 @@ class Index:
         return len(self.store)
 
     def __repr__(self) -> str:
-        return (
-            f"Index({str(self.folder)!r}, {len(self):,} documents, encoder {self.about['encoder']['name']!r})"
-        )
+        try:
+            held = f"{len(self):,} documents"
+        except InputError:  # a debugger shows it, whatever became of it
+            held = "closed or taken away"
+        return f"Index({str(self.folder)!r}, {held}, encoder {self.about['encoder']['name']!r})"
 
     @property
     def doc_ids(self) -> list[str]:
@@ -262,12 +266,13 @@ class Index:
     ) -> list[list[Hit]]:
         """`search` for many questions at once, in their order, all in one state of the index."""
         # An iterator can be asked once; of a string `require_queries` has something to say.
+        require_type("queries", queries, Iterable, "a list of questions")
         queries = queries if isinstance(queries, str) else list(queries)
         require_queries(queries, k)
         if mode not in MODES:
             raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
-        if rerank_depth < k and rerank is not None:
-            raise InputError(f"rerank_depth is {rerank_depth}, at least k ({k}) was expected")
+        if rerank is not None:
+            require_reranker(rerank, rerank_depth, k)
         # Before the transaction: encoding takes longer than everything else, and no writer has to wait.
         encoded = self.encoder.encode(list(queries), kind="query") if mode != "bm25" and queries else None
         wanted = k if rerank is None else rerank_depth
@@ -281,8 +286,6 @@ class Index:
         hits = self.states.read(read)
         if rerank is None:
             return hits
-        from textrip.retrieval.rerank import reranked
-
         return [reranked(query, found, rerank, k) for query, found in zip(queries, hits, strict=True)]
 
     def search_vectors(
@@ -299,13 +302,7 @@ class Index:
             InputError: vectors of another shape or length, or with NaN.
         """
         require_queries([], k)
-        asked = np.ascontiguousarray(vectors, dtype=np.float32)
-        if asked.ndim != 2 or asked.shape[1] != self.store.dimension or not np.isfinite(asked).all():
-            raise InputError(
-                f"vectors have shape {asked.shape}; finite ones of (queries, {self.store.dimension}) expected"
-            )
-
-        require_unit(asked)
+        asked = answer.asked_by(vectors, self.store.dimension)
 
         def read(snapshot: Snapshot) -> list[list[Hit]]:
             ranked = snapshot.dense(asked, k, keys=self._keys(where), exact=exact)
@@ -322,6 +319,7 @@ class Index:
             InputError: the index has no document with this id.
         """
         require_queries([], k)
+        require_type("doc_id", doc_id, str, "a text")
 
         def read(snapshot: Snapshot) -> list[Hit]:
             found = self.store.by_id([doc_id])

@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from textrip.errors import InputError
 from textrip.records import Hit, full_text
+from textrip.typed import require_whole
 
 if TYPE_CHECKING:
     from textrip.mining.scoring import Reranker
+
+
+def require_reranker(scorer: "Reranker", depth: int, k: int) -> None:
+    """Raise InputError for what scores nothing, or for fewer documents than are wanted."""
+    require_whole("rerank_depth", depth, least=k)
+    if not callable(getattr(scorer, "fresh", None)):
+        raise InputError(f"rerank is {scorer!r}, a scorer was expected (textrip.mining.scoring.load_scorer)")
 
 
 def reranked(query: str, hits: Sequence[Hit], scorer: "Reranker", k: int) -> list[Hit]:

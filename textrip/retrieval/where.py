@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
 from textrip.progress import say
 from textrip.retrieval.where_types import LOWER, remarks
+from textrip.typed import require_type
 
 _SECONDS = 30.0
 _OWN = ("doc_id", "title", "text")
@@ -34,6 +36,8 @@ _LOOKED_AT = 1000
 # So many columns an error names, and so much of a name.
 _COLUMNS_SHOWN = 20
 _MOST_OF_A_NAME = 60
+# So much of an expression, and of what SQLite says of it.
+_MOST_SHOWN = 500
 # Functions that reach out of the database, or only make work.
 _FORBIDDEN = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"}
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
@@ -54,6 +58,19 @@ class Where:
 
     expression: str
     parameters: Mapping[str, Any] | Sequence[Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no condition, where it is made.
+
+        Raises:
+            InputError: an expression that is no text, or parameters that are neither named nor in order.
+        """
+        require_type("where", self.expression, str, "an SQL expression")
+        if lone_surrogate(self.expression) is not None:
+            raise InputError("where has bytes that are no text (a lone surrogate); UTF-8 was expected")
+        if isinstance(self.parameters, str | bytes):
+            raise InputError("the parameters of where are one text, a list or a mapping was expected")
+        require_type("the parameters of where", self.parameters, (Mapping, Sequence), "a list or a mapping")
 
     def keys(self, database: sqlite3.Connection, columns: Sequence[str]) -> NDArray[np.int64]:
         """The keys of the documents for which it holds, ascending; `columns` names the metadata."""
@@ -169,7 +186,11 @@ def _refused(expression: str, reason: str, columns: Sequence[str]) -> InputError
     own = [name for name in columns if name.translate(LOWER) not in _OWN]
     known = ", ".join([*_OWN, *map(_shown, own[:_COLUMNS_SHOWN])])
     more = f" and {len(own) - _COLUMNS_SHOWN:,} more" if len(own) > _COLUMNS_SHOWN else ""
-    return InputError(f"where {expression!r}: {reason} (columns: {known}{more})")
+    return InputError(f"where {_cut(expression)!r}: {_cut(reason)} (columns: {known}{more})")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
 def _shown(name: str) -> str:
