@@ -71,7 +71,8 @@ MINING = OptionGroup(
             "sample": (bool, "Draw the negatives from the window; else take the hardest."),
             "near_duplicates": (
                 float | None,
-                "Leave out what resembles a relevant document so much (Jaccard index of word triples).",
+                "Leave out what resembles a relevant document so much (Jaccard index of word triples); "
+                "0: copies alone.",
             ),
             "denoise": (
                 str,

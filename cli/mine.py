@@ -17,6 +17,9 @@ from textrip.mining.settings import MineSettings
 
 if TYPE_CHECKING:
     from textrip.data.collection import Collection
+    from textrip.encoding.encoder import Encoder
+    from textrip.mining.scoring import Reranker
+    from textrip.mining.verdicts import Verdicts
 
 _REPORTED = 200
 # What the names of a collection's files begin with, in BEIR's layout and in that of a file for each split.
@@ -82,9 +85,9 @@ def mine(
     from textrip.mining.audit import audit
     from textrip.mining.audit_page import write_page
     from textrip.mining.audited import write_jsonl
+    from textrip.mining.dense import DenseRanker
     from textrip.mining.mine import describe, spread_in_words
     from textrip.mining.mine import mine as mine_triples
-    from textrip.mining.scoring import load_scorer
     from textrip.mining.verdicts import Verdicts
     from textrip.pipeline.prepare import prepare_to_mine
     from textrip.replacing import refuse_taking_away
@@ -100,7 +103,7 @@ def mine(
             ("the audit's lines beside --report", lines),
         ]
     )
-    _refuse_unread(context, mining, report)
+    _refuse_unread(context, mining, report, report_model)
     decided = Verdicts.read(*verdicts) if verdicts else None
     settings = replace(mining, split=split, queries=queries)
     analyzer = Analyzer.for_language(stemmer)
@@ -114,23 +117,22 @@ def mine(
             refuse_taking_away(path, force=force)
             _refuse_to_overwrite(path, Path(data))
     collection = prepare_to_mine(read(data, columns=columns), split)
+    # Before anything is written, and by a dry run, too: a model that is not there is told now.
+    scorer, reporter, dense = _models(settings, report_model, device)
     if dry_run:
-        plan = {**_plan(collection, settings), "writes": str(output)}
+        plan = {**_plan(collection, settings, decided), "writes": str(output)}
     else:
-        scorer = (
-            None if settings.denoise in {"auto", "none"} else load_scorer(settings.denoise, device=device)
-        )
-        # Before anything is written: a model that is not there is told now.
-        reporter = None if report_model is None else load_scorer(report_model, device=device)
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         with keeping(output):  # what an encoder or a cross-encoder said of a document
             triples = mine_triples(
                 collection,
                 settings=settings,
                 searcher=searcher,
+                dense=None
+                if dense is None
+                else DenseRanker(dense, collection, nearest=settings.dense_nearest),
                 scorer=scorer,
                 verdicts=decided,
-                device=device,
             )
             triples.write(output, force=force)
         if jsonl is not None:
@@ -158,19 +160,47 @@ def mine(
         emit("\n".join(f"{name}: {value}" for name, value in shown.items()))
 
 
-def _refuse_unread(context: typer.Context, mining: MineSettings, report: Path | None) -> None:
+def _refuse_unread(
+    context: typer.Context, mining: MineSettings, report: Path | None, report_model: str | None
+) -> None:
     """Raise InputError where an option was typed that no other one makes anything of."""
     # `train` mines again with what it tuned, and filters by what it trains: here there is neither.
     if not mining.dense:
         refuse_idle(context, "--dense is 0", ["dense_nearest"])
+        if mining.denoise in {"auto", "none"} and not report_model:
+            refuse_idle(
+                context, "without --dense, --denoise and --report-model there is no model", ["device"]
+            )
     if mining.denoise == "auto":
         refuse_idle(context, "--denoise auto filters only where an encoder is trained", ["denoise_margin"])
     if report is None:
         refuse_idle(context, "without --report there is no page", ["report_queries", "report_model"])
 
 
-def _plan(collection: "Collection", settings: MineSettings) -> dict[str, Any]:
-    """What would be mined, at most: which queries are drawn is not known, so those of most positives."""
+def _models(
+    settings: MineSettings, report_model: str | None, device: str
+) -> tuple["Reranker | None", "Reranker | None", "Encoder | None"]:
+    """The filter's model, the audit's and the one that ranks, as far as they are named."""
+    from textrip.encoding.encoder import Encoder
+    from textrip.mining.scoring import load_scorer
+
+    named = (None if settings.denoise in {"auto", "none"} else settings.denoise, report_model)
+    scorer, reporter = (None if name is None else load_scorer(name, device=device) for name in named)
+    return (
+        scorer,
+        reporter,
+        Encoder.load(settings.dense_model, device=device) if settings.dense_model else None,
+    )
+
+
+def _plan(collection: "Collection", settings: MineSettings, verdicts: "Verdicts | None") -> dict[str, Any]:
+    """What would be mined, at most: which queries are drawn is not known, so those of most positives.
+
+    Raises:
+        MismatchError: the verdicts are of another mining.
+    """
+    if verdicts is not None:
+        verdicts.of(collection)
     positives = sorted(
         (
             min(sum(grade > 0 for grade in grades.values()), settings.positives)

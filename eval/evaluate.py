@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from textrip.data.collection import Collection
 from textrip.data.finding import many
 from textrip.data.formats import collection_of
-from textrip.data.own import check_own, judged_without_own
+from textrip.data.own import check_own, judged_without_own, own_row
 from textrip.encoding.nearest import dense_top_k
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
@@ -261,6 +261,7 @@ def evaluate(
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
     collection = collection_of(data)
     heed_own_documents(collection, split, without=without_own_id)
+    _say_what_counts_nothing(collection, split)
     evaluator = Evaluator(collection, split, analyzer=analyzer, without_own_id=without_own_id)
     if bm25:
         evaluator.bm25()
@@ -270,6 +271,18 @@ def evaluate(
             fused = "hybrid" if len(encoders) == 1 else f"hybrid {encoder.name}"
         evaluator.encoder(encoder, hybrid=fused)
     return evaluator.evaluation()
+
+
+def _say_what_counts_nothing(collection: Collection, split: str) -> None:
+    """Say how many queries no ranking can answer: they lower every mean."""
+    judged = collection.judged(split)
+    without = sum(
+        not any(grade > 0 and doc_id in collection.doc_row for doc_id, grade in grades.items())
+        for grades in judged.values()
+    )
+    if 0 < without < len(judged):
+        one, several = (f"of {len(judged):,} queries of {split} {verb}" for verb in ("counts", "count"))
+        say(f"{many(without, one, several)} 0 in every mean: no relevant document is in the corpus")
 
 
 def heed_own_documents(collection: Collection, split: str, *, without: bool) -> None:
@@ -293,6 +306,15 @@ def heed_own_documents(collection: Collection, split: str, *, without: bool) -> 
     if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
         raise InputError(
             f"{collection.name}: nothing but the query's own document is relevant in split {split!r}"
+        )
+    others = sum(
+        query_id in collection.doc_row and own_row(collection, query_id) is None for query_id in judged
+    )
+    if others:
+        documents = many(others, "document has", "documents have")
+        say(
+            f"{documents} the id of a query of {split} and another text, and no place in its ranking: "
+            "is the number the same by chance?"
         )
     unasked = len(collection.judged(split)) - len(judged)
     if unasked:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.mining.test_mine import collection_of
 from tests.oracles import naive
 from tests.running import Run, stopped_at, without_export
 from textrip.data.check import check
@@ -259,3 +260,25 @@ def test_a_study_leaves_them_out_and_its_best_toml_says_so(
     trained = textrip("fit", folder, "-o", tmp_path / "out", "--config", tmp_path / "study" / "best.toml")
     assert trained.code in {0, 3}, trained.err
     assert json.loads((tmp_path / "out" / "report.json").read_text())["provenance"]["without_own_id"]
+
+
+def test_a_document_with_a_query_s_number_and_another_text_is_told(
+    remarks: list[str],
+) -> None:
+    documents = {"1": "rose tulip", "2": "the wing", "3": "of a plane"}
+    collection = collection_of(
+        documents, {"1": "rose tulip", "2": "tulip"}, test={"1": {"3": 1}, "2": {"1": 1}}
+    )
+    evaluate(collection, without_own_id=True)
+    assert any(
+        "1 document has the id of a query of test and another text, and no" in said for said in remarks
+    )
+
+
+def test_queries_that_nothing_can_answer_are_told(remarks: list[str]) -> None:
+    documents = {"1": "rose tulip", "2": "the wing"}
+    queries = {"a": "rose", "b": "wing", "c": "plane"}
+    judged = {"a": {"1": 1}, "b": {"2": 0}, "c": {"gone": 1}}
+    found = evaluate(collection_of(documents, queries, test=judged))
+    assert found["bm25"]["nDCG@10"] == pytest.approx(1 / 3)
+    assert any("2 of 3 queries of test count 0 in every mean: no relevant" in said for said in remarks)

@@ -247,6 +247,25 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert f"{output} exists" in refused.err
 
 
+def test_a_dry_run_of_mining_refuses_what_the_mining_would(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    mine = ["mine", beir_folder, "-o", tmp_path / "t.parquet", "--dry-run"]
+    verdicts = tmp_path / "verdicts.jsonl"
+    verdicts.write_text('{"query_id": "nobody", "doc_id": "d00", "verdict": "reject"}\n')
+    for given, message in (
+        (["--denoise", "no/such"], "no/such"),
+        (["--dense", 1, "--dense-model", "no/such"], "no/such"),
+        (["--report", tmp_path / "a.html", "--report-model", "no/such"], "no/such"),
+        (["--verdicts", verdicts], "they are of another mining"),
+        (["--device", "cpu"], "there is no model: --device has nothing to do, leave it out"),
+    ):
+        refused = textrip(*mine, *given)
+        assert (refused.code, message in refused.err) == (2, True), refused.err
+    assert textrip(*mine, "--denoise", tiny_encoder_folder, "--device", "cpu").code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["verdicts.jsonl"]
+
+
 def test_the_plan_of_mining_is_what_is_mined_at_most(textrip: Run, beir_folder: Path, tmp_path: Path) -> None:
     mine = ["mine", beir_folder, "-o", tmp_path / "t.parquet", "--json"]
     for given in (["--queries", 5], ["--negatives", 100_000], ["--split", "dev"]):

@@ -42,6 +42,17 @@ def test_test_queries_in_train_are_found_whatever_case_order_and_punctuation() -
     assert finding.examples == ("same is q: the red rose",)
 
 
+def test_a_pair_of_one_text_twice_is_a_warning() -> None:
+    """Mining takes them: a corpus of duplicate questions is made of them."""
+    collection = collection_of(
+        {"p": "Rose  one", "r": "rose one and two"} | FILLER, {"q": "rose one"}, train={"q": {"p": 1, "r": 1}}
+    )
+    (finding,) = (found for found in check(collection, near=False) if found.kind != "corpus-of-positives")
+    assert kinds([finding]) == {"positives-that-are-the-query": ("warning", 1)}
+    assert finding.message.startswith("1 of 2 relevant documents of train have their query's own text")
+    assert finding.examples == ("q p: rose one",)
+
+
 def test_a_train_of_which_nothing_is_left_is_an_error() -> None:
     """Training refuses it: a check that only warns would say that all is well."""
     queries = {"q": "rose", "d": "Rose", "t": "rose!"}

@@ -63,7 +63,7 @@ def test_unknown_ids_are_refused_with_the_remedy(tiny_collection: Collection) ->
         (Group("q00", "d00", (Negative("d98", 1, 1.0, "bm25"),)), "document 'd98'"),
     ]:
         with pytest.raises(
-            MismatchError, match=f"the triples name {name}, tiny has none.*give --data the collection"
+            MismatchError, match=f"the triples name {name}, tiny has none.*give the collection"
         ):
             Triples([group]).require(tiny_collection)
 

@@ -12,7 +12,7 @@ from textrip.data.finding import Finding, Told, gravest_first, many, short, some
 from textrip.data.label_parts import check_labels
 from textrip.data.leaks import held_out_keys, leaking, nothing_left
 from textrip.data.near_duplicates import near_duplicates
-from textrip.data.own import check_own
+from textrip.data.own import check_echoes, check_own
 from textrip.data.words import normalised
 
 # Of the corpus: where more of it is relevant for some query, there is hardly anything to tell apart.
@@ -37,6 +37,7 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         *_without_positive(collection),
         *_positives_only(collection),
         *check_own(collection, "dev", "test"),  # of train no ranking is measured
+        *check_echoes(collection),
         *_empty(collection),
         *((*check_labels(collection), *_duplicates(collection)) if near else ()),
     ]

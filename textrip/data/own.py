@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from textrip.data.collection import Collection
-from textrip.data.finding import Finding, many, some
+from textrip.data.finding import Finding, many, short, some
 from textrip.data.split import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.records import Qrels
@@ -21,6 +21,33 @@ def check_own(collection: Collection, *splits: str) -> Iterator[Finding]:
                 f"{queries} of the corpus, by id and text, and would stand first in their own ranking: "
                 "--without-own-id leaves them out of it", some(found),
             )  # fmt: skip
+
+
+def check_echoes(collection: Collection) -> Iterator[Finding]:
+    """Say how many pairs of train are one text twice: their distance is 0 from the first step on."""
+    texts, rows = collection.query_texts, collection.doc_row
+    pairs, echoes = 0, []
+    for query_id, judged in collection.qrels.get("train", {}).items():
+        if query_id not in texts:
+            continue
+        query = normalised(texts[query_id])
+        if not query:  # which is said of it
+            continue
+        for doc_id, grade in judged.items():
+            row = rows.get(doc_id)
+            if grade <= 0 or row is None:
+                continue
+            pairs += 1
+            found = collection.texts[row]
+            # Most are longer by far, and are not read through.
+            if len(found) <= 2 * len(texts[query_id]) + 16 and normalised(found) == query:
+                echoes.append(f"{query_id} {doc_id}: {short(texts[query_id])}")
+    if echoes:
+        yield Finding(
+            "warning", "positives-that-are-the-query", len(echoes),
+            f"{len(echoes):,} of {pairs:,} relevant documents of train have their query's own text: nothing "
+            "is learnt from them", some(echoes),
+        )  # fmt: skip
 
 
 def judged_without_own(collection: Collection, split: str) -> Qrels:

@@ -76,7 +76,10 @@ def with_splits(collection: Collection, *, seed: int = 0, dev: float = 0.1, test
     for split in ("train", *wanted):
         qrels[split] = {query: judged for query, judged in train.items() if split_of[query] == split}
         if not qrels[split]:
-            raise InputError(f"{collection.name}: {len(train)} judged queries leave none for {split}")
+            raise InputError(
+                f"{collection.name}: {len(train)} judged queries leave none for {split}; more queries are "
+                f"needed, or judgments for {split} of your own"
+            )
     return replace(collection, qrels=qrels)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.errors import InputError
 from textrip.interrupt import deferring
 from textrip.progress import say
 from textrip.replacing import replacing
@@ -36,9 +37,11 @@ def keeping(output: Path) -> Iterator[None]:
     try:
         with keeping_in(folder):
             yield
-    except BaseException:
+    except BaseException as error:
         if folder.is_dir():
-            say(f"what was encoded is kept in {folder}; the same command goes on from there")
+            # What cannot be done with these settings cannot be done with them twice.
+            how = "other settings" if isinstance(error, InputError) else "the same command"
+            say(f"what was encoded is kept in {folder}; {how} with this output go on from there")
         raise
     with deferring():  # half of it would be kept by who was not told
         shutil.rmtree(folder, ignore_errors=True)

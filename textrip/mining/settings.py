@@ -31,8 +31,8 @@ class MineSettings:
         least_score: And those of less than this share.
         sample: Draw the negatives from the window at random; else the hardest are taken.
         near_duplicates: A document that resembles one of the query's relevant ones so much (the Jaccard
-            index of their shingles, see data/near_duplicates.py) is no negative; off where None. Copies are
-            left out in any case.
+            index of their shingles, see data/near_duplicates.py) is no negative; off where None, or 0. Copies
+            are left out in any case.
         denoise: A model that scores a query and a document, by name or folder: what it finds as relevant as
             a relevant one is left out (see filters.py). auto is the encoder that is to be trained, where
             there is one (train, fit, tune) and it tells relevant documents from random ones as well as BM25
@@ -67,6 +67,8 @@ class MineSettings:
 
     def __post_init__(self) -> None:
         require_types(self)
+        if self.near_duplicates == 0:  # in a shell there is no None
+            object.__setattr__(self, "near_duplicates", None)
         problems = [
             f"{name} is {getattr(self, name)}, at least {least} was expected"
             for name, least in _LEAST.items()

@@ -102,19 +102,19 @@ class Triples:
             if group.query_id not in collection.query_texts:
                 raise MismatchError(
                     f"the triples name query {group.query_id!r}, {collection.name} has none of that id; "
-                    "give --data the collection that they were mined from"
+                    "give the collection that they were mined from"
                 )
             for doc_id in (group.positive_id, *(negative.doc_id for negative in group.negatives)):
                 if doc_id not in collection.doc_row:
                     raise MismatchError(
                         f"the triples name document {doc_id!r}, {collection.name} has none of that id; "
-                        "give --data the collection that they were mined from"
+                        "give the collection that they were mined from"
                     )
         mined_from = self.provenance.get("texts_sha256")
         if mined_from is not None and mined_from != collection.texts_fingerprint:
             raise MismatchError(
                 f"the triples were mined from other texts than those of {collection.name}, with the same "
-                "ids; give --data the collection that they were mined from, or mine again"
+                "ids; give the collection that they were mined from, or mine again"
             )
 
     def write(self, path: str | Path, *, force: bool = False) -> None:
