@@ -31,7 +31,7 @@ def check(
     max_length_tokens: MaxLength = None,
     near: Annotated[
         bool,
-        typer.Option("--near/--no-near", help="Look for near-duplicates: a minute for 200,000 documents."),
+        typer.Option("--near/--no-near", help="Look for near-duplicates: a minute for 100,000 texts."),
     ] = True,
     device: Device = "cpu",
     json: Json = False,

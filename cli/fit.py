@@ -57,8 +57,8 @@ def fit(
 ) -> int:
     """Raw text to a tuned, measured and indexed search: split, mine, train, evaluate, gate, index.
 
-    Exits with 3 where the tuned encoder is worse than the base on the test split (REGRESSION); the index is
-    then built with the base.
+    Exits with 3 where the tuned encoder is worse than the base on the test split, and chance would make it so
+    in less than one of twenty cases (REGRESSION, p < 0.05); the index is then built with the base.
 
     Example: textrip fit my-corpus/ -o out && textrip search out/index "a question"
     """

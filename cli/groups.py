@@ -97,14 +97,17 @@ TRAINING = OptionGroup(
                 str,
                 "An epoch asks every query once; auto: what comes nearest to 120 steps, 1 to 10.",
             ),
-            "evaluations": (int, "So often in an epoch dev is measured; the best is saved."),
+            "evaluations": (
+                int,
+                "So often in an epoch dev is measured; the best is saved, which may be the untuned.",
+            ),
             "batch_queries": (int, "Queries a batch, or labels."),
             "sampling": (
                 str,
                 "query: an epoch asks each once; positive: once for each of its positives.",
             ),
             "weight_power": (float, "A query counts 1 / its positives to this power; 0: all alike."),
-            "texts_per_label": (int, "Texts that a label brings to a batch (--by-label)."),
+            "texts_per_label": (int, "Texts that a label brings to a batch (train --by-label)."),
             "learning_rate": (
                 str,
                 "At its peak; auto is 4e-5 for an encoder 384 wide, 2e-5 for one of 768.",
@@ -112,7 +115,11 @@ TRAINING = OptionGroup(
             "schedule": (str, f"Of the rate after its rise: {', '.join(SCHEDULES)}."),
             "warmup_share": (float, "Of all steps; the rate rises over them."),
             "max_length_tokens": (int | None, "Longer texts are cut; the model's own length if not given."),
-            "loss": (str, f"{', '.join(LOSSES)}; auto is smooth, or triplet with a --strategy of triplets."),
+            "loss": (
+                str,
+                f"{', '.join(LOSSES)} (proxies: train --by-label); auto is smooth, or triplet with a --strategy "
+                "of triplets.",
+            ),
             "strategy": (
                 str,
                 f"Negatives: {', '.join(STRATEGIES)}; auto chooses from what the untuned encoder sees.",
@@ -122,7 +129,7 @@ TRAINING = OptionGroup(
             "margin": (str, "In units of the distance; auto chooses it from the mined triples."),
             "temperature": (float, "The smooth and the proxy losses', in units of the distance."),
             "second_margin": (float | None, "The quadruplet loss's; half of --margin where not given."),
-            "proxy_learning_rate": (float, "Of the labels' vectors, which the proxy losses learn."),
+            "proxy_learning_rate": (float, "Of the labels' vectors (train --by-label, proxy losses)."),
             "weight_decay": (float, "Of matrices; biases and LayerNorm have none."),
             "max_gradient_norm": (float, "Longer gradients are clipped."),
             "matryoshka": (str, "Also train the first so many dimensions: 256,128,64."),

@@ -1,7 +1,7 @@
 """`textrip`: the program, its commands, and how every error becomes one line and an exit code.
 
-0 done; 1 failed; 2 bad usage, bad input or an index that does not fit; 3 the gate says REGRESSION;
-130 Ctrl-C, 143 terminated. A pipe that is closed early is quiet.
+0 done; 1 failed; 2 bad usage, bad input, an index that does not fit, a disk or network that refuses; 3 the
+gate says REGRESSION; 130 Ctrl-C, 143 terminated. A pipe that is closed early is quiet.
 """
 
 import contextlib

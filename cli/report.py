@@ -104,7 +104,9 @@ def _below(hit: "Hit") -> str:
 
 
 def _by_hand(done: "Fit", question: str, clusters: int, kept: Path | None) -> str:
-    out, settings = shlex.quote(str(kept or "out")), done.manifest["settings"]
+    # What was kept is there: the same commands make it beside that.
+    out = shlex.quote("out" if kept is None else f"{kept}-by-hand")
+    settings = done.manifest["settings"]
     length = f"--max-length-tokens {settings['max_length_tokens']}"
     return f"""The same, step by step:
   textrip check stdlib

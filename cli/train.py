@@ -92,7 +92,7 @@ def train(
     dry_run: DryRun = False,
     force: Force = False,
 ) -> None:
-    """Fine-tune an encoder with triplet loss; the epoch that is best on dev is saved.
+    """Fine-tune an encoder with triplet loss; what was best on dev is saved, the start included.
 
     The result is an ordinary sentence-transformers folder with a model card and a manifest.
 

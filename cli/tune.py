@@ -46,7 +46,12 @@ def tune(
     trials: Annotated[int, typer.Option("--trials", min=1, help="Trainings in all, earlier ones too.")] = 20,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", min=0, help="No trial begins after so much time, mining not counted."),
+        typer.Option(
+            "--minutes",
+            min=0,
+            help="No trial begins after so much time, mining not counted; one that runs ends at its next "
+            "look at dev.",
+        ),
     ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Also study.png and study.html.")] = False,
     dev_documents: DevDocuments = 2500,
@@ -62,8 +67,8 @@ def tune(
 ) -> None:
     """Search for rate, margin, strategy and negatives on the dev split; the test split is not looked at.
 
-    OUTPUT holds the study, and the same command goes on with it; best.toml in it is for --config of train
-    and fit.
+    The folder of --output holds the study, and the same command goes on with it; best.toml in it is for
+    --config of train and fit.
 
     Example: textrip tune my-corpus/ -o study --minutes 60
     """

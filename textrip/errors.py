@@ -2,6 +2,7 @@
 
     TextripError
     ├── InputError             what was given cannot be used: a file, a line, a setting (exit 2)
+    │   ├── DamagedError       what was written is not what is read
     │   ├── MismatchError      two good things that do not belong together: an index and another encoder
     │   └── MissingDependencyError   an optional package is not installed; the message says which
     ├── OfflineError           something is only on the network, and there is none (exit 2)

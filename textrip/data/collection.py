@@ -73,7 +73,7 @@ class Collection:
         corpus: Columns doc_id, title, text, perhaps metadata (a JSON object) and, for labelled texts, label
             and perhaps split.
         queries: Columns query_id, text.
-        qrels: By split (train, dev, test): query_id to doc_id to relevance; 0 is judged not relevant.
+        qrels: By split (train, dev, test): query_id to doc_id to relevance; 0 and below is not relevant.
         groups: By query_id, what must not be torn apart by a split (the module of a docstring, say).
         remarks: What was resolved as the data was read; for `check`.
         numbered: The data had no ids: documents are counted, and in other data others have the same numbers.

@@ -45,7 +45,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One query, one of its positives, and negatives, hardest first."""
+    """One query, one of its positives, and negatives: judged ones first, then the hardest of each source."""
 
     query_id: str
     positive_id: str

@@ -68,7 +68,8 @@ def train(
         data: A collection, or what `read` takes.
         output: The folder to write.
         triples: Mined triples; texts and judgments still come from `data`.
-        model: The base encoder, or its name or folder.
+        model: The base encoder, or its name or folder. An `Encoder` is changed in place, to what is saved
+            (weights, length, prompts): load the base anew to compare with it.
         settings: How to train.
         mining: How to mine, where no triples are given.
         analyzer: BM25's.

@@ -50,7 +50,8 @@ def tune(
         mining: How to mine; `negatives` is the most of a trial.
         analyzer: BM25's.
         trials: How many trainings there are to be in the end.
-        minutes: No trial begins after so much time.
+        minutes: No trial begins after so much time, mining not counted; one that runs then ends at its next
+            measurement of dev.
         dev_documents: The dev split searches at most so many documents (0: the whole corpus).
         without_own_id: Where queries are documents of the corpus, a query's own is no answer on dev (see
             Evaluator).

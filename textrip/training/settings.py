@@ -45,7 +45,7 @@ class TrainSettings:
         weight_power: A query with so many positives counts 1 / positives ** weight_power in the mean of a
             batch; 0: all alike. With sampling positive and 1, all queries count the same over an epoch.
         texts_per_label: How many texts a label brings to a batch, where labelled texts are trained on.
-        learning_rate: At its peak; it rises over the first tenth of the steps. auto is 4e-5 for an encoder
+        learning_rate: At its peak; it rises over `warmup_share` of the steps. auto is 4e-5 for an encoder
             that is 384 wide, 2e-5 for one of 768, and so on (see rate.py); ten times that with lora_rank.
         schedule: After that the rate is constant, or falls linearly to 0. The best epoch on dev is saved, so
             that a constant one needs no end that is known beforehand.
