@@ -99,7 +99,7 @@ TRAINING = OptionGroup(
             ),
             "evaluations": (
                 int,
-                "So often in an epoch dev is measured; the best is saved, which may be the untuned.",
+                "So often in an epoch dev is measured; the best is saved, the start included.",
             ),
             "batch_queries": (int, "Queries a batch, or labels."),
             "sampling": (
@@ -117,8 +117,8 @@ TRAINING = OptionGroup(
             "max_length_tokens": (int | None, "Longer texts are cut; the model's own length if not given."),
             "loss": (
                 str,
-                f"{', '.join(LOSSES)} (proxies: train --by-label); auto is smooth, or triplet with a --strategy "
-                "of triplets.",
+                f"{', '.join(LOSSES)} (proxies: train --by-label); auto is smooth, or triplet with a "
+                "--strategy of triplets.",
             ),
             "strategy": (
                 str,
