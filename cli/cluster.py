@@ -1,6 +1,5 @@
 """`textrip cluster`."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,12 +42,13 @@ def cluster(
     from textrip.data.formats import read
     from textrip.pipeline.cluster import cluster as group
     from textrip.retrieval.index import Index
+    from textrip.retrieval.layout import is_index
 
-    is_index = (Path(source) / "index.json").is_file()
-    if is_index:
+    indexed = is_index(source)
+    if indexed:
         idle = ["model", "device", *COLUMNS.options]
         refuse_idle(context, f"{source} is an index, which has its vectors", idle)
-    opened: Any = Index.open(source, device=device) if is_index else read(source, columns=columns)
+    opened: Any = Index.open(source, device=device) if indexed else read(source, columns=columns)
     clusters = group(opened, k=k, model=model, device=device, seed=seed)
     if json:
         for found in clusters:

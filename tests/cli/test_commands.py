@@ -230,6 +230,14 @@ def test_cluster_prints_a_line_per_cluster(
     assert encoded.out == found.out
 
 
+def test_an_index_that_lost_its_index_json_is_one(textrip: Run, index_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(index_folder, tmp_path / "index")
+    (folder / "index.json").unlink()
+    refused = textrip("cluster", folder)
+    assert refused.code == 2
+    assert f"the documents are there: textrip index {folder} --rebuild" in refused.err
+
+
 @pytest.mark.parametrize("command", ["mine", "train", "index"])
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     command: str, textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path

@@ -55,6 +55,7 @@ def test_a_hub_out_of_reach_is_said_at_once(
 
 
 @pytest.mark.parametrize(("name", "reason"), [
+    ("", "the model's name is '', a name or a folder was expected"),
     ("./nowhere", "./nowhere: no such folder"),
     ("/no/where/at/all", "/no/where/at/all: no such folder"),
 ])  # fmt: skip

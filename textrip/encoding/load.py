@@ -74,6 +74,7 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
         OfflineError: the name is only on the hub, and the hub is out of reach or forbidden.
         MissingDependencyError: the embedded encoder is asked for, not installed, and there is no hub.
     """
+    _require_name(name)
     quieten()
     device = resolve_device(device)
     path = Path(name)
@@ -88,6 +89,11 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
     if path.is_absolute() or str(name).startswith((".", "~")) or str(name).count("/") > 1:
         raise InputError(f"{name}: no such folder")
     return _from_hub(str(name), device, trust_remote_code)
+
+
+def _require_name(name: str | Path) -> None:
+    if not str(name).strip():  # else it is the current folder
+        raise InputError(f"the model's name is {str(name)!r}, a name or a folder was expected")
 
 
 def _from_folder(folder: Path, device: str, trust_remote_code: bool) -> "SentenceTransformer":
@@ -141,6 +147,7 @@ def saved_config(name: str | Path) -> dict[str, Any]:
         InputError: the name could be none of the hub's.
         OfflineError: the name is only on the hub, and the hub is out of reach or forbidden.
     """
+    _require_name(name)
     path = Path(name) / "config.json"
     if not Path(name).is_dir():
         if str(name) in _EMBEDDED_NAMES or Path(name).is_absolute() or str(name).count("/") > 1:

@@ -8,6 +8,7 @@ from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.retrieval.index import Index
+from textrip.retrieval.layout import is_index
 from textrip.retrieval.snapshot import Snapshot
 
 
@@ -28,7 +29,7 @@ def cluster(
         device: auto, cpu, cuda or mps.
         seed: The same seed gives the same clusters.
     """
-    if isinstance(source, str | Path) and (Path(source) / "index.json").is_file():
+    if isinstance(source, str | Path) and is_index(source):
         source = Index.open(source)
     if isinstance(source, Index):
         index = source

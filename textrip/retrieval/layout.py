@@ -20,6 +20,11 @@ def rebuilding(folder: Path) -> str:
     return f"textrip index {shlex.quote(str(folder))} --rebuild"
 
 
+def is_index(folder: str | Path) -> bool:
+    """Whether a folder is an index, or was one before it lost its index.json."""
+    return any((Path(folder) / name).is_file() for name in ("index.json", STORE))
+
+
 def require_inside(folder: Path) -> None:
     """Raise InputError where what is inside leads elsewhere, or is no file; the folder itself may be a link.
 
