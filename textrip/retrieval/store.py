@@ -212,7 +212,8 @@ class DocumentStore:
 
     def written_since(self, generation: int) -> list[Stored]:
         """Documents written after a generation, by key."""
-        statement = f"SELECT {_COLUMNS} FROM documents WHERE generation > ? ORDER BY key"  # noqa: S608
+        # Without the plus SQLite takes all documents in the order of their keys, and looks at each.
+        statement = f"SELECT {_COLUMNS} FROM documents WHERE generation > ? ORDER BY +key"  # noqa: S608
         return list(self._stored(statement, [generation]))
 
     def changes_since(self, generation: int) -> int:
