@@ -64,12 +64,13 @@ def encode(
     from textrip.encoding.cut import SAMPLE, say_what_is_cut
     from textrip.encoding.kept import keeping
     from textrip.encoding.text_encoder import Kind
-    from textrip.encoding.vectors import refuse_suffix, sidecar, write_vectors
+    from textrip.encoding.vectors import refuse_foreign_sidecar, refuse_suffix, sidecar, write_vectors
     from textrip.errors import InputError
     from textrip.files import STDIN, uncompressed_suffix
     from textrip.replacing import refuse_taking_away
 
     refuse_taking_away(refuse_suffix(output), force=force, read=[source])
+    refuse_foreign_sidecar(output)
     texts: Texts | Iterator[str]
     ids: Iterator[str]
     total: int | None = None

@@ -170,10 +170,11 @@ def _prepared(collection: Any, request: Request, triples: "Triples | None", *, f
     """What would be trained on; what the training would refuse of the data, a plan does, too."""
     from textrip.eval.evaluate import heed_own_documents
     from textrip.pipeline.check import require_trainable
-    from textrip.pipeline.prepare import prepare, prepare_labels
+    from textrip.pipeline.prepare import prepare
+    from textrip.pipeline.train import prepare_labels_to_train
 
     if request.by_label:
-        return prepare_labels(collection)
+        return prepare_labels_to_train(collection)
     require_trainable(collection, "dev", triples=triples, force=force)
     prepared = prepare(collection)
     if request.without_own_id:
@@ -232,11 +233,17 @@ def _report(manifest: dict[str, Any], request: Request) -> str:
 def _plan(
     collection: "Collection", request: Request, triples: "Triples | None", encoder: "Encoder"
 ) -> dict[str, Any]:
+    from textrip.training.material import GroupedTriples, LabelledTexts
+    from textrip.training.requirements import require_fitting, require_fitting_encoder
+
     a_document = _tokens(encoder, collection.texts)
     settings, mining = request.settings, request.mining
+    if request.by_label or triples is not None:
+        given = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
+        require_fitting(given, encoder, settings)
+    else:
+        require_fitting_encoder(encoder, settings)
     if request.by_label:
-        from textrip.training.material import LabelledTexts
-
         sampler = LabelledTexts(collection).sampler(settings)
         epochs = epochs_of(settings.epochs, len(sampler))
         return {
@@ -286,9 +293,11 @@ def _asked(
         ids = sorted({group.query_id for group in groups})
         asked = len(groups) if by_group else len(ids)
         return ids, asked, sum(len(group.negatives) for group in groups) / len(groups)
-    train = collection.judged("train")
-    if not by_group:
-        return list(train), len(train), request.mining.negatives
-    relevant = [sum(grade > 0 for grade in judged.values()) for judged in train.values()]
-    groups_of_all = sum(min(positives, request.mining.positives) for positives in relevant)
-    return list(train), groups_of_all, request.mining.negatives
+    rows = collection.doc_row
+    relevant = {
+        query_id: sum(grade > 0 and doc_id in rows for doc_id, grade in judged.items())
+        for query_id, judged in collection.judged("train").items()
+    }
+    ids = [query_id for query_id, positives in relevant.items() if positives]
+    groups_of_all = sum(min(relevant[query_id], request.mining.positives) for query_id in ids)
+    return ids, groups_of_all if by_group else len(ids), request.mining.negatives

@@ -313,7 +313,34 @@ def test_a_dry_run_of_training_refuses_what_the_training_would(
     assert textrip(*train, beir_folder, "--stemmer", "klingon").code == 2
     assert textrip(*train, beir_folder, "--model", "no/such/model").code == 2
     assert textrip(*train, beir_folder, "--device", "cuda:99").code == 2
+    assert textrip(*train, beir_folder, "--margin", 5).code == 2
+    assert textrip(*train, beir_folder, "--matryoshka", 1000).code == 2
+    assert textrip(*train, beir_folder, "--epochs", 1e308).code == 2
+    assert textrip(*train, beir_folder, "--model", data / "corpus.jsonl").err.endswith(
+        "is a file; a folder that holds an encoder was expected, or a name\n"
+    )
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(f'{{"text": "rose {n}", "label": "{n % 2}"}}\n' for n in range(20)))
+    labels = ["train", texts, "--by-label", "-o", tmp_path / "m", "--dry-run"]
+    assert textrip(*labels, "--strategy", "mined", "--loss", "triplet").code == 2
+    assert textrip(*labels).code == 0
     assert textrip(*train, beir_folder).code == 0
+
+
+def test_the_plan_of_training_asks_what_has_an_answer(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(beir_folder, tmp_path / "data")
+    judged = (data / "qrels" / "train.tsv").read_text().splitlines()
+    queries = sorted({line.split("\t")[0] for line in judged[1:]})
+    unanswered = set(queries[::3])
+    rows = (line.split("\t") for line in judged[1:])
+    cut = [[query, doc, "0" if query in unanswered else grade] for query, doc, grade in rows]
+    (data / "qrels" / "train.tsv").write_text("\n".join([judged[0], *map("\t".join, cut)]) + "\n")
+    common = ["-o", tmp_path / "m", "--model", tiny_encoder_folder, "--dry-run", "--json"]
+    for sampling in ("query", "positive"):
+        (plan,) = textrip("train", data, *common, "--sampling", sampling).json_lines()
+        assert plan["queries"] == len(queries) - len(unanswered)
 
 
 def test_encode_says_what_it_cuts(

@@ -126,6 +126,22 @@ def test_what_was_asked_beside_the_training_is_there_after_a_resume(
     assert (tmp_path / "m" / "training.png").is_file()
 
 
+def test_data_that_changed_is_what_is_said_to_differ(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """It named the triples, and advised what cannot be given beside --resume."""
+    data = shutil.copytree(beir_folder, tmp_path / "data")
+    with stopped_at(3):
+        textrip(
+            "train", data, "-o", tmp_path / "m", "--model", tiny_encoder_folder, "--checkpoint-minutes", 0
+        )
+    with (data / "corpus.jsonl").open("a") as stream:
+        stream.write('{"_id": "another", "title": "", "text": "rose"}\n')
+    refused = textrip("train", "--resume", tmp_path / "m.unfinished")
+    assert refused.code == 2
+    assert "m.unfinished was begun with another collection (its texts or judgments differ)" in refused.err
+
+
 def test_a_fit_goes_on_with_what_it_says(
     textrip: Run,
     beir_folder: Path,

@@ -16,6 +16,7 @@ from tests.retrieval.stub import StubEncoder
 from textrip.encoding import text_encoder
 from textrip.encoding.kept import is_keeping, keeping
 from textrip.encoding.vectors import read_vectors
+from textrip.errors import InputError, StorageError
 from textrip.mining.scoring import load_scorer
 
 WORKER = "tests.encoding.kept_worker"
@@ -109,6 +110,23 @@ def test_a_damaged_file_is_worked_out_again(damage: str, tmp_path: Path) -> None
     with keeping(output):
         np.testing.assert_array_equal(encoder.encode(TEXTS_HERE), whole)
     assert encoder.texts == 60
+
+
+def test_nothing_that_is_kept_is_not_told(tmp_path: Path, remarks: list[str]) -> None:
+    """The disk took no window: an empty folder stayed, and was said to hold what was encoded."""
+    folder = tmp_path / ".v.npy.kept"
+    with pytest.raises(StorageError), keeping(tmp_path / "v.npy"):
+        folder.mkdir()
+        raise StorageError("the disk is full")
+    assert (remarks, folder.exists()) == ([], False)
+    for error, how in (
+        (KeyboardInterrupt(), "the same command goes"),
+        (InputError("none"), "other settings go"),
+    ):
+        with pytest.raises(type(error)), keeping(tmp_path / "v.npy"):
+            StubEncoder().encode(TEXTS_HERE)
+            raise error
+        assert remarks.pop() == f"what was encoded is kept in {folder}; {how} on from there"
 
 
 def test_a_cross_encoders_scores_are_kept(

@@ -101,3 +101,14 @@ def test_other_suffixes_and_existing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists; name another place or overwrite it with --force"):
         write_vectors(tmp_path / "v.npy", [], [], fingerprint="f", encoder="e")
     assert (tmp_path / "v.npy").read_bytes() == b"mine"
+
+
+def test_another_file_beside_the_vectors_stays(tmp_path: Path) -> None:
+    """What says of vectors lies beside them, and took the place of anything of that name."""
+    path = tmp_path / "v.npy"
+    sidecar(path).write_text('{"mine": 1}')
+    for force in (False, True):
+        with pytest.raises(InputError, match=r"v\.npy\.json exists and says nothing of vectors"):
+            write_vectors(path, ["a"], [np.ones((1, 2), np.float32)], fingerprint="", encoder="", force=force)
+    assert sidecar(path).read_text() == '{"mine": 1}'
+    assert [found.name for found in tmp_path.iterdir()] == [sidecar(path).name]

@@ -484,22 +484,21 @@ def test_an_index_closes_its_file(built: Path) -> None:
 
 
 def test_a_search_reads_no_document_that_it_does_not_show(built: Path, encoder: Encoder) -> None:
-    """A first search took all documents in the order of their keys to see which are new: 0.5 s of a million."""
+    """A first search took all documents in the order of their keys, to see which are new."""
     with Index.open(built, encoder=encoder) as index:
         index.add([Document("new", "", "rose of another kind")])
         index.delete(["new"])
     asked: set[str] = set()
-    with Index.open(built, encoder=encoder) as index:
-        with index.store._database() as database:
-            database.set_trace_callback(asked.add)
-            for mode in MODES:
-                index.search("rose", mode=mode, k=3)
-            index.more_like(index.doc_ids[0])
-            database.set_trace_callback(None)
-            plans = {
-                statement: [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}")]
-                for statement in asked
-                if statement.startswith("SELECT")
-            }
+    with Index.open(built, encoder=encoder) as index, index.store._database() as database:
+        database.set_trace_callback(asked.add)
+        for mode in MODES:
+            index.search("rose", mode=mode, k=3)
+        index.more_like(index.doc_ids[0])
+        database.set_trace_callback(None)
+        plans = {
+            statement: [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            for statement in asked
+            if statement.startswith("SELECT")
+        }
     assert any("documents_by_generation" in step for plan in plans.values() for step in plan)
     assert not [statement for statement, plan in plans.items() if "SCAN documents" in plan]

@@ -49,6 +49,14 @@ def test_the_effective_rank_counts_directions() -> None:
     assert effective_rank(torch.full((3, 3), math.nan)) == 0.0
 
 
+def test_of_equal_rows_rounding_is_no_direction_and_no_distance() -> None:
+    row = torch.nn.functional.normalize(torch.randn(384, generator=torch.Generator().manual_seed(1)), dim=0)
+    scales = 1 + 1e-7 * torch.randn(50, 384, generator=torch.Generator().manual_seed(2))
+    rows = row.repeat(50, 1) * scales
+    assert effective_rank(rows) == 0.0
+    assert all(spread(row.repeat(count, 1)) >= 0 for count in range(2, 60))  # type: ignore[operator]
+
+
 def watched(monitor: Monitor, loss: float = 0.5) -> None:
     distances = torch.tensor([[0.2, 0.5, 0.9], [0.6, 0.1, 0.3]])
     relations = torch.tensor([[P, M, B], [M, P, R]], dtype=torch.int8)
@@ -262,12 +270,35 @@ def record(step: int, **values: Any) -> dict[str, Any]:
 
 
 def test_a_collapse_within_the_first_steps_is_seen() -> None:
-    first = record(10, spread_before=0.9, spread=0.005)
+    first = record(10, spread_before=0.9, spread_last=0.005)
     (diagnosis,) = diagnose([first], Cost(0.4))
     assert str(diagnosis).startswith(
         "collapsed: the mean distance between two documents fell from 0.9 to 0.005"
     )
-    assert diagnose([record(10, spread_before=0.9, spread=0.1)], Cost(0.4)) == []
+    assert diagnose([record(10, spread_before=0.9, spread_last=0.1)], Cost(0.4)) == []
+    # What else it looks like has a remedy that would make it worse.
+    assert [found.name for found in diagnose([{**first, "largest_distance": 1e-7}], Cost(0.4))] == [
+        "collapsed"
+    ]
+
+
+def test_a_collapse_is_seen_by_the_last_batches() -> None:
+    """In the mean over ten steps the five before it hid it."""
+    monitor = Monitor(Cost(0.4))
+    distances = torch.tensor([[0.2, 0.5, 0.9], [0.6, 0.1, 0.3]])
+    relations = torch.tensor([[P, M, B], [M, P, R]], dtype=torch.int8)
+    for vectors in [torch.eye(3)] * 5 + [torch.ones(3, 3)] * 5:
+        batch = Batch(distances, relations, lambda: torch.zeros(3, 3))
+        seen = {"truncated": torch.tensor(0)}
+        monitor.watch(batch, vectors, seen, texts=5, tokens=40, loss=torch.tensor(0.5))
+    entry = {"step": 10, "grad_norm": 1.0, **monitor.summary()}
+    assert entry["spread"] == pytest.approx(0.5)
+    assert [found.name for found in diagnose([entry], Cost(0.4))] == ["collapsed"]
+    one_of_like_texts = Monitor(Cost(0.4))
+    for vectors in [torch.eye(3)] * 9 + [torch.ones(3, 3)]:
+        batch = Batch(distances, relations, lambda: torch.zeros(3, 3))
+        one_of_like_texts.watch(batch, vectors, seen, texts=5, tokens=40, loss=torch.tensor(0.5))
+    assert diagnose([{**entry, **one_of_like_texts.summary()}], Cost(0.4)) == []
 
 
 def test_a_last_batch_of_one_query_is_no_collapse_and_no_class(
@@ -336,9 +367,9 @@ def test_a_rollback_gives_the_best_weights_back(tiny_encoder: Encoder, provoke: 
     said, manifest = provoke(epochs=10, learning_rate=1e-9, on_collapse="rollback", evaluate_dev=break_it)
     assert any(words.startswith("rolled back") for words in said), said
     assert manifest["kept_step"] == 0
-    # Broken after step 3, seen and rolled back at 20.
-    spreads = [entry["spread"] for entry in manifest["log"]]
-    assert spreads[1] < 1e-3 < manifest["log"][0]["spread_before"] == pytest.approx(spreads[2], rel=0.5)
+    # Broken after step 3, seen and rolled back at 10.
+    (first, second, *_) = manifest["log"]
+    assert first["spread_last"] < 1e-3 < first["spread_before"] == pytest.approx(second["spread"], rel=0.5)
     for name, weights in tiny_encoder.model.state_dict().items():
         assert torch.equal(weights, before[name]), name
 

@@ -7,7 +7,7 @@ neither other texts nor a damaged file is taken for them. When the block ends we
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -38,10 +38,12 @@ def keeping(output: Path) -> Iterator[None]:
         with keeping_in(folder):
             yield
     except BaseException as error:
+        with suppress(OSError):
+            folder.rmdir()  # the disk may have taken none of it
         if folder.is_dir():
             # What cannot be done with these settings cannot be done with them twice.
-            how = "other settings" if isinstance(error, InputError) else "the same command"
-            say(f"what was encoded is kept in {folder}; {how} with this output go on from there")
+            how = "other settings go" if isinstance(error, InputError) else "the same command goes"
+            say(f"what was encoded is kept in {folder}; {how} on from there")
         raise
     with deferring():  # half of it would be kept by who was not told
         shutil.rmtree(folder, ignore_errors=True)

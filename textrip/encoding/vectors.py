@@ -1,5 +1,6 @@
 """Vectors on disk with the identity of their encoder: .npy (and a .json beside it) or Parquet."""
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +44,24 @@ def refuse_suffix(path: str | Path) -> Path:
     return path
 
 
+def refuse_foreign_sidecar(path: Path) -> None:
+    """Raise InputError where what is to be said of vectors would take the place of somebody else's file."""
+    beside = sidecar(path)
+    if path.suffix != ".npy" or not beside.exists():
+        return
+    try:
+        found = json.loads(beside.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        ours = path.exists()  # what is damaged goes with the vectors, which are looked after
+    else:
+        ours = isinstance(found, dict) and found.get("kind") == KIND
+    if not ours:
+        raise InputError(
+            f"{beside} exists and says nothing of vectors, and what does would take its place beside "
+            f"{path.name}; name another place"
+        )
+
+
 def write_vectors(
     path: str | Path,
     ids: Iterable[str],
@@ -58,6 +77,7 @@ def write_vectors(
     stood there are, with their ids, until then.
     """
     path = refuse_suffix(path)
+    refuse_foreign_sidecar(path)
     if path.suffix != ".npy":
         with replacing(path, force=force) as temporary:
             return _write_parquet(temporary, iter(ids), windows, fingerprint)

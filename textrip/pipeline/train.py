@@ -6,6 +6,7 @@ from typing import Any
 
 from textrip import processes
 from textrip.data.collection import Collection
+from textrip.data.finding import many
 from textrip.data.formats import collection_of
 from textrip.data.labels import thinned
 from textrip.encoding.encoder import Encoder
@@ -25,6 +26,7 @@ from textrip.place import named
 from textrip.progress import say
 from textrip.replacing import refuse_taking_away
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
+from textrip.training.material import LabelledTexts
 from textrip.training.requirements import refuse_what_is_for_labels, require_fitting_encoder
 from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
@@ -106,7 +108,7 @@ def train(
     collection = collection_of(data)
     mines = not by_label and triples is None and not (resume and run.has_triples)
     if by_label:
-        collection = prepare_labels(collection)
+        collection = prepare_labels_to_train(collection)
     else:
         require_trainable(collection, "dev", triples=triples, force=force)
         collection = prepare_to_mine(collection, mining.split) if mines else prepare(collection)
@@ -125,6 +127,7 @@ def train(
     elif triples is not None:
         triples = without_dev(triples, collection)
     elif not by_label:
+        run.require_collection(collection)  # what is said of triples from other texts would be no help
         triples = run.triples()
     cut = not by_label and 0 < dev_documents < len(collection.corpus)
     if searcher is None and (cut or several is not None):  # dev's pool is that of the first half of a run
@@ -146,6 +149,22 @@ def train(
     if several is None or triples is None or searcher is None:
         return train_encoder(collection, triples, encoder, output, **options)
     return train_in_rounds(collection, triples, encoder, output, rounds=several, searcher=searcher, **options)
+
+
+def prepare_labels_to_train(collection: Collection) -> Collection:
+    """As `prepare_labels`, for training.
+
+    Raises:
+        InputError: fewer than two labels have two texts to compare, or no text is left for dev.
+    """
+    prepared = prepare_labels(collection)
+    LabelledTexts(prepared)
+    if not prepared.qrels["dev"]:
+        raise InputError(
+            f"{collection.name}: {many(len(prepared.corpus), 'text', 'texts')} to train on leave none for "
+            "dev; give more, or texts for dev of your own"
+        )
+    return prepared
 
 
 def refuse_beside_labels(triples: Triples | None, *, without_own_id: bool) -> None:

@@ -40,7 +40,7 @@ def _positive(value: float) -> bool:
 
 # By setting: what a number must be, and how that is said. None and auto are no numbers.
 _NUMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "epochs": (_positive, "a number above 0"),
+    "epochs": (lambda value: 0 < value <= 1e6, "a number above 0, a million at most"),
     "evaluations": (lambda value: value >= 1, "at least 1"),
     "batch_queries": (lambda value: value >= 1, "at least 1"),
     "max_length_tokens": (lambda value: value >= 1, "at least 1"),
@@ -50,7 +50,7 @@ _NUMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "proxy_learning_rate": (lambda value: 0 < value < 1, "between 0 and 1 (0.002)"),
     "temperature": (_positive, "a number above 0"),
     "second_margin": (_positive, "a number above 0"),
-    "weight_decay": (lambda value: 0 <= value < math.inf, "0 or more (0.01)"),
+    "weight_decay": (lambda value: 0 <= value <= 100, "from 0 to 100 (0.01)"),
     "warmup_share": (lambda value: 0 <= value < 1, "a share below 1"),
     "max_gradient_norm": (_positive, "a number above 0 (1)"),
     "cache_tokens": (lambda value: value >= 1, "at least 1"),
@@ -77,6 +77,8 @@ def _bad(settings: "TrainSettings") -> Iterator[str]:
         yield f"margin is {settings.margin}, a number above 0 or auto was expected"
     if any(dimension < 1 for dimension in settings.matryoshka):
         yield f"matryoshka is {settings.matryoshka}, dimensions of at least 1 were expected"
+    if len(set(settings.matryoshka)) < len(settings.matryoshka):
+        yield f"matryoshka is {settings.matryoshka}, each dimension once was expected"
 
 
 def _at_odds(settings: "TrainSettings") -> Iterator[str]:

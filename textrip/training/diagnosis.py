@@ -58,7 +58,8 @@ def not_a_number(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
 
 def collapsed(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """All vectors are alike: the loss is the margin, its gradient is nothing."""
-    now, spread = entries[-1], entries[-1]["spread"]
+    # Of the last batches: in the mean over the steps since the last record those before hide it.
+    now, spread = entries[-1], entries[-1]["spread_last"]
     # The first batch is encoded before the first step.
     before = next((entry["spread_before"] for entry in entries if entry["spread_before"] is not None), 0.0)
     if spread is None or spread > max(_NO_SPREAD, _COLLAPSED_SHARE * before):
@@ -151,7 +152,10 @@ def diagnose(entries: Sequence[Entry], cost: Cost) -> list[Diagnosis]:
         entries: The records so far, at least one.
         cost: The loss's.
     """
-    found = (examine(entries, cost) for examine in DIAGNOSES)
-    diagnoses = [diagnosis for diagnosis in found if diagnosis is not None]
-    broken = [diagnosis for diagnosis in diagnoses if diagnosis.name == "not a number"]
-    return broken or diagnoses
+    examined = (examine(entries, cost) for examine in DIAGNOSES)
+    diagnoses = [diagnosis for diagnosis in examined if diagnosis is not None]
+    for alone in ("not a number", "collapsed"):  # what else is wrong comes of it, and has other remedies
+        found = [diagnosis for diagnosis in diagnoses if diagnosis.name == alone]
+        if found:
+            return found
+    return diagnoses

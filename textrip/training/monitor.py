@@ -4,6 +4,7 @@ Shape letters: b anchors, n distinct documents of a batch, d the length of a vec
 """
 
 import math
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,11 @@ from torch.nn import functional
 from textrip.training.names import OF_PAIRS, OF_PROXIES
 from textrip.training.relations import Batch, nearest
 from textrip.training.settings import TrainSettings
+
+# So many of the last batches tell whether the vectors have become alike; one may be of like texts by chance.
+_LAST = 3
+# Of rows that are equal float32 leaves so much of their length when their mean is taken off.
+_EQUAL = 1e-6
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -164,7 +170,8 @@ class Monitor:
         Distances are in units of the loss's distance; quantiles are 10 %, 50 % and 90 %. d_an is of the
         mined negatives, or where there are none, of the nearest in-batch one of every anchor. The spread
         is the mean cosine distance between two documents of a batch, None where no batch had two, and
-        spread_before that of the first batch; the effective rank is that of the last.
+        spread_before that of the first batch and spread_last of the last three, in the median; the effective
+        rank is that of the last.
         """
         steps, now = self._with_rank(), time.perf_counter()
         seconds = max(now - self._since - self._idle, 1e-6)
@@ -190,6 +197,7 @@ class Monitor:
             "batches": len(steps),
             "spread": _mean(spreads) if spreads else None,
             "spread_before": spreads[0] if spreads else None,
+            "spread_last": statistics.median(spreads[-_LAST:]) if spreads else None,
             "effective_rank": steps[-1].effective_rank,
             "anchors_without_negatives": _share(
                 sum(step.anchors - step.anchors_with_negatives for step in steps),
@@ -219,7 +227,7 @@ def spread(vectors: Tensor) -> float | None:
         return None
     unit = functional.normalize(vectors.float(), dim=-1)
     # The mean over pairs out of the sum of all rows: |sum|² = n + 2 x the sum over pairs of cosines.
-    return 1 - (float(unit.sum(dim=0).square().sum()) - n) / (n * (n - 1))
+    return max(0.0, 1 - (float(unit.sum(dim=0).square().sum()) - n) / (n * (n - 1)))
 
 
 def effective_rank(vectors: Tensor) -> float:
@@ -229,11 +237,11 @@ def effective_rank(vectors: Tensor) -> float:
     """
     if not torch.isfinite(vectors).all():
         return 0.0
-    values = torch.linalg.svdvals(vectors.float() - vectors.float().mean(dim=0))
-    total = values.sum()
-    if total <= 1e-6:
+    vectors = vectors.float()
+    values = torch.linalg.svdvals(vectors - vectors.mean(dim=0))
+    if values.norm() <= _EQUAL * vectors.norm():  # what is left is float32's rounding
         return 0.0
-    shares = values / total
+    shares = values / values.sum()
     return float(torch.exp(-(shares * torch.log(shares.clamp(min=1e-12))).sum()))
 
 

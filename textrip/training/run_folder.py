@@ -21,6 +21,7 @@ from typing import Any
 
 from textrip import processes
 from textrip.alone import LOCK, holding, refuse_held
+from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, StorageError
 from textrip.files import STDIN, read_json, write_sealed_json
@@ -284,6 +285,10 @@ class RunFolder:
     def require(self, asked: dict[str, Any]) -> None:
         """Raise MismatchError where a run was begun with something else."""
         require_same(self.asked(), asked, place=self.path, kind="run")
+
+    def require_collection(self, collection: Collection) -> None:
+        """Raise MismatchError where a run was begun with other texts or judgments."""
+        self.require({"collection_sha256": collection.fingerprint})
 
     def require_space(self, wanted: int) -> None:
         """Raise StorageError where the disk has less than so many bytes left."""
