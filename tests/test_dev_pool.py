@@ -46,7 +46,7 @@ def test_a_run_that_goes_on_measures_dev_over_the_documents_it_began_with(
     monkeypatch.setattr(importlib.import_module("textrip.pipeline.train"), "train_encoder", measured)
     triples = mine(collection)
     run = RunFolder(tmp_path / "begun")
-    with run.held({}, triples=triples):
+    with run.held({"collection_sha256": collection.fingerprint}, triples=triples):
         pass
     plain = Analyzer.for_language("none")
     begun: dict[str, Any]

@@ -426,7 +426,7 @@ def test_reading_writes_nothing(copy: Path, undamaged: list[list[list[Hit]]]) ->
 
 
 ODD_IDS = [
-    "../x", "../../x", "/abs/olute", "C:\\x", "..", ".", "", " ", "a\nb", "\x1b[31m", "\x01\x7f\u202e",
+    "../x", "../../x", "/abs/olute", "C:\\x", "..", ".", " x ", "a\nb", "\x1b[31m", "\x01\x7f\u202e",
     "🌹👩‍👩‍👧", "é", "e\u0301", "x" * 1000, "%s'; DROP TABLE documents; --", "10", "9",
 ]  # fmt: skip
 

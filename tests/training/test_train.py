@@ -360,8 +360,8 @@ def test_a_second_margin_that_no_pair_could_satisfy_is_refused(
     ({"loss": "triplet", "second_margin": 0.1}, "second_margin is set, and loss triplet has none"),
     ({"loss": "triplet", "temperature": 0.1}, "temperature is 0.1, and loss triplet has none"),
     ({"proxy_learning_rate": 0.1}, "proxy_learning_rate is 0.1, and loss smooth has none"),
-    ({"weight_decay": -1.0}, "weight_decay is -1, 0 or more"),
-    ({"weight_decay": float("nan")}, "weight_decay is nan, 0 or more"),
+    ({"weight_decay": -1.0}, r"weight_decay is -1, from 0 to 100"),
+    ({"weight_decay": float("nan")}, r"weight_decay is nan, from 0 to 100"),
     ({"max_gradient_norm": -3.0}, "max_gradient_norm is -3, a number above 0"),
 ])  # fmt: skip
 def test_what_would_have_nothing_to_do_is_refused(options: dict[str, Any], reason: str) -> None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def require_reranker(scorer: "Reranker", depth: int, k: int) -> None:
     """Raise InputError for what scores nothing, or for fewer documents than are wanted."""
-    require_whole("rerank_depth", depth, least=k)
+    require_whole("rerank_depth", depth)
+    if depth < k:
+        raise InputError(f"rerank_depth is {depth}, at least k ({k}) was expected")
     if not callable(getattr(scorer, "fresh", None)):
         raise InputError(f"rerank is {scorer!r}, a scorer was expected (textrip.mining.scoring.load_scorer)")
 
