@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from textrip.data.collection import Collection
     from textrip.encoding.encoder import Encoder
     from textrip.mining.scoring import Reranker
-    from textrip.mining.verdicts import Verdicts
 
 _REPORTED = 200
 # What the names of a collection's files begin with, in BEIR's layout and in that of a file for each split.
@@ -117,10 +116,11 @@ def mine(
             refuse_taking_away(path, force=force)
             _refuse_to_overwrite(path, Path(data))
     collection = prepare_to_mine(read(data, columns=columns), split)
-    # Before anything is written, and by a dry run, too: a model that is not there is told now.
+    # Before anything is written, and by a dry run, too: what is of another mining, or not there, is told now.
+    _ = None if decided is None else decided.of(collection, tell=False)
     scorer, reporter, dense = _models(settings, report_model, device)
     if dry_run:
-        plan = {**_plan(collection, settings, decided), "writes": str(output)}
+        plan = {**_plan(collection, settings), "writes": str(output)}
     else:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
         with keeping(output):  # what an encoder or a cross-encoder said of a document
@@ -168,9 +168,7 @@ def _refuse_unread(
     if not mining.dense:
         refuse_idle(context, "--dense is 0", ["dense_nearest"])
         if mining.denoise in {"auto", "none"} and not report_model:
-            refuse_idle(
-                context, "without --dense, --denoise and --report-model there is no model", ["device"]
-            )
+            refuse_idle(context, "no model is named that would run on it", ["device"])
     if mining.denoise == "auto":
         refuse_idle(context, "--denoise auto filters only where an encoder is trained", ["denoise_margin"])
     if report is None:
@@ -193,17 +191,12 @@ def _models(
     )
 
 
-def _plan(collection: "Collection", settings: MineSettings, verdicts: "Verdicts | None") -> dict[str, Any]:
-    """What would be mined, at most: which queries are drawn is not known, so those of most positives.
-
-    Raises:
-        MismatchError: the verdicts are of another mining.
-    """
-    if verdicts is not None:
-        verdicts.of(collection)
+def _plan(collection: "Collection", settings: MineSettings) -> dict[str, Any]:
+    """What would be mined, at most: which queries are drawn is not known, so those of most positives."""
+    rows = collection.doc_row
     positives = sorted(
         (
-            min(sum(grade > 0 for grade in grades.values()), settings.positives)
+            min(sum(grade > 0 and doc_id in rows for doc_id, grade in grades.items()), settings.positives)
             for grades in collection.judged(settings.split).values()
         ),
         reverse=True,

@@ -60,6 +60,8 @@ def emit_json(value: Any) -> None:
     """One JSON value on one line; escaped where stdout cannot carry a character, or a terminal obeys it."""
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") not in {"utf8", "utf8sig"}
     line = json.dumps(value, ensure_ascii=plain)
+    if _BYTE.search(line):  # of a file's name: no text, and escaped it can be read
+        line = json.dumps(value)
     emit(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line), styled=True)
 
 

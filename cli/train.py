@@ -233,18 +233,21 @@ def _report(manifest: dict[str, Any], request: Request) -> str:
 def _plan(
     collection: "Collection", request: Request, triples: "Triples | None", encoder: "Encoder"
 ) -> dict[str, Any]:
+    from textrip.pipeline.mined import without_dev
     from textrip.training.material import GroupedTriples, LabelledTexts
     from textrip.training.requirements import require_fitting, require_fitting_encoder
 
     a_document = _tokens(encoder, collection.texts)
     settings, mining = request.settings, request.mining
+    if triples is not None:
+        triples = without_dev(triples, collection)
     if request.by_label or triples is not None:
         given = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
         require_fitting(given, encoder, settings)
     else:
         require_fitting_encoder(encoder, settings)
     if request.by_label:
-        sampler = LabelledTexts(collection).sampler(settings)
+        sampler = given.sampler(settings)
         epochs = epochs_of(settings.epochs, len(sampler))
         return {
             "documents": len(collection.corpus),
@@ -287,9 +290,7 @@ def _asked(
     """The query_ids, how many of them (or of groups) an epoch asks, and how many mined negatives one has."""
     by_group = request.settings.sampling == "positive"
     if triples is not None:
-        from textrip.pipeline.mined import without_dev
-
-        groups = without_dev(triples, collection).groups
+        groups = triples.groups
         ids = sorted({group.query_id for group in groups})
         asked = len(groups) if by_group else len(ids)
         return ids, asked, sum(len(group.negatives) for group in groups) / len(groups)

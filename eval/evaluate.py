@@ -133,6 +133,19 @@ class Evaluator:
         )
         self._identities: dict[str, Any] = {}
 
+    def say_what_counts_nothing(self) -> None:
+        """Say how many queries no ranking can answer: they lower every mean."""
+        rows, judged = self.collection.doc_row, self._judged
+        without = sum(
+            not any(grade > 0 and doc_id in rows for doc_id, grade in grades.items())
+            for grades in judged.values()
+        )
+        if 0 < without < len(judged):
+            one, several = (
+                f"of {len(judged):,} queries of {self.split} {verb}" for verb in ("counts", "count")
+            )
+            say(f"{many(without, one, several)} 0 in every mean: no relevant document is in the corpus")
+
     def bm25(self) -> SystemResult:
         """Measure BM25."""
         return self._measure("bm25", *self._bm25_rows())
@@ -261,8 +274,8 @@ def evaluate(
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
     collection = collection_of(data)
     heed_own_documents(collection, split, without=without_own_id)
-    _say_what_counts_nothing(collection, split)
     evaluator = Evaluator(collection, split, analyzer=analyzer, without_own_id=without_own_id)
+    evaluator.say_what_counts_nothing()
     if bm25:
         evaluator.bm25()
     for encoder in encoders:
@@ -271,18 +284,6 @@ def evaluate(
             fused = "hybrid" if len(encoders) == 1 else f"hybrid {encoder.name}"
         evaluator.encoder(encoder, hybrid=fused)
     return evaluator.evaluation()
-
-
-def _say_what_counts_nothing(collection: Collection, split: str) -> None:
-    """Say how many queries no ranking can answer: they lower every mean."""
-    judged = collection.judged(split)
-    without = sum(
-        not any(grade > 0 and doc_id in collection.doc_row for doc_id, grade in grades.items())
-        for grades in judged.values()
-    )
-    if 0 < without < len(judged):
-        one, several = (f"of {len(judged):,} queries of {split} {verb}" for verb in ("counts", "count"))
-        say(f"{many(without, one, several)} 0 in every mean: no relevant document is in the corpus")
 
 
 def heed_own_documents(collection: Collection, split: str, *, without: bool) -> None:
@@ -313,8 +314,8 @@ def heed_own_documents(collection: Collection, split: str, *, without: bool) -> 
     if others:
         documents = many(others, "document has", "documents have")
         say(
-            f"{documents} the id of a query of {split} and another text, and no place in its ranking: "
-            "is the number the same by chance?"
+            f"{documents} the id of a query of {split} and another text: left out of that ranking, too; are "
+            "the numbers the same by chance?"
         )
     unasked = len(collection.judged(split)) - len(judged)
     if unasked:

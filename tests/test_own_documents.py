@@ -271,7 +271,7 @@ def test_a_document_with_a_query_s_number_and_another_text_is_told(
     )
     evaluate(collection, without_own_id=True)
     assert any(
-        "1 document has the id of a query of test and another text, and no" in said for said in remarks
+        "1 document has the id of a query of test and another text: left out of" in said for said in remarks
     )
 
 
@@ -282,3 +282,12 @@ def test_queries_that_nothing_can_answer_are_told(remarks: list[str]) -> None:
     found = evaluate(collection_of(documents, queries, test=judged))
     assert found["bm25"]["nDCG@10"] == pytest.approx(1 / 3)
     assert any("2 of 3 queries of test count 0 in every mean: no relevant" in said for said in remarks)
+
+
+def test_what_is_not_asked_counts_nowhere(remarks: list[str]) -> None:
+    """Of query 1 nothing but its own document is relevant, of 2 what is gone: one of two counts 0."""
+    documents = {"1": "rose", "2": "the wing", "3": "tulip"}
+    queries = {"1": "rose", "2": "wing", "3": "tulips"}
+    judged = {"1": {"1": 1}, "2": {"2": 1, "gone": 1}, "3": {"1": 1}}
+    evaluate(collection_of(documents, queries, test=judged), without_own_id=True)
+    assert any(said.startswith("1 of 2 queries of test counts 0 in every mean") for said in remarks)

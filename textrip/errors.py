@@ -74,6 +74,14 @@ def blame_no_file(error: OSError, path: Path) -> None:
         raise StorageError(f"{path}: {reason_of(error)}") from error
 
 
+def require_handles(path: Path) -> None:
+    """Raise StorageError where the process may open no more files, for libraries that do not say so."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        blame_no_file(error, path)
+
+
 def reason_of(error: OSError) -> str:
     """What the system says, as the end of a line of ours."""
     if error.errno == errno.EMFILE:

@@ -32,13 +32,13 @@ def named(path: str | Path) -> Path:
 
 
 def require_utf8(path: Path) -> None:
-    """Raise InputError where no model can be read or written: its libraries take text for a path."""
+    """Raise InputError where no model, study or Parquet file can be: their libraries take text for a path."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
         raise InputError(
-            f"{path}: this name is not UTF-8, and no model can be read or written there; rename it, or "
-            "name another place"
+            f"{path}: this name is not UTF-8, and no model can be read or written there, nor a Parquet file; "
+            "rename it, or name another place"
         ) from None
 
 

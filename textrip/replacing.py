@@ -87,7 +87,7 @@ def refuse_taking_away(
         read: What is read for it; what is no path is passed over.
     """
     target = named(path)
-    if mark is not None:
+    if mark is not None or target.suffix == ".parquet":
         require_utf8(place_of(target))
     if mark is None and target.is_dir():
         raise InputError(f"{target}: is a folder, a file was expected")

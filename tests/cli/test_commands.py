@@ -266,7 +266,10 @@ def test_a_dry_run_of_mining_refuses_what_the_mining_would(
         (["--dense", 1, "--dense-model", "no/such"], "no/such"),
         (["--report", tmp_path / "a.html", "--report-model", "no/such"], "no/such"),
         (["--verdicts", verdicts], "they are of another mining"),
-        (["--device", "cpu"], "there is no model: --device has nothing to do, leave it out"),
+        (
+            ["--device", "cpu"],
+            "no model is named that would run on it: --device has nothing to do, leave it out",
+        ),
     ):
         refused = textrip(*mine, *given)
         assert (refused.code, message in refused.err) == (2, True), refused.err
@@ -450,6 +453,15 @@ def test_texts_under_a_name_that_is_no_text(
     assert refused.code == 2
     assert "caf\\xe9/index: this name is not UTF-8" in refused.err
     assert not list(tmp_path.glob("*/*building"))
+    for words in (
+        ["mine", named, "-o", named / "t.parquet"],
+        ["encode", named, "-o", named / "v.parquet", "--model", tiny_encoder_folder],
+        ["tune", named, "-o", named / "study", "--model", tiny_encoder_folder],
+    ):
+        refused = textrip(*words)
+        assert (refused.code, "this name is not UTF-8" in refused.err) == (2, True), refused.err
+    written = textrip("mine", named, "-o", tmp_path / "t.parquet", "--jsonl", named / "t.jsonl", "--json")
+    assert json.loads(written.out)["for other programs"] == str(named / "t.jsonl")
     made = textrip("index", named, "-o", tmp_path / "index", "--model", tiny_encoder_folder)
     assert made.code == 0, made.err
     assert textrip("search", tmp_path / "index", "wing").code == 0

@@ -47,7 +47,7 @@ def test_a_pair_of_one_text_twice_is_a_warning() -> None:
     collection = collection_of(
         {"p": "Rose  one", "r": "rose one and two"} | FILLER, {"q": "rose one"}, train={"q": {"p": 1, "r": 1}}
     )
-    (finding,) = (found for found in check(collection, near=False) if found.kind != "corpus-of-positives")
+    (finding,) = (found for found in check(collection) if found.kind == "positives-that-are-the-query")
     assert kinds([finding]) == {"positives-that-are-the-query": ("warning", 1)}
     assert finding.message.startswith("1 of 2 relevant documents of train have their query's own text")
     assert finding.examples == ("q p: rose one",)

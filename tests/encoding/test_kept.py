@@ -120,13 +120,14 @@ def test_nothing_that_is_kept_is_not_told(tmp_path: Path, remarks: list[str]) ->
         raise StorageError("the disk is full")
     assert (remarks, folder.exists()) == ([], False)
     for error, how in (
-        (KeyboardInterrupt(), "the same command goes"),
-        (InputError("none"), "other settings go"),
+        (KeyboardInterrupt(), ""),
+        (InputError("none"), "once that is mended, "),
     ):
         with pytest.raises(type(error)), keeping(tmp_path / "v.npy"):
             StubEncoder().encode(TEXTS_HERE)
             raise error
-        assert remarks.pop() == f"what was encoded is kept in {folder}; {how} on from there"
+        kept = f"what was encoded is kept in {folder}"
+        assert remarks.pop() == f"{kept}; {how}the same command goes on from there"
 
 
 def test_a_cross_encoders_scores_are_kept(

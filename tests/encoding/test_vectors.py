@@ -108,7 +108,7 @@ def test_another_file_beside_the_vectors_stays(tmp_path: Path) -> None:
     path = tmp_path / "v.npy"
     sidecar(path).write_text('{"mine": 1}')
     for force in (False, True):
-        with pytest.raises(InputError, match=r"v\.npy\.json exists and says nothing of vectors"):
+        with pytest.raises(InputError, match=r"v\.npy\.json is no description of vectors by textrip"):
             write_vectors(path, ["a"], [np.ones((1, 2), np.float32)], fingerprint="", encoder="", force=force)
     assert sidecar(path).read_text() == '{"mine": 1}'
     assert [found.name for found in tmp_path.iterdir()] == [sidecar(path).name]

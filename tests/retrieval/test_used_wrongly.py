@@ -201,7 +201,7 @@ NONSENSE: dict[str, tuple[Callable[[Any], object], str]] = {
     "a name for a scorer": (lambda to: to.search("rose", rerank="m"), r"rerank is 'm', a scorer was"),
     "half a depth": (lambda to: to.search("rose", rerank=to, rerank_depth=10.5), r"10.5, a whole number"),
     "a number for a condition": (lambda to: to.search("rose", where=5), r"where is 5, an SQL expression"),
-    "no parameters": (lambda to: to.search("rose", where=where(None)), r"of where is None, a list or"),
+    "no parameters": (lambda to: to.search("rose", where=where(None)), r"given for where is None, a list or"),
     "a text for parameters": (lambda to: to.search("rose", where=where("19")), r"are one text, a list or a"),
     "half a character": (lambda to: to.search("rose", where="title = '\udce9'"), r"where has bytes that"),
     "a path for documents": (lambda to: to.add(Path("x")), r"documents is of type \w+, a Collection, or"),
@@ -210,7 +210,12 @@ NONSENSE: dict[str, tuple[Callable[[Any], object], str]] = {
     "a blank id": (lambda to: to.add([Document(" ", "", "rose")]), r"id is ' ', which is blank"),
     "a blank id in memory": (lambda to: of(Document("", "", "rose")), r"id is '', which is blank"),
     "half a character in memory": (lambda to: of(Document("a", "", "\ud800")), r"text has a lone surrogate"),
-    "ids alone": (lambda to: of("a"), r"documents is 'a', Documents alone was expected"),
+    "ids alone": (lambda to: of("a"), r"a document is 'a', a Document was expected"),
+    "a path in memory": (lambda to: Collection.of("c", Path("x")), r"documents is of type \w+, a list of"),  # type: ignore[arg-type]
+    "half a question": (
+        lambda to: Collection.of("c", [], {"q": "\ud800"}),
+        r"query 'q' has a lone surrogate",
+    ),
     "a name for an encoder": (lambda to: build(to, "MiniLM"), r"encoder is 'MiniLM', an encoder \(Enc"),
     "a number for a cutting": (lambda to: build(to, cutting=16), r"cutting is 16, a Cutting was expected"),
     "a list for vectors": (lambda to: build(to, vectors=[[1.0]]), r"vectors is of type list, an array"),

@@ -24,8 +24,8 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
 
     Args:
         collection: With judgments, or without.
-        near: Also look for near-duplicates (see near_duplicates.py), which takes most of the time, and at
-            labels, which are compared by them.
+        near: Also look for near-duplicates (see near_duplicates.py), which takes most of the time, at labels,
+            which are compared by them, and at pairs of one text, for which every answer is read.
     """
     found = [
         *collection.remarks,
@@ -37,9 +37,8 @@ def check(collection: Collection, *, near: bool = True) -> list[Finding]:
         *_without_positive(collection),
         *_positives_only(collection),
         *check_own(collection, "dev", "test"),  # of train no ranking is measured
-        *check_echoes(collection),
         *_empty(collection),
-        *((*check_labels(collection), *_duplicates(collection)) if near else ()),
+        *((*check_labels(collection), *check_echoes(collection), *_duplicates(collection)) if near else ()),
     ]
     return gravest_first(found)
 

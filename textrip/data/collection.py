@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from textrip.data.finding import Finding
 from textrip.data.table_file import SPLITS
-from textrip.data.values import require_document
+from textrip.data.values import require_document, require_text
 from textrip.errors import InputError
 from textrip.ranking import id_order
 from textrip.records import Document, Qrels, full_text
@@ -98,11 +98,12 @@ class Collection:
         """A collection from records in memory; `queries` maps query_id to text.
 
         Raises:
-            InputError: a document without an id, or with a part that is no text.
+            InputError: a document without an id, or a part or a question that is no text.
         """
+        require_type("documents", documents, Iterable, "a list of Documents")
         held = list(documents)
         for document in held:
-            require_type("documents", document, Document, "Documents alone")
+            require_type("a document", document, Document, "a Document")
             require_document(document)
         corpus = dataset_of(
             {
@@ -112,6 +113,9 @@ class Collection:
             }
         )
         asked = queries or {}
+        require_type("queries", asked, Mapping, "a mapping from query_id to text")
+        for query_id, text in asked.items():
+            require_text(f"query {query_id!r}", text)
         return cls(
             name=name,
             corpus=corpus,

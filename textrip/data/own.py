@@ -24,7 +24,7 @@ def check_own(collection: Collection, *splits: str) -> Iterator[Finding]:
 
 
 def check_echoes(collection: Collection) -> Iterator[Finding]:
-    """Say how many pairs of train are one text twice: their distance is 0 from the first step on."""
+    """Say how many pairs of train are one text twice: they have nothing to bring together."""
     texts, rows = collection.query_texts, collection.doc_row
     pairs, echoes = 0, []
     for query_id, judged in collection.qrels.get("train", {}).items():
@@ -45,8 +45,8 @@ def check_echoes(collection: Collection) -> Iterator[Finding]:
     if echoes:
         yield Finding(
             "warning", "positives-that-are-the-query", len(echoes),
-            f"{len(echoes):,} of {pairs:,} relevant documents of train have their query's own text: nothing "
-            "is learnt from them", some(echoes),
+            f"{len(echoes):,} of {pairs:,} relevant documents of train have their query's own text: what "
+            "is relevant is not learnt from them", some(echoes),
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from textrip.errors import InputError, first_line
 from textrip.files import COMPRESSIONS, STDIN, numbered_lines, open_binary, uncompressed_suffix
+from textrip.place import require_utf8
 
 Row = dict[str, Any]
 TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -157,6 +158,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
         stream.read(1)
     try:
         number = 1
+        require_utf8(path)
         with pq.ParquetFile(path, memory_map=True) as file:
             names = file.schema_arrow.names
             if len(set(names)) < len(names):

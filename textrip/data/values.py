@@ -45,17 +45,19 @@ def id_value(row: Row, column: str, source: str, line: int) -> str:
     return value
 
 
+def require_text(name: str, value: Any) -> None:
+    """Raise InputError for what is no text, or has half a character, which no file holds."""
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {value!r}, a string was expected")
+    found = lone_surrogate(value)
+    if found is not None:
+        raise InputError(f"{name} has a lone surrogate '{found}', no character")
+
+
 def require_document(document: Document) -> None:
     """Raise InputError for a blank id, a part that is no text, or half a character, which no file holds."""
     for name in ("doc_id", "title", "text"):
-        value = getattr(document, name)
-        if not isinstance(value, str):
-            raise InputError(f"{name} is {value!r}, a string was expected")
-        found = lone_surrogate(value)
-        if found is not None:
-            raise InputError(
-                f"document {document.doc_id!r}: {name} has a lone surrogate '{found}', no character"
-            )
+        require_text(f"document {document.doc_id!r}: {name}", getattr(document, name))
     if not document.doc_id.strip():
         raise InputError(f"a document's id is {document.doc_id!r}, which is blank; give it one")
 

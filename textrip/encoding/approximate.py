@@ -25,7 +25,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.errors import InputError, first_line
+from textrip.errors import InputError, first_line, require_handles
 from textrip.progress import say
 
 Kind = Literal["auto", "exact", "hnsw", "int8", "binary"]
@@ -160,6 +160,7 @@ class Approximate:
             faiss.set_deserialization_vector_byte_limit(self._path.stat().st_size + 4096)
             index = read(str(self._path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
         except (RuntimeError, OSError) as error:
+            require_handles(self._path)
             raise InputError(f"{self._path}: {first_line(error)}; build the index again") from None
         found = index.ntotal, index.d
         wanted = self.nodes, _bits(self.dimension) if self.kind == "binary" else self.dimension

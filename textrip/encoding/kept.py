@@ -41,9 +41,8 @@ def keeping(output: Path) -> Iterator[None]:
         with suppress(OSError):
             folder.rmdir()  # the disk may have taken none of it
         if folder.is_dir():
-            # What cannot be done with these settings cannot be done with them twice.
-            how = "other settings go" if isinstance(error, InputError) else "the same command goes"
-            say(f"what was encoded is kept in {folder}; {how} on from there")
+            mended = "once that is mended, " if isinstance(error, InputError) else ""
+            say(f"what was encoded is kept in {folder}; {mended}the same command goes on from there")
         raise
     with deferring():  # half of it would be kept by who was not told
         shutil.rmtree(folder, ignore_errors=True)

@@ -83,8 +83,6 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
         if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
             raise InputError(f"{path}: holds no encoder (no modules.json or config.json)")
         return _from_folder(path, device, trust_remote_code)
-    if path.is_file():
-        raise InputError(f"{path}: is a file; a folder that holds an encoder was expected, or a name")
     embedded = embedded_folder() if str(name) in _EMBEDDED_NAMES else None
     if embedded is not None:
         return _from_folder(embedded, device, trust_remote_code)
@@ -96,6 +94,8 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
 def _require_name(name: str | Path) -> None:
     if not str(name).strip():  # else it is the current folder
         raise InputError(f"the model's name is {str(name)!r}, a name or a folder was expected")
+    if str(name) not in _EMBEDDED_NAMES and Path(name).is_file():
+        raise InputError(f"{name}: is a file; a folder that holds an encoder was expected, or a name")
 
 
 def _from_folder(folder: Path, device: str, trust_remote_code: bool) -> "SentenceTransformer":

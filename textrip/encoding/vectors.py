@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from textrip.errors import InputError, first_line
 from textrip.files import read_json, sha256, write_json
 from textrip.npy_rows import npy_rows
+from textrip.place import place_of, require_utf8
 from textrip.replacing import replacing
 
 KIND = "textrip-vectors"
@@ -57,8 +58,8 @@ def refuse_foreign_sidecar(path: Path) -> None:
         ours = isinstance(found, dict) and found.get("kind") == KIND
     if not ours:
         raise InputError(
-            f"{beside} exists and says nothing of vectors, and what does would take its place beside "
-            f"{path.name}; name another place"
+            f"{beside} is no description of vectors by textrip, and to write {path.name} would replace it; "
+            "name another place, or move it away"
         )
 
 
@@ -79,6 +80,7 @@ def write_vectors(
     path = refuse_suffix(path)
     refuse_foreign_sidecar(path)
     if path.suffix != ".npy":
+        require_utf8(place_of(path))
         with replacing(path, force=force) as temporary:
             return _write_parquet(temporary, iter(ids), windows, fingerprint)
     former = _former(path)
@@ -189,6 +191,7 @@ def _read_parquet(path: Path) -> Vectors:
     import pyarrow.parquet as pq
 
     try:
+        require_utf8(path)
         table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: is not a Parquet file that can be read: {first_line(error)}") from None

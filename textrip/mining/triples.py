@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError, first_line
+from textrip.place import require_utf8
 from textrip.records import full_text
 from textrip.replacing import replacing
 
@@ -150,6 +151,7 @@ class Triples:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         try:
+            require_utf8(Path(path))
             table = pq.read_table(path, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path}: is not a Parquet file that can be read: {first_line(error)}") from None

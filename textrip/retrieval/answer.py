@@ -42,7 +42,7 @@ def asked_by(vectors: Any, dimension: int) -> NDArray[np.float32]:
     """
     try:
         asked: NDArray[np.float32] = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"vectors are no array of numbers: {first_line(error)}") from None
     if asked.ndim != 2 or asked.shape[1] != dimension or not np.isfinite(asked).all():
         raise InputError(f"vectors have shape {asked.shape}; finite ones of (queries, {dimension}) expected")

@@ -1,5 +1,6 @@
 """Documents come and go: encoded first, then written in transactions."""
 
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -95,7 +96,9 @@ def _pairs(documents: Collection | Iterable[Any]) -> Iterator[Pair]:
     wanted = "a Collection, or a list of Documents"
     require_type("documents", documents, Iterable, wanted)
     if isinstance(documents, str | bytes):
-        raise InputError(f"documents is {documents!r}, {wanted} was expected; textrip.read(PATH) reads one")
+        raise InputError(
+            f"documents is {reprlib.repr(documents)}, {wanted} was expected; textrip.read(PATH) reads one"
+        )
     for given in documents:
         document, metadata = given if isinstance(given, tuple | list) and len(given) == 2 else (given, {})
         if not isinstance(document, Document) or not isinstance(metadata, Mapping):

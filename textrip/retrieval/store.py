@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.words import lone_surrogate
-from textrip.errors import DamagedError, InputError
+from textrip.errors import DamagedError, InputError, require_handles
 from textrip.records import Document
 from textrip.retrieval.connection import (
     Connection,
@@ -212,9 +212,9 @@ class DocumentStore:
 
     def written_since(self, generation: int) -> list[Stored]:
         """Documents written after a generation, by key."""
-        # Without the plus SQLite takes all documents in the order of their keys, and looks at each.
-        statement = f"SELECT {_COLUMNS} FROM documents WHERE generation > ? ORDER BY +key"  # noqa: S608
-        return list(self._stored(statement, [generation]))
+        # Were SQLite asked for the order, it would take all documents by their keys, and look at each.
+        statement = f"SELECT {_COLUMNS} FROM documents WHERE generation > ?"  # noqa: S608
+        return sorted(self._stored(statement, [generation]), key=lambda stored: stored.key)
 
     def changes_since(self, generation: int) -> int:
         """How many documents were written, deleted or replaced after a generation."""
@@ -297,6 +297,7 @@ class DocumentStore:
 
     def _damaged(self, error: sqlite3.Error) -> InputError:
         if "unable to open" in str(error):
+            require_handles(self.path)
             log, beside = (self.path.with_name(f"{self.path.name}{end}") for end in ("-wal", "-shm"))
             if log.exists() and not beside.exists():
                 return InputError(

@@ -68,9 +68,9 @@ class Where:
         require_type("where", self.expression, str, "an SQL expression")
         if lone_surrogate(self.expression) is not None:
             raise InputError("where has bytes that are no text (a lone surrogate); UTF-8 was expected")
-        if isinstance(self.parameters, str | bytes):
+        if isinstance(self.parameters, str | bytes | bytearray):
             raise InputError("the parameters of where are one text, a list or a mapping was expected")
-        require_type("the parameters of where", self.parameters, (Mapping, Sequence), "a list or a mapping")
+        require_type("what is given for where", self.parameters, (Mapping, Sequence), "a list or a mapping")
 
     def keys(self, database: sqlite3.Connection, columns: Sequence[str]) -> NDArray[np.int64]:
         """The keys of the documents for which it holds, ascending; `columns` names the metadata."""

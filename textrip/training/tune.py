@@ -25,6 +25,7 @@ from textrip.errors import InputError, TextripError
 from textrip.files import as_json
 from textrip.interrupt import deferring
 from textrip.mining.triples import Triples
+from textrip.place import place_of, require_utf8
 from textrip.progress import say
 from textrip.replacing import refuse_existing, storage_errors
 from textrip.training.begun import require_same
@@ -188,6 +189,7 @@ def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> Non
         StorageError: another process searches there.
     """
     folder = Path(folder)
+    require_utf8(place_of(folder))
     if not folder.exists():
         refuse_existing(folder, force=False)
         return
