@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from textrip.data.collection import Collection
     from textrip.encoding.encoder import Encoder
     from textrip.mining.scoring import Reranker
+    from textrip.mining.verdicts import Verdicts
 
 _REPORTED = 200
 # What the names of a collection's files begin with, in BEIR's layout and in that of a file for each split.
@@ -117,7 +118,7 @@ def mine(
             _refuse_to_overwrite(path, Path(data))
     collection = prepare_to_mine(read(data, columns=columns), split)
     # Before anything is written, and by a dry run, too: what is of another mining, or not there, is told now.
-    _ = None if decided is None else decided.of(collection, tell=False)
+    _require_about(decided, collection)
     scorer, reporter, dense = _models(settings, report_model, device)
     if dry_run:
         plan = {**_plan(collection, settings), "writes": str(output)}
@@ -173,6 +174,12 @@ def _refuse_unread(
         refuse_idle(context, "--denoise auto filters only where an encoder is trained", ["denoise_margin"])
     if report is None:
         refuse_idle(context, "without --report there is no page", ["report_queries", "report_model"])
+
+
+def _require_about(decided: "Verdicts | None", collection: "Collection") -> None:
+    """Raise MismatchError where no verdict is about this collection; mining says how many are not."""
+    if decided is not None:
+        decided.of(collection, tell=False)
 
 
 def _models(
