@@ -200,10 +200,9 @@ def _models(
 
 def _plan(collection: "Collection", settings: MineSettings) -> dict[str, Any]:
     """What would be mined, at most: which queries are drawn is not known, so those of most positives."""
-    rows = collection.doc_row
     positives = sorted(
         (
-            min(sum(grade > 0 and doc_id in rows for doc_id, grade in grades.items()), settings.positives)
+            min(collection.count_relevant(grades), settings.positives)
             for grades in collection.judged(settings.split).values()
         ),
         reverse=True,

@@ -294,10 +294,8 @@ def _asked(
         ids = sorted({group.query_id for group in groups})
         asked = len(groups) if by_group else len(ids)
         return ids, asked, sum(len(group.negatives) for group in groups) / len(groups)
-    rows = collection.doc_row
     relevant = {
-        query_id: sum(grade > 0 and doc_id in rows for doc_id, grade in judged.items())
-        for query_id, judged in collection.judged("train").items()
+        query_id: collection.count_relevant(judged) for query_id, judged in collection.judged("train").items()
     }
     ids = [query_id for query_id, positives in relevant.items() if positives]
     groups_of_all = sum(min(relevant[query_id], request.mining.positives) for query_id in ids)

@@ -135,11 +135,8 @@ class Evaluator:
 
     def say_what_counts_nothing(self) -> None:
         """Say how many queries no ranking can answer: they lower every mean."""
-        rows, judged = self.collection.doc_row, self._judged
-        without = sum(
-            not any(grade > 0 and doc_id in rows for doc_id, grade in grades.items())
-            for grades in judged.values()
-        )
+        judged = self._judged
+        without = sum(not self.collection.count_relevant(grades) for grades in judged.values())
         if 0 < without < len(judged):
             one, several = (
                 f"of {len(judged):,} queries of {self.split} {verb}" for verb in ("counts", "count")

@@ -173,13 +173,8 @@ def _unknown(collection: Collection) -> Iterator[Finding]:
 
 
 def _without_positive(collection: Collection) -> Iterator[Finding]:
-    rows = collection.doc_row
     for split, qrels in collection.qrels.items():
-        without = [
-            query_id
-            for query_id, judged in qrels.items()
-            if not any(grade > 0 and doc_id in rows for doc_id, grade in judged.items())
-        ]
+        without = [query_id for query_id, judged in qrels.items() if not collection.count_relevant(judged)]
         if without:
             all_of_it = len(without) == len(qrels)
             yield Finding(

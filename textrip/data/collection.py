@@ -205,10 +205,14 @@ class Collection:
             )
         return {query_id: texts[query_id] for query_id in self.judged(split)}
 
+    def count_relevant(self, judged: Mapping[str, int]) -> int:
+        """How many documents of a query's judgments are relevant, and in the corpus."""
+        rows = self.doc_row
+        return sum(grade > 0 and doc_id in rows for doc_id, grade in judged.items())
+
     def has_relevant(self, split: str, query_id: str) -> bool:
         """Whether a query of a split has a relevant document in the corpus."""
-        judged = self.judged(split)[query_id]
-        return any(grade > 0 and doc_id in self.doc_row for doc_id, grade in judged.items())
+        return self.count_relevant(self.judged(split)[query_id]) > 0
 
     def require_relevant(self, split: str) -> None:
         """Raise InputError where no query of a split has a relevant document: all measures are 0."""
