@@ -55,10 +55,11 @@ def evaluate(
     Example: textrip eval my-corpus/ --bm25 --model all-MiniLM-L6-v2 --model out/model --hybrid
     """
     from textrip.cli.output import emit, emit_json, emit_table
-    from textrip.cli.report import moved, print_evaluation
+    from textrip.cli.report import AT_ODDS, moved, print_evaluation
     from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.eval.evaluate import evaluate as measure
+    from textrip.eval.significance import at_odds
     from textrip.lexical.analyzer import Analyzer
 
     if not model:
@@ -104,3 +105,5 @@ def evaluate(
         emit(f"nDCG@10, query by query over {differences[0]['n']:,} queries:")
         rows = [[f"{row['system']} against {row['against']}", *moved(row)] for row in differences]
         emit_table(["", "difference", "95 % interval", "p"], rows)
+        if any(at_odds(row["low"], row["high"], row["p"]) for row in differences):
+            emit(f"({AT_ODDS})")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textrip.cli.output import emit, emit_json, emit_table, marked, printable
+from textrip.eval.significance import at_odds
 from textrip.records import full_text
 
 if TYPE_CHECKING:
@@ -42,10 +43,15 @@ def moved(difference: Mapping[str, Any]) -> list[str]:
     return [f"{difference['mean']:+.4f}", interval, f"{difference['p']:.4f}"]
 
 
+AT_ODDS = "where an interval and its p disagree, as at few queries, p counts"
+
+
 def gain(done: "Fit") -> str:
     """The sentence that says what the tuning gained."""
     difference, before = done.difference, done.evaluation["untuned"]["nDCG@10"]
     interval = f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}, p = {difference.p:.4f}"
+    if at_odds(difference.low, difference.high, difference.p):
+        interval += f"; {AT_ODDS}"
     tested = f"over {difference.n:,} test queries ({interval})"
     match done.verdict:
         case "IMPROVED":

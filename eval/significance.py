@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ALPHA = 0.05
 _DRAWS = 10_000
 _DRAWS_A_BLOCK = 500
 _VALUES_A_BLOCK = 5_000_000  # 40 MB, whatever the number of queries
@@ -23,6 +24,11 @@ class Difference:
     low: float
     high: float
     p: float
+
+
+def at_odds(low: float, high: float, p: float) -> bool:
+    """Whether an interval says something else than its p; of few queries a bootstrap's is too narrow."""
+    return (p < ALPHA) != (low > 0 or high < 0)
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], *, seed: int = 0) -> Difference:

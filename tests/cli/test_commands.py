@@ -6,16 +6,19 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.running import Run
+from textrip.cli.report import AT_ODDS, gain
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.vectors import read_vectors
 from textrip.eval.significance import Difference
 from textrip.mining.triples import Triples
+from textrip.pipeline.fit import Fit
 from textrip.retrieval.index import Index
 
 ABOUT = "seconds about (2 CPU cores, MiniLM-L6)"
@@ -49,6 +52,29 @@ def test_a_question_that_no_document_shares_a_word_with(textrip: Run, index_fold
     assert person.out == "no document shares a word with the question\n"
     common = textrip("search", index_folder, "it is the", "--mode", "bm25")
     assert common.out == "the question has no word that is looked for: the commonest ones are left out\n"
+
+
+def test_eval_says_where_an_interval_is_too_narrow_for_so_few_queries(
+    textrip: Run, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Four queries that BM25 answers, and an encoder that reads of every document the same: p is 1/4."""
+    words = ("oven", "flour", "butter", "whisk")
+    rows = "".join(f"{word},storm reef gull {word}\n" for word in words)
+    (tmp_path / "pairs.csv").write_text(f"query,document\n{rows}")
+    blind = ["--model", tiny_encoder_folder, "--max-length-tokens", 4]
+    asked = ["eval", tmp_path / "pairs.csv", "--split", "train", "--bm25", *blind]
+    (report,) = textrip(*asked, "--json").json_lines()
+    (difference,) = report["differences"]
+    assert difference["high"] < 0
+    assert difference["p"] > 0.05
+    assert textrip(*asked).out.endswith(f"({AT_ODDS})\n")
+
+
+def test_a_gain_says_where_its_interval_is_too_narrow() -> None:
+    few, enough = Difference(4, 0.1, 0.05, 0.2, 0.25), Difference(400, 0.1, 0.05, 0.2, 0.0001)
+    before: Any = {"untuned": {"nDCG@10": 0.5}}
+    assert AT_ODDS in gain(Fit(Path("out"), before, few, "NO DIFFERENCE", {}))
+    assert AT_ODDS not in gain(Fit(Path("out"), before, enough, "IMPROVED", {}))
 
 
 def test_eval_prints_one_object(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textrip.eval.significance import Difference, paired_difference
+from textrip.eval.significance import Difference, at_odds, paired_difference
 
 VALUES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12)
 
@@ -119,3 +119,14 @@ def test_one_query_proves_nothing() -> None:
 def test_other_queries_are_a_mistake() -> None:
     with pytest.raises(AssertionError, match=r"measured on the same queries"):
         paired_difference({"a": 1.0}, {"b": 1.0})
+
+
+def test_of_few_queries_interval_and_p_may_disagree() -> None:
+    # Of the 16 sign flips of four gains two are as far from 0: p = 1/8, whatever a draw of them says.
+    few, many = compared([0.1, 0.2, 0.3, 0.2]), compared([0.1, 0.2, 0.3, 0.2] * 10)
+    assert few.low > 0
+    assert few.p > 0.05
+    assert at_odds(few.low, few.high, few.p)
+    assert not at_odds(many.low, many.high, many.p)
+    none = compared([0.1, -0.1] * 20)
+    assert not at_odds(none.low, none.high, none.p)

@@ -489,7 +489,7 @@ def test_a_search_reads_no_document_that_it_does_not_show(built: Path, encoder: 
         index.add([Document("new", "", "rose of another kind")])
         index.delete(["new"])
     asked: set[str] = set()
-    with Index.open(built, encoder=encoder) as index, index.store._database() as database:
+    with Index.open(built, encoder=encoder) as index, index.store._connections.use() as database:
         database.set_trace_callback(asked.add)
         for mode in MODES:
             index.search("rose", mode=mode, k=3)

@@ -1,12 +1,15 @@
 """Readers and a writer at once: no error, and every answer is of one state that was there."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.retrieval.stub import StubEncoder
+from tests.retrieval.stub import StubEncoder, text_of
 from tests.retrieval.together_worker import state
 from textrip.data.collection import Collection
 from textrip.records import Document
@@ -36,6 +39,27 @@ def run(folder: Path, *, readers: int, seconds: float) -> tuple[int, int]:
         assert failures == []
         counts.append(int(count))
     return sum(counts[1:]), counts[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.parametrize("damaged", [False, True], ids=["whole", "nothing derived"])
+def test_a_forked_process_has_connections_of_its_own_and_does_not_wait_for_ever(
+    damaged: bool, tmp_path: Path
+) -> None:
+    documents = [Document(f"d{number:02d}", "", text_of(number)) for number in range(64)]
+    Index.build(Collection.of("c", documents), StubEncoder(), tmp_path / "index", nearest="hnsw").close()
+    if damaged:
+        shutil.rmtree(tmp_path / "index" / "derived")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.retrieval.forked_worker", str(tmp_path / "index")],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "4"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, first, second, after = map(json.loads, done.stdout.splitlines())
+    assert [seen["who"] for seen in (before, first, second, after)] == ["parent", "child", "child", "parent"]
+    assert first["connection"] == second["connection"] != before["connection"] == after["connection"]
+    assert before["best"] == first["best"] == second["best"] == after["best"] == [d.doc_id for d in documents]
+    assert [seen["new"] for seen in (before, first, second, after)] == [[], [], ["new"], ["new"]]
 
 
 def test_two_readers_and_a_writer(tmp_path: Path) -> None:

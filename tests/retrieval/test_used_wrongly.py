@@ -69,7 +69,7 @@ def test_closed_beside_searches_it_says_so(folder: Path) -> None:
 
 def test_a_connection_in_use_is_closed_by_its_user(index: Index) -> None:
     with index.store.snapshot():
-        (held,) = list(index.store._held)
+        (held,) = list(index.store._connections._held)
         other = threading.Thread(target=index.close)
         other.start()
         other.join()

@@ -25,7 +25,9 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.encoding.with_faiss import faiss_library
 from textrip.errors import InputError, first_line, require_handles
+from textrip.forked import watch
 from textrip.progress import say
 
 Kind = Literal["auto", "exact", "hnsw", "int8", "binary"]
@@ -91,11 +93,16 @@ class Approximate:
         self._path = path
         self._lock = threading.Lock()
         self._index = index
+        watch(self)
+
+    def after_fork(self) -> None:
+        """A lock that another thread had is nobody's in a forked process."""
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32], kind: Kind, *, seed: int = 0) -> Self:
         """Build one in memory over vectors (p, d), on one thread: the same graph every time."""
-        faiss = _faiss()
+        faiss = faiss_library()
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(1)
         try:
@@ -122,7 +129,7 @@ class Approximate:
         if self.kind == "binary":
             _, found = index.search(_signs(queries, self.dimension), count)
         elif self.kind == "hnsw":
-            faiss = _faiss()
+            faiss = faiss_library()
             how = faiss.SearchParametersHNSW(efSearch=count)
             # Of those looked at, codes of 8 bits put the k best among their first 2 k: no need to score all.
             kept = min(count, 2 * k + 12 + gone + self._gone)
@@ -150,7 +157,7 @@ class Approximate:
         return index
 
     def _read(self, *, mapped: bool = True) -> Any:
-        faiss = _faiss()
+        faiss = faiss_library()
         read = faiss.read_index_binary if self.kind == "binary" else faiss.read_index
         assert self._path is not None
         if not self._path.is_file():
@@ -213,7 +220,7 @@ def write_nearest(
         if kind == "hnsw":
             say(f"building the graph of {len(vectors):,} vectors")
         index = _built(vectors, kind, seed=seed)
-    faiss = _faiss()
+    faiss = faiss_library()
     write = faiss.write_index_binary if kind == "binary" else faiss.write_index
     with (folder / _INDEX).open("wb") as stream:
         # FAISS' own writer does not look at what closing a file says: its end may be lost on a full disk.
@@ -231,7 +238,7 @@ def _extended(former: Former, vectors: NDArray[np.float32]) -> tuple[Any, NDArra
 
 
 def _built(vectors: NDArray[np.float32], kind: Kind, *, seed: int) -> Any:
-    faiss = _faiss()
+    faiss = faiss_library()
     p, d = vectors.shape
     if kind == "binary":
         index = faiss.IndexBinaryFlat(_bits(d))
@@ -270,10 +277,3 @@ def _bits(dimension: int) -> int:
 def _signs(vectors: NDArray[np.float32], dimension: int) -> NDArray[np.uint8]:
     assert vectors.shape[1] == dimension
     return np.packbits(vectors > 0, axis=1)
-
-
-def _faiss() -> Any:
-    """FAISS; after torch where that is loaded, as it is wherever both are needed (two OpenMP run-times)."""
-    import faiss
-
-    return faiss

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip import ranking
+from textrip.encoding.with_faiss import faiss_library
 
 # float32 scores held at a time: 64 MiB.
 _SCORES_A_BLOCK = 2**24
@@ -172,8 +173,7 @@ def _by_faiss(
     queries: NDArray[np.float32], passages: Passages, k: int, order: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]:
     """The same by FAISS's search of many questions at once, which keeps no scores but the best."""
-    import faiss
-
+    faiss = faiss_library()
     vectors, count = passages.parts[0], min(len(passages.parts[0]), k + _SPARE)
     scores, rows = faiss.knn(queries, np.ascontiguousarray(vectors), count, faiss.METRIC_INNER_PRODUCT)
     for query, some, places in zip(queries, scores, rows, strict=True):

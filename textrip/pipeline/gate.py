@@ -3,11 +3,9 @@
 from typing import Literal
 
 from textrip.eval.evaluate import Evaluation
-from textrip.eval.significance import Difference, paired_difference
+from textrip.eval.significance import ALPHA, Difference, paired_difference
 
 Verdict = Literal["IMPROVED", "NO DIFFERENCE", "REGRESSION"]
-
-_ALPHA = 0.05
 
 
 def difference_of(evaluation: Evaluation) -> Difference:
@@ -18,6 +16,6 @@ def difference_of(evaluation: Evaluation) -> Difference:
 
 def verdict_of(difference: Difference) -> Verdict:
     """A difference that chance would give once in twenty times is none."""
-    if difference.p >= _ALPHA:
+    if difference.p >= ALPHA:
         return "NO DIFFERENCE"
     return "IMPROVED" if difference.mean > 0 else "REGRESSION"

@@ -2,12 +2,18 @@
 
 import sqlite3
 import threading
-from contextlib import suppress
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from textrip.errors import InputError, require_handles
+from textrip.forked import watch
+
 # A writer waits so long for another one.
 WAIT_SECONDS = 30.0
+DAMAGED = "the index is damaged, build it again"
 
 
 def file_of(path: Path) -> tuple[int, int] | None:
@@ -59,6 +65,68 @@ class Held:
         self.close()
 
 
+class Connections:
+    """A connection for every thread, and in a process that is forked its own.
+
+    SQLite's are of the process that opened them: its locks are, and a child that used one could be shown
+    half of a change.
+
+    Args:
+        path: The database.
+        index_id: The index that it has to belong to; any where None.
+    """
+
+    def __init__(self, path: Path, *, index_id: str | None) -> None:
+        self._path = path
+        self._index_id = index_id
+        self._local = threading.local()
+        self._held: weakref.WeakSet[Held] = weakref.WeakSet()
+        self._inherited: list[Any] = []
+        self._closed = False
+        watch(self)
+
+    @contextmanager
+    def use(self) -> "Iterator[Connection]":
+        """The thread's own, which is not closed meanwhile."""
+        if not self._closed and not hasattr(self._local, "held"):
+            self._local.held = Held(self._connect())
+            self._held.add(self._local.held)
+        held: Held | None = getattr(self._local, "held", None)
+        if self._closed or held is None or not held.begin():
+            raise InputError(f"{self._path}: the index is closed; open it again")
+        try:
+            yield held.connection
+        finally:
+            held.end()
+
+    def _connect(self) -> "Connection":
+        try:
+            connection = connect_reading(self._path)
+        except sqlite3.Error as error:
+            raise unreadable(self._path, error) from None
+        if self._index_id is not None and state_of(connection, "index_id") != self._index_id:
+            connection.close()
+            raise InputError(
+                f"{self._path}: belongs to another index than the one that was opened; open it again"
+            )
+        return connection
+
+    def renew(self) -> None:
+        """Give up the thread's own: it is opened anew when it is wanted."""
+        del self._local.held
+
+    def close(self) -> None:
+        """Close all; where another thread is reading, it ends with an error."""
+        self._closed = True
+        for held in list(self._held):
+            held.close()
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections alone: to close one is to use it."""
+        self._inherited += [self._local, *self._held]
+        self._local, self._held = threading.local(), weakref.WeakSet()
+
+
 class Connection(sqlite3.Connection):
     """A connection for reading.
 
@@ -105,3 +173,24 @@ def connect_reading(path: Path) -> Connection:
         connection.unchangeable = state
         connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
     return connection
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> InputError:
+    """What it means that SQLite cannot read a database.
+
+    Raises:
+        StorageError: it is the process that may open no more files.
+    """
+    if "unable to open" in str(error):
+        require_handles(path)
+        log, beside = (path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))
+        if log.exists() and not beside.exists():
+            return InputError(
+                f"{path}: its last changes lie in {log.name}, and to read them the folder has to be "
+                "writable: copy the index to where it is"
+            )
+        return InputError(
+            f"{path}: is being written to by somebody else, and this user has no right to read "
+            "along (the folder has to be writable); try again when that has ended"
+        )
+    return InputError(f"{path}: {error}; {DAMAGED}")

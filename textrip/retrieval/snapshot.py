@@ -12,8 +12,9 @@ from textrip.encoding.nearest import Passages, candidates_top_k, exact_top_k
 from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordIndex
+from textrip.retrieval.connection import DAMAGED
 from textrip.retrieval.derived import Derived
-from textrip.retrieval.store import DAMAGED, DocumentStore, Stored
+from textrip.retrieval.store import DocumentStore, Stored
 
 # A document was found by its words, which are counted for the whole of it.
 NO_PASSAGE = -1

@@ -1,14 +1,17 @@
 """The states of an index: what a search reads is of one of them, the newest there is when it begins."""
 
 import contextlib
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from textrip.encoding.approximate import GoneError, Kind
 from textrip.errors import InputError
+from textrip.forked import watch
 from textrip.lexical.analyzer import Analyzer
 from textrip.progress import say
 from textrip.retrieval.connection import connect_reading, state_of
@@ -52,7 +55,9 @@ class States:
         self._nearest = nearest
         self._lock = threading.RLock()
         self._held: Snapshot | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        # Of what it worked out for itself, the folder's removal.
+        self._temporary: weakref.finalize[..., Any] | None = None
+        watch(self)
 
     def read(self, function: Callable[[Snapshot], T]) -> T:
         """What a function reads of one state.
@@ -90,7 +95,13 @@ class States:
         """Let go of what is held."""
         self.forget()
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary()
+
+    def after_fork(self) -> None:
+        """A lock that another thread had is nobody's here, and the temporary folder is the parent's."""
+        self._lock = threading.RLock()
+        if self._temporary is not None:
+            self._temporary.detach()
 
     def _snapshot(self) -> Snapshot:
         """The state that the thread's transaction sees."""
@@ -123,8 +134,9 @@ class States:
             f"search will until {rebuilding(self._folder)}"
         )
         if self._temporary is not None:
-            self._temporary.cleanup()
-        self._temporary = tempfile.TemporaryDirectory(prefix="textrip-")
-        folder = Path(self._temporary.name) / "derived"
+            self._temporary()
+        temporary = Path(tempfile.mkdtemp(prefix="textrip-"))
+        self._temporary = weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
+        folder = temporary / "derived"
         derive(self._store, folder, index_id=self._index_id, analyzer=self._analyzer, nearest=self._nearest)
         return Derived.open(folder, index_id=self._index_id)

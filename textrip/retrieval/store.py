@@ -12,8 +12,6 @@ row is read.
 import hashlib
 import json
 import sqlite3
-import threading
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,15 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.data.words import lone_surrogate
-from textrip.errors import DamagedError, InputError, require_handles
+from textrip.errors import DamagedError, InputError
 from textrip.records import Document
 from textrip.retrieval.connection import (
-    Connection,
-    Held,
-    connect_reading,
+    DAMAGED,
+    Connections,
     file_of,
-    state_of,
     state_on_disk,
+    unreadable,
 )
 from textrip.retrieval.where import Where
 from textrip.seal import seal_of
@@ -44,7 +41,6 @@ _ROWS_A_CHUNK = 1024
 _IDS_A_QUERY = 900
 # Sums of seals are taken modulo this.
 SEALS = 1 << 128
-DAMAGED = "the index is damaged, build it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +79,7 @@ class DocumentStore:
     def __init__(self, path: Path, *, dimension: int, index_id: str | None = None) -> None:
         self.path = path
         self.dimension = dimension
-        self._index_id = index_id
-        self._local = threading.local()
-        self._held: weakref.WeakSet[Held] = weakref.WeakSet()
-        self._closed = False
+        self._connections = Connections(path, index_id=index_id)
         if not path.is_file():
             raise InputError(f"{path}: is missing; {DAMAGED}")
         self._file = file_of(path)
@@ -98,35 +91,7 @@ class DocumentStore:
 
     def close(self) -> None:
         """Let the file go; where another thread is reading, it ends with an error."""
-        self._closed = True
-        for held in list(self._held):
-            held.close()
-
-    @contextmanager
-    def _database(self) -> Iterator[Connection]:
-        """The thread's own connection, which is not closed meanwhile."""
-        if not self._closed and not hasattr(self._local, "held"):
-            self._local.held = Held(self._connect())
-            self._held.add(self._local.held)
-        held: Held | None = getattr(self._local, "held", None)
-        if self._closed or held is None or not held.begin():
-            raise InputError(f"{self.path}: the index is closed; open it again")
-        try:
-            yield held.connection
-        finally:
-            held.end()
-
-    def _connect(self) -> Connection:
-        try:
-            connection = connect_reading(self.path)
-        except sqlite3.Error as error:
-            raise self._damaged(error) from None
-        if self._index_id is not None and state_of(connection, "index_id") != self._index_id:
-            connection.close()
-            raise InputError(
-                f"{self.path}: belongs to another index than the one that was opened; open it again"
-            )
-        return connection
+        self._connections.close()
 
     def require_in_place(self) -> None:
         """Raise InputError where another file has taken this one's place since it was opened.
@@ -139,25 +104,25 @@ class DocumentStore:
             raise InputError(f"{self.path}: is not there any longer ({moved}); open the index again")
         if now != self._file:
             raise InputError(f"{self.path}: the index was built anew since it was opened; open it again")
-        with self._database() as database:
+        with self._connections.use() as database:
             changed = database.unchangeable not in {None, state_on_disk(self.path)}
         if changed:
-            del self._local.held
+            self._connections.renew()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Everything read inside is of one generation, whatever is written meanwhile."""
-        with self._database() as database:
+        with self._connections.use() as database:
             inside = database.in_transaction
         if inside:
             yield
             return
         self.require_in_place()
-        with self._database() as database:
+        with self._connections.use() as database:
             try:
                 database.execute("BEGIN")
             except sqlite3.Error as error:
-                raise self._damaged(error) from None
+                raise unreadable(self.path, error) from None
             try:
                 yield
             finally:
@@ -236,7 +201,7 @@ class DocumentStore:
             InputError: it is no SQL expression, names no column, or does more than read a document.
         """
         columns = self.columns()
-        with self._database() as database:
+        with self._connections.use() as database:
             return where.keys(database, columns)
 
     def __iter__(self) -> Iterator[Stored]:
@@ -289,26 +254,11 @@ class DocumentStore:
         return held, seal
 
     def _select(self, statement: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        with self._database() as database:
+        with self._connections.use() as database:
             try:
                 yield from database.execute(statement, parameters)
             except sqlite3.Error as error:
-                raise self._damaged(error) from None
-
-    def _damaged(self, error: sqlite3.Error) -> InputError:
-        if "unable to open" in str(error):
-            require_handles(self.path)
-            log, beside = (self.path.with_name(f"{self.path.name}{end}") for end in ("-wal", "-shm"))
-            if log.exists() and not beside.exists():
-                return InputError(
-                    f"{self.path}: its last changes lie in {log.name}, and to read them the folder has to be "
-                    "writable: copy the index to where it is"
-                )
-            return InputError(
-                f"{self.path}: is being written to by somebody else, and this user has no right to read "
-                "along (the folder has to be writable); try again when that has ended"
-            )
-        return InputError(f"{self.path}: {error}; {DAMAGED}")
+                raise unreadable(self.path, error) from None
 
 
 def _sum(seals: Iterable[bytes]) -> int:

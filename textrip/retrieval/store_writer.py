@@ -10,8 +10,8 @@ import numpy as np
 
 from textrip.errors import InputError, StorageError
 from textrip.retrieval import connection as connections
-from textrip.retrieval.connection import connect_reading, state_of
-from textrip.retrieval.store import DAMAGED, SEALS, Stored
+from textrip.retrieval.connection import DAMAGED, connect_reading, state_of
+from textrip.retrieval.store import SEALS, Stored
 from textrip.seal import seal_of
 
 TABLES = """
