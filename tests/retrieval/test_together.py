@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,20 @@ def test_a_forked_process_has_connections_of_its_own_and_does_not_wait_for_ever(
     assert first["connection"] == second["connection"] != before["connection"] == after["connection"]
     assert before["best"] == first["best"] == second["best"] == after["best"] == [d.doc_id for d in documents]
     assert [seen["new"] for seen in (before, first, second, after)] == [[], [], ["new"], ["new"]]
+
+
+def test_a_process_that_is_started_anew_opens_it_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    documents = [Document(f"d{number:02d}", "", text_of(number)) for number in range(12)]
+    with Index.build(Collection.of("c", documents), StubEncoder(), Path("index")) as index:
+        sent = pickle.dumps(index)
+        (found,) = index.search(text_of(3), k=1)
+    monkeypatch.chdir("/")
+    with pickle.loads(sent) as opened:
+        assert opened.search(text_of(3), k=1) == [found]
+        assert isinstance(opened.encoder, StubEncoder)
 
 
 def test_two_readers_and_a_writer(tmp_path: Path) -> None:

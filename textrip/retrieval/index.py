@@ -182,6 +182,11 @@ class Index:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How another process gets it: it opens the folder for itself."""
+        opened = partial(type(self).open, encoder=self._encoder, device=self._device)
+        return opened, (self.folder.absolute(),)
+
     def __len__(self) -> int:
         return len(self.store)
 
