@@ -1,6 +1,7 @@
 """What went wrong once in a review of the index, each as it was made to happen."""
 
 import contextlib
+import itertools
 import os
 import resource
 import shutil
@@ -27,6 +28,7 @@ from textrip.retrieval import build as build_module
 from textrip.retrieval import encoded as encoded_module
 from textrip.retrieval import staging as staging_module
 from textrip.retrieval.about import restore_about
+from textrip.retrieval.answer import Mode
 from textrip.retrieval.index import Index
 from textrip.retrieval.passages import Cutting
 from textrip.retrieval.snapshot import Snapshot
@@ -489,23 +491,63 @@ def test_a_copy_of_an_index_is_an_index_of_its_own(index: Index, tmp_path: Path)
         assert len(opened) == 30
 
 
+@contextlib.contextmanager
+def open_files(more: int) -> Iterator[None]:
+    """Inside, the process may open so many files more."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    now = sorted(int(path.name) for path in Path("/proc/self/fd").iterdir() if path.exists())
+    free = (number for number in itertools.count() if number not in now)
+    lowest = next(itertools.islice(free, more, None))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limit[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="Linux tells how many files are open")
+@pytest.mark.parametrize("mode", ["dense", "bm25"])
+def test_a_library_that_may_open_no_file_is_no_damage(mode: Mode, tmp_path: Path) -> None:
+    """FAISS and SQLite say of it what they say of a file that is damaged or not theirs to read."""
+    documents = [Document(f"d{number:03d}", "", text_of(number)) for number in range(30)]
+    said: list[str] = []
+
+    def search() -> None:
+        try:
+            said.append(opened.search(text_of(3), mode=mode)[0].doc_id)
+        except StorageError as error:
+            said.append(str(error).partition(": ")[2].partition(";")[0])
+
+    folder = tmp_path / "index"
+    with Index.build(Collection.of("c", documents), StubEncoder(), folder, nearest="hnsw") as opened:
+        opened.search(text_of(3), mode="bm25")
+        for more in range(8):
+            with open_files(more):
+                if mode == "dense":  # FAISS' file is all that is not open yet
+                    search()
+                else:
+                    thread = threading.Thread(target=search)  # which has no connection to SQLite's yet
+                    thread.start()
+                    thread.join()
+        (best,) = opened.search(text_of(3), mode=mode, k=1)
+    told = said.count("too many open files in this process")
+    assert said == ["too many open files in this process"] * told + [best.doc_id] * (8 - told)
+    assert 0 < told < 8
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="Linux tells how many files are open")
 def test_too_many_open_files_are_no_damage(index: Index, capsys: pytest.CaptureFixture[str]) -> None:
     index.close()
-    seen, opened_files = set(), Path("/proc/self/fd")
+    seen = set()
     with Index.open(index.folder, encoder=StubEncoder()) as opened:  # what is read once in a process is
         wanted = opened.search(text_of(3), mode="bm25")
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     for more in range(30):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(opened_files.iterdir())) + more, limit[1]))
         try:
-            with Index.open(index.folder, encoder=StubEncoder()) as opened:
+            with open_files(more), Index.open(index.folder, encoder=StubEncoder()) as opened:
                 assert opened.search(text_of(3), mode="bm25") == wanted
             seen.add("found")
         except StorageError as error:
             assert "too many open files in this process; close what" in str(error)
             seen.add("told")
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     assert seen == {"found", "told"}
     assert "nothing derived" not in capsys.readouterr().err
