@@ -33,6 +33,21 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _as_it_was() -> Iterator[None]:
+    """After each file: what else was imported is left out, too, and torch has the one thread again.
+
+    numba gives OpenMP all processors when bm25s asks it for them, and torch has the same OpenMP: in both
+    workers the tiny trainings that follow took five times as long.
+    """
+    yield
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    gc.collect()
+    gc.freeze()
+
+
 TOPICS = {
     "garden": ["rose", "tulip", "soil", "seed", "rain", "bloom", "petal", "root", "spade", "compost"],
     "sea": ["wave", "boat", "harbour", "tide", "sail", "anchor", "storm", "reef", "shell", "gull"],
