@@ -92,7 +92,7 @@ def splits_a_word(text: str, place: int) -> bool:
     return word_pattern(text).fullmatch(f"a{between}") is not None
 
 
-_INVISIBLE = dict.fromkeys([0x00AD, 0x2060, 0xFEFF])
+_INVISIBLE = "\u00ad\u2060\ufeff"
 
 
 def lone_surrogate(text: str) -> str | None:
@@ -117,7 +117,9 @@ def without_invisible(text: str) -> str:
     HTML and PDF have them inside of words. What is between words of Thai or Khmer stays, and so do joiners
     that choose the form of a letter.
     """
-    return text.translate(_INVISIBLE)
+    for sign in _INVISIBLE:
+        text = text.replace(sign, "")
+    return text
 
 
 def without_accents(text: str) -> str:
@@ -127,8 +129,10 @@ def without_accents(text: str) -> str:
     """
     if text.isascii():
         return text
-    kept = (sign for sign in unicodedata.normalize("NFKD", text) if not _is_accent(sign))
-    return unicodedata.normalize("NFKC", "".join(kept))
+    decomposed = unicodedata.normalize("NFKD", text)
+    for mark in filter(_is_accent, set(decomposed)):  # a text has few of them, many times
+        decomposed = decomposed.replace(mark, "")
+    return unicodedata.normalize("NFKC", decomposed)
 
 
 def _is_accent(sign: str) -> bool:
