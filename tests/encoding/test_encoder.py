@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +194,25 @@ def test_who_may_read_the_folder_may_read_the_weights(tiny_encoder: Encoder, tmp
     files = [path for path in (tmp_path / "m").rglob("*") if path.is_file()]
     assert "model.safetensors" in {path.name for path in files}
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o644}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_forked_process_encodes(tiny_encoder_folder: Path) -> None:
+    """Torch computed with several threads before; the child has none of them, and waited for ever."""
+    program = f"""
+import os, signal
+from textrip import Encoder
+encoder = Encoder.load({str(tiny_encoder_folder)!r}, device="cpu")
+texts = ["rose tulip soil seed " * 20] * 256
+vectors = encoder.encode(texts)
+child = os.fork()
+if not child:
+    signal.alarm(60)
+    os._exit(0 if abs(encoder.encode(texts) - vectors).max() < 1e-6 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "OMP_NUM_THREADS": "4"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "0\n", done.stderr

@@ -25,7 +25,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.encoding.with_faiss import faiss_library
+from textrip.encoding.openmp import faiss_library
 from textrip.errors import InputError, first_line, require_handles
 from textrip.forked import watch
 from textrip.progress import say

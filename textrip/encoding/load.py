@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from textrip import processes
 from textrip.data.hub import require_hub
+from textrip.encoding.openmp import prepare_torch
 from textrip.errors import InputError, MissingDependencyError, OfflineError, first_line
 from textrip.files import sha256
 from textrip.place import require_utf8
@@ -75,6 +76,7 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
         MissingDependencyError: the embedded encoder is asked for, not installed, and there is no hub.
     """
     _require_name(name)
+    prepare_torch()
     quieten()
     device = resolve_device(device)
     path = Path(name)

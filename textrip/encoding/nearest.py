@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip import ranking
-from textrip.encoding.with_faiss import faiss_library
+from textrip.encoding.openmp import faiss_library
 
 # float32 scores held at a time: 64 MiB.
 _SCORES_A_BLOCK = 2**24

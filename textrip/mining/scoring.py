@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from textrip.encoding.encoder import Encoder, digest_of_model
 from textrip.encoding.kept import is_keeping, once
 from textrip.encoding.load import quieten, resolve_device, saved_config
+from textrip.encoding.openmp import prepare_torch
 from textrip.errors import InputError, first_line
 
 Pairs = Sequence[tuple[str, int]]
@@ -125,6 +126,7 @@ def load_scorer(name: str, *, device: str = "auto", max_length_tokens: int | Non
 def _cross_encoder(name: str, device: str, max_length_tokens: int | None) -> Any:
     from sentence_transformers import CrossEncoder
 
+    prepare_torch()
     quieten()
     try:
         return CrossEncoder(name, device=device, max_length=max_length_tokens)
