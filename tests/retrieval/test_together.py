@@ -79,7 +79,10 @@ def test_a_process_that_is_started_anew_opens_it_for_itself(
 
 def test_two_readers_and_a_writer(tmp_path: Path) -> None:
     for seconds in (4, 40):  # on a busy machine less is done in the same time
-        searches, states = run(tmp_path / str(seconds), readers=2, seconds=seconds)
+        # What is published lies beside the index: each run has a place of its own.
+        place = tmp_path / str(seconds)
+        place.mkdir()
+        searches, states = run(place / "index", readers=2, seconds=seconds)
         if searches > 10 and states > 3:
             return
     pytest.fail(f"{searches} searches over {states} states in {seconds} s")
