@@ -324,6 +324,7 @@ def test_verdicts_are_honoured() -> None:
 @pytest.mark.parametrize("line", [
     "no json", '{"query_id": "q", "doc_id": "d"}', '{"query_id": "q", "doc_id": "d", "verdict": "maybe"}',
     '{"query_id": 1, "doc_id": "d", "verdict": "reject"}', "[]", "1", "[" * 100_000,
+    '{"query_id": "q", "doc_id": "d", "verdict": "accept", "verdict": "reject"}',
 ])  # fmt: skip
 def test_a_line_that_is_no_verdict_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl"

@@ -74,13 +74,18 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
 _JSON = json.JSONDecoder(object_pairs_hook=_object)
 
 
+def json_value(line: str) -> Any:
+    """What a line of JSON says; a ValueError where it is none, or says one key twice."""
+    return _JSON.decode(line)
+
+
 def _read_jsonl(path: str | Path) -> Iterator[tuple[int, Row]]:
     source = "<stdin>" if str(path) == STDIN else str(path)
     for number, line in numbered_lines(path):
         if not line.strip():
             continue
         try:
-            row = _JSON.decode(line)
+            row = json_value(line)
         except json.JSONDecodeError as error:
             reason = f"not JSON at column {error.colno}: {error.msg}; one JSON object a line was expected"
             raise InputError.at(source, number, reason) from None

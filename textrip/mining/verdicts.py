@@ -1,7 +1,6 @@
 """What a person decided of mined negatives, as the audit's page saves it: JSON lines."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from textrip.data.collection import Collection
 from textrip.data.finding import many
+from textrip.data.rows import json_value
 from textrip.data.split import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.errors import InputError, MismatchError
@@ -134,7 +134,7 @@ class Verdicts:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json_value(line)
                 pair, verdict = (row["query_id"], row["doc_id"]), row["verdict"]
                 mark = row.get("texts", "")
                 if not ({type(part) for part in (*pair, mark)} == {str} and verdict in {REJECT, ACCEPT}):
