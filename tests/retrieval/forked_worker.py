@@ -33,14 +33,32 @@ def found(index: Index, who: str) -> None:
     os.write(1, json.dumps(seen).encode() + b"\n")
 
 
+def read_on(index: Index, reading: threading.Event, read: threading.Event) -> None:
+    """Be in the middle of a query, with SQLite's locks, until somebody says so."""
+
+    def nap() -> None:
+        reading.set()
+        read.wait(PATIENCE)
+
+    with index.store._connections.use() as connection:
+        connection.create_function("nap", 0, nap)
+        connection.execute("SELECT nap()").fetchone()
+
+
 def main() -> None:
     """Both processes' way."""
     index = Index.open(Path(sys.argv[1]), encoder=StubEncoder())
     found(index, "parent")
     searched, changed = os.pipe(), os.pipe()
+    reading, read = threading.Event(), threading.Event()
+    reader = threading.Thread(target=read_on, args=(index, reading, read))
+    reader.start()
+    reading.wait()
     index.states._lock.acquire()  # as by another thread, in the middle of a search
     child = os.fork()
     if child:
+        read.set()
+        reader.join()
         index.states._lock.release()
     signal.alarm(PATIENCE)
     if not child:
