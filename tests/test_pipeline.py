@@ -307,3 +307,12 @@ def test_a_training_that_is_stopped_while_it_mines_keeps_what_the_filter_encoded
         run()
     assert not set(encoded) & set(windows)
     assert [path.name for path in tmp_path.iterdir()] == ["m.unfinished"]
+
+
+def test_a_clustering_says_what_is_cut(tiny_encoder_folder: Path, remarks: list[str]) -> None:
+    documents = [Document(str(n), "", "rose " * 500 + word) for n, word in enumerate(["boat", "oven"])]
+    (found,) = cluster(Collection.of("long", documents), k=1, model=tiny_encoder_folder, device="cpu")
+    assert found.size == 2
+    assert any("100% of 2 documents looked at are longer than the" in remark for remark in remarks)
+    with pytest.raises(InputError, match="only 1 of the 2 documents differ in what the encoder reads"):
+        cluster(Collection.of("long", documents), k=2, model=tiny_encoder_folder, device="cpu")

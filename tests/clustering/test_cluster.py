@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from textrip.clustering.cluster import Cluster, cluster_vectors, default_k
+from textrip.data.collection import Collection
 from textrip.errors import InputError
+from textrip.pipeline import cluster as whole
 
 Vectors = NDArray[np.float32]
 
@@ -229,3 +231,13 @@ def test_a_cluster_as_plain_values_is_json() -> None:
 def test_the_texts_may_be_a_generator() -> None:
     ids, texts, vectors = blobs([3, 2])
     assert cluster_vectors(ids, iter(texts), vectors, k=2) == cluster_vectors(ids, texts, vectors, k=2)
+
+
+def test_bad_values_are_one_line() -> None:
+    with pytest.raises(InputError, match="there is no document to cluster"):
+        whole.cluster(Collection.of("none", []))
+    with pytest.raises(InputError, match=r"seed is 4294967296, at most 4294967295 was expected"):
+        cluster_vectors(["a"], ["a"], np.ones((1, 2), np.float32), seed=2**32)
+    for wrong in (None, 3, b"d"):
+        with pytest.raises(InputError, match=r"data is .*, a path, or a name as hub:NAME was expected"):
+            whole.cluster(wrong)  # type: ignore[arg-type]

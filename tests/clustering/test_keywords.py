@@ -111,3 +111,13 @@ def test_a_cluster_without_words_has_none_beside_one_that_has() -> None:
 
 def test_the_texts_may_be_a_generator() -> None:
     assert keywords((text for text in ["rose"]), np.asarray([0]), clusters=1) == [["rose"]]
+
+
+def test_halves_of_contractions_are_no_words() -> None:
+    texts = [
+        "it doesn't float, we've a boat and the boat's sail isn’t there",
+        "I don't know what they'll say",
+    ]
+    found = keywords(texts, np.array([0, 1]), clusters=2)
+    assert set(found[0]) == {"float", "boat", "sail"}
+    assert set(found[1]) == {"know", "say"}

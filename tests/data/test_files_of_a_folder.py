@@ -1,7 +1,10 @@
 """Every table of a folder is read, or refused, or told: none is passed over in silence."""
 
+import errno
 import gzip
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,4 +113,36 @@ def test_two_files_of_one_split_of_labelled_texts_are_refused(
     for name in {"train.csv", first, second}:
         (tmp_path / name).write_text("text,label\naa,a\n")
     with pytest.raises(InputError, match=rf"{first} and {second} both hold the texts of {split}; remove"):
+        read(tmp_path)
+
+
+@pytest.mark.timeout(60)
+def test_links_are_told_and_pipes_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("a wave")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "b.txt").symlink_to(tmp_path / "real.txt")
+    with pytest.raises(InputError, match=r"; b\.txt is a symbolic link, and none is followed"):
+        read(folder)
+    (folder / "a.txt").write_text("a rose")
+    (folder / "more").symlink_to(tmp_path)
+    os.mkfifo(folder / "z.txt")  # who reads it waits for who writes
+    found = read(folder)
+    assert found.doc_ids == ["a.txt"]
+    (remark,) = found.remarks
+    assert remark.message.startswith(f"{folder}: 2 symbolic links are not followed: copy")
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "a.txt").write_text("a rose")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)  # root may read all
+    with pytest.raises(InputError, match=r"locked: permission denied"):
         read(tmp_path)

@@ -1,9 +1,12 @@
 """Columns without a role are kept with the document, with their types."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from textrip.data.formats import read
@@ -18,7 +21,7 @@ def metadata(path: Path, content: str) -> list[Any]:
 def test_jsonl_keeps_its_types(tmp_path: Path) -> None:
     content = (
         '{"id": "a", "text": "x", "year": 2010, "lang": "en", "tags": ["p", NaN], "open": true, "s": NaN}\n'
-        '{"id": "b", "text": "y", "metadata": {"url": "u", "year": 1}, "year": 2}\n'
+        '{"id": "b", "text": "y", "metadata": {"url": "u"}, "year": 2}\n'
         '{"id": "c", "text": "z", "metadata": "plain"}\n'
     )
     assert metadata(tmp_path / "d.jsonl", content) == [
@@ -57,3 +60,25 @@ def test_what_is_nested_too_deep_is_told_with_its_line(
     deep = begin * depth + "1" + end * depth
     with pytest.raises(InputError, match=r":1: metadata \('n'\) cannot be kept: it is nested more than 100"):
         metadata(tmp_path / "d.jsonl", f'{{"id": "a", "text": "x", "n": {deep}}}\n')
+
+
+def test_what_would_be_lost_beside_a_column_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    line = '{"id": "b", "text": "y", "metadata": {"url": "u", "year": 1}, "year": 2}\n'
+    with pytest.raises(InputError, match=r"d\.jsonl:1: 'year' is a column, and in 'metadata', too"):
+        metadata(tmp_path / "d.jsonl", line)
+
+
+def test_decimals_of_a_table_are_numbers(tmp_path: Path) -> None:
+    """As texts they would all be above every number, in a condition of a search."""
+    prices = ["12.50", "3.25", "-7.00", "1234567890.12", "0.12345678901234567890", None]
+    table = pa.table(
+        {
+            "id": [str(number) for number in range(len(prices))],
+            "text": ["x"] * len(prices),
+            "price": pa.array([None if price is None else Decimal(price) for price in prices]),
+        }
+    )
+    pq.write_table(table, tmp_path / "d.parquet")
+    kept = [json.loads(value)["price"] for value in read(tmp_path / "d.parquet").corpus["metadata"]]
+    assert kept == [12.5, 3.25, -7, 1234567890.12, "0.12345678901234567890", None]
+    assert [type(value) for value in kept] == [float, float, int, float, str, type(None)]

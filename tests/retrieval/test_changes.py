@@ -452,3 +452,11 @@ def test_what_has_no_ids_is_not_added(rows: list[dict[str, str]], index: Index, 
     path.write_text("".join(json.dumps({"id": f"n{n}", **row}) + "\n" for n, row in enumerate(rows)))
     if "text" in rows[0]:
         assert index.add(read(path)).added == 2
+
+
+def test_labelled_texts_of_a_folder_that_have_no_ids_are_not_added(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "a rose", "label": "garden"}\n')
+    with pytest.raises(InputError, match=r"its documents have no ids.*--id-column"):
+        index.add(read(tmp_path))
+    (tmp_path / "train.jsonl").write_text('{"id": "n", "text": "a rose", "label": "garden"}\n')
+    assert index.add(read(tmp_path)).added == 1

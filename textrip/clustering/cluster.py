@@ -15,6 +15,7 @@ from textrip.ranking import id_order
 from textrip.typed import require_whole
 
 _RESTARTS = 4
+_SEEDS = 2**32  # what scikit-learn takes
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ def cluster_vectors(
         InputError: k below 1 or above the number of documents.
     """
     require_whole("seed", seed, least=0)
+    if seed >= _SEEDS:
+        raise InputError(f"seed is {seed}, at most {_SEEDS - 1} was expected")
+    if not doc_ids:
+        raise InputError("there is no document to cluster; at least one was expected")
     if k is not None:
         require_whole("k", k)
     from sklearn.cluster import KMeans
@@ -92,7 +97,8 @@ def cluster_vectors(
         k = distinct if unasked else k
     if distinct < k:
         raise InputError(
-            f"k is {k}, and only {distinct} of the {len(doc_ids)} documents differ; ask for fewer"
+            f"k is {k}, and only {distinct} of the {len(doc_ids)} documents differ in what the encoder reads "
+            "of them; ask for fewer"
         )
     labels = _by_size(labels, order)
     words = keywords(texts, labels, clusters=k)

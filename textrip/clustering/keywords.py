@@ -4,6 +4,7 @@ Alone it names every cluster by the language's commonest words, where no list te
 by what its share in the cluster has above its share in the rest.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -14,6 +15,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from textrip.data.words import words
 
+# The list of stop words has "not" and "have": of "doesn't" and "we've" it would leave "doesn" and "ve".
+_CONTRACTED = re.compile(r"\b(?:\w+n['\u2019]t|(?<=\w)['\u2019](?:s|re|ve|ll|d|m))\b")
 _NOTHING = 1e-12  # what rounding leaves of a word that every cluster has the same share of
 
 
@@ -55,5 +58,5 @@ def keywords(
 
 def _words(text: str) -> list[str]:
     """Words of two letters or more that do not begin with a digit; code and numbers name nothing."""
-    found = words(unicodedata.normalize("NFKC", text).lower())
+    found = words(_CONTRACTED.sub("", unicodedata.normalize("NFKC", text).lower()))
     return [word for word in found if len(word) > 1 and word[0].isalpha()]

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Any
 
 from textrip.data.rows import Row
@@ -32,6 +33,10 @@ def metadata_value(row: Row, taken: Collection[str], source: str, line: int, *, 
     found = {name: value for name, value in row.items() if name is not None and name not in taken}
     nested = found.pop(_NESTED, None)
     if isinstance(nested, dict):
+        both = sorted(found.keys() & nested.keys())
+        if both:
+            reason = f"{both[0]!r} is a column, and in {_NESTED!r}, too: one of them would be lost; rename it"
+            raise InputError.at(source, line, reason)
         found = {**nested, **found}
     elif nested is not None:
         found[_NESTED] = nested
@@ -74,6 +79,8 @@ def is_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 def _plain(value: Any, *, typed: bool, depth: int = 1) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no word for it
+    if isinstance(value, Decimal):
+        return _of_decimal(value)
     if isinstance(value, list | dict) and depth > _MOST_NESTED:
         raise ValueError(_TOO_DEEP)
     if isinstance(value, list):
@@ -83,6 +90,15 @@ def _plain(value: Any, *, typed: bool, depth: int = 1) -> Any:
     if typed or not isinstance(value, str):
         return value
     return _number(value) if value else None  # an empty cell holds nothing, and no text above all numbers
+
+
+def _of_decimal(value: Decimal) -> Any:
+    """A number, as JSON and SQL know them; of more digits than such a one has, the text."""
+    if not value.is_finite():
+        return None
+    if value == value.to_integral_value():
+        return int(value)
+    return float(value) if Decimal(repr(float(value))) == value else str(value)
 
 
 def _number(value: str) -> Any:

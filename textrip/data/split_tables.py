@@ -93,5 +93,6 @@ def _labelled(parts: Mapping[str, Collection], *, source: str, name: str) -> Col
         name=name,
         corpus=corpus_of(records(), source),
         queries=dataset_of({"query_id": [], "text": []}),
+        numbered=any(part.numbered for part in parts.values()),
         remarks=tuple(remark for part in parts.values() for remark in part.remarks),
     )

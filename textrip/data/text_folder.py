@@ -10,7 +10,7 @@ from textrip.data.finding import Finding, Told, many, some
 from textrip.data.table_file import SPLITS, split_of, table_stem
 from textrip.data.tables import corpus_of
 from textrip.data.words import lone_surrogate
-from textrip.errors import InputError
+from textrip.errors import InputError, reason_of
 from textrip.files import COMPRESSIONS, numbered_lines, uncompressed_suffix
 
 SUFFIXES = (".txt", ".md", ".markdown")
@@ -21,13 +21,26 @@ _DOCUMENTS = {
 }  # fmt: skip
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, in order of path; links and hidden files are passed over."""
-    for parent, folders, names in os.walk(folder, followlinks=False):
+def _files(folder: Path, links: Told) -> Iterator[Path]:
+    """Every file below a folder, in order of path; hidden ones, pipes and links are passed over, links told.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: {reason_of(error)}") from error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(parent) / name
-            if not name.startswith(".") and not path.is_symlink():
+        for path in (Path(parent) / name for name in folders):
+            if path.is_symlink():
+                links.add(path.relative_to(folder).as_posix())
+        for path in (Path(parent) / name for name in sorted(names) if not name.startswith(".")):
+            if path.is_symlink():
+                if uncompressed_suffix(path) in SUFFIXES:
+                    links.add(path.relative_to(folder).as_posix())
+            elif path.is_file():  # who reads a pipe waits for who writes
                 yield path
 
 
@@ -39,11 +52,11 @@ def read_text_folder(folder: Path) -> Collection:
     Raises:
         InputError: there is no text file, or one is not UTF-8 (with file and line).
     """
-    empty, others = Told(), Told()
+    empty, others, links = Told(), Told(), Told()
     kinds: Counter[str] = Counter()
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
-        for number, path in enumerate(_files(folder), start=1):
+        for number, path in enumerate(_files(folder, links), start=1):
             doc_id = path.relative_to(folder).as_posix()
             suffix = uncompressed_suffix(path)
             if suffix not in SUFFIXES:
@@ -74,12 +87,19 @@ def read_text_folder(folder: Path) -> Collection:
             instead = f"; there is {others.examples[0]}: convert it"
         if not instead and empty.count:
             instead = f"; {empty.examples[0]} has no text"
+        if not instead and links.count:
+            instead = f"; {links.examples[0]} is a symbolic link, and none is followed"
         raise InputError(f"{folder}: has nothing to read; {wanted} were expected{instead}") from None
     found = [f"{count:,} {suffix}" for suffix, count in kinds.most_common()]
     remarks = [
         *empty.findings(
             "warning", "empty-files",
             f"{folder}: {many(empty.count, 'file', 'files')} without text passed over",
+        ),
+        *links.findings(
+            "warning", "links-not-followed",
+            f"{folder}: {many(links.count, 'symbolic link is', 'symbolic links are')} not followed: copy "
+            "what is to be read to where they are",
         ),
         *others.findings(
             "warning", "files-not-read",

@@ -16,7 +16,7 @@ def say_what_is_cut(
     encoder: TextEncoder, texts: Sequence[str], then: str, *, what: str = "documents", kind: Kind = "document"
 ) -> None:
     """Say which share of some texts an encoder cuts, where it is any, and what that means."""
-    share, count = _share_cut(encoder, texts, kind)
+    share, count = _share_cut(encoder, texts, kind) if texts else (0.0, 0)
     if share:
         say(
             f"{share:.0%} of {count:,} {what} looked at are longer than the {encoder.max_length_tokens} "

@@ -5,6 +5,7 @@ from pathlib import Path
 from textrip.clustering.cluster import Cluster, cluster_vectors
 from textrip.data.collection import Collection
 from textrip.data.formats import collection_of
+from textrip.encoding.cut import say_what_is_cut
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.retrieval.index import Index
@@ -41,5 +42,7 @@ def cluster(
 
         return index.states.read(found)  # one state, whoever writes meanwhile
     collection = collection_of(source)
-    vectors = Encoder.load(model, device=device).encode(collection.texts, progress="encoding documents")
+    encoder = Encoder.load(model, device=device)
+    say_what_is_cut(encoder, collection.texts, ": what stands further down decides nothing")
+    vectors = encoder.encode(collection.texts, progress="encoding documents")
     return cluster_vectors(collection.doc_ids, collection.texts, vectors, k=k, seed=seed)
