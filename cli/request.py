@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +40,13 @@ class Request:
     dense_share: float = 0.5
     plot: bool = False
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        """Models that mining asks are compared by name when a run goes on: so from the beginning."""
+        mining = replace(
+            self.mining, denoise=_place(self.mining.denoise), dense_model=_place(self.mining.dense_model)
+        )
+        object.__setattr__(self, "mining", mining)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; paths are made absolute, as a run may be resumed from elsewhere."""
@@ -84,6 +91,11 @@ class Request:
             "settings": TrainSettings(**values["settings"]),
         }
         return cls(**{**values, **records})
+
+
+def _place(model: Any) -> Any:
+    """A model's folder by a path that leads there from anywhere; other names as they are."""
+    return str(Path(model).absolute()) if model is not None and Path(model).is_dir() else model
 
 
 def refuse_beside_resume(context: typer.Context, *, but: Iterable[str] = ()) -> None:

@@ -149,7 +149,7 @@ def train(
         return
     manifest = fine_tune(
         collection, request.output, triples=triples,
-        model=Encoder.load(request.model, device=request.device, trust_remote_code=trust_remote_code),
+        model=request.model, trust_remote_code=trust_remote_code, device=request.device,
         settings=request.settings, mining=request.mining, analyzer=analyzer,
         dev_documents=request.dev_documents, without_own_id=request.without_own_id,
         by_label=request.by_label, rounds=request.rounds, dense_share=request.dense_share, run=run,

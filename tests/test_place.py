@@ -8,7 +8,7 @@ import pytest
 
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
-from textrip.place import place_of, standing
+from textrip.place import named, place_of, standing
 from textrip.replacing import refuse_existing, refuse_taking_away
 
 
@@ -50,3 +50,8 @@ def test_a_name_that_is_no_text_holds_no_model(tmp_path: Path, tiny_encoder_fold
     ):
         with pytest.raises(InputError, match="this name is not UTF-8, and no model can be read or written"):
             use()
+
+
+def test_a_name_with_a_character_0_is_refused() -> None:
+    with pytest.raises(InputError, match="holds the character 0"):
+        named("a\0b")

@@ -27,6 +27,8 @@ def place_of(path: str | Path) -> Path:
 
 def named(path: str | Path) -> Path:
     """A path that ends in a name: `.` and `..` as the place that they lead to."""
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: holds the character 0, which no name can; name another place")
     path = Path(path)
     return place_of(path) if path.name in {"", ".."} else path
 

@@ -109,12 +109,25 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
     parent = next((folder for folder in place_of(target).parents if folder.exists()), None)
     if parent is None or not parent.is_dir():
         raise InputError(f"{target}: {parent} is not a folder")
+    longest = f".{target.name}.{'0' * 8}.textrip-old"
+    if len(os.fsencode(longest)) > _longest_name(parent):
+        raise InputError(
+            f"{target}: this name is too long, with what textrip adds to it while it writes; name another"
+        )
     if not os.access(parent, os.W_OK):
         raise InputError(f"{target}: {parent} is not writable")
     try:  # of another machine's disk, or of what is no disk, the mode does not tell
         tempfile.TemporaryFile(dir=parent).close()
     except OSError as error:
         raise InputError(f"{target}: {parent} is not writable ({reason_of(error)})") from error
+
+
+def _longest_name(folder: Path) -> int:
+    """In bytes, where the system tells."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        return 255
 
 
 def _lies_in(path: Path, place: Path) -> bool:

@@ -11,7 +11,6 @@ the round before it could not tell from the relevant. The round that is best on 
       round-2.unfinished/   a run like any other (run_folder.py)
 """
 
-import copy
 import math
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -224,6 +223,7 @@ class _Parts:
             "triples_sha256": triples.fingerprint,
             "settings": asdict(settings),
             "rounds": asdict(self.rounds),
+            "analyzer": self.searcher.analyzer.to_dict(),
         }
         return as_json(asked)
 
@@ -249,7 +249,7 @@ class _Parts:
 
     def fresh(self) -> Encoder:
         """The base, to be trained."""
-        return Encoder(copy.deepcopy(self.base.model), self.base.name)
+        return self.base.copy()
 
     def mine(self, number: int) -> Triples:
         """The triples of a later round, with what the round before it tuned."""

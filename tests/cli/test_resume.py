@@ -253,3 +253,37 @@ def test_a_run_that_goes_on_is_not_begun_anew_or_gone_on_with(
     assert running.returncode == 130, said
     assert f"go on with: textrip train --resume {unfinished}" in said
     assert list(unfinished.glob("checkpoint-*"))
+
+
+def test_a_model_that_mining_asks_is_found_from_elsewhere(
+    textrip: Run,
+    beir_folder: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second round is mined by another process, which may stand in another folder."""
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    shutil.copytree(tiny_encoder_folder, here / "filter")
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    with stopped_at(3):
+        stopped = textrip(
+            "train", beir_folder, "-o", tmp_path / "m", "--model", tiny_encoder_folder, "--denoise", "filter",
+            "--epochs", 2, "--batch-queries", 8, "--rounds", 2,
+        )  # fmt: skip
+    assert stopped.code == 130, stopped.err
+    monkeypatch.chdir(elsewhere)
+    done = textrip("train", "--resume", tmp_path / "m.unfinished")
+    assert done.code == 0, done.err
+
+
+def test_a_name_that_leaves_no_room_for_what_is_added_is_told_at_once(
+    textrip: Run, beir_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("x" * 235, "x" * 300):
+        result = textrip("train", beir_folder, "-o", tmp_path / name)
+        assert result.code == 2
+        assert "this name is too long" in result.err or "file name too long" in result.err
+        assert "mined" not in result.err
+    assert list(tmp_path.iterdir()) == []

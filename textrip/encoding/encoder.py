@@ -1,5 +1,6 @@
 """Encoder: a sentence-transformers model that gives unit vectors and knows its own identity."""
 
+import copy
 import hashlib
 import json
 import stat
@@ -51,7 +52,7 @@ class Encoder(TextEncoder):
             raise InputError(f"precision is {precision!r}, one of {', '.join(PRECISIONS)} was expected")
         self.model = model
         self.name = name
-        self.precision = precision
+        self.precision: Precision = precision
         self.unpadded = precision != "float32" and _leave_out_padding(model)
         learned = _learned_positions(model)
         if max_length_tokens is not None:
@@ -249,6 +250,16 @@ class Encoder(TextEncoder):
         """
         padding = self.model.tokenizer.pad_token or ""
         return [text if length else padding for text, length in zip(texts, tokens, strict=True)]
+
+    def copy(self) -> "Encoder":
+        """One of its own weights, which may be changed."""
+        return Encoder(copy.deepcopy(self.model), self.name, precision=self.precision)
+
+    def become(self, other: "Encoder") -> None:
+        """Take the weights, the length and the prompts of another one of the same architecture."""
+        self.model.load_state_dict(other.model.state_dict())
+        self.model.prompts = dict(other.model.prompts)
+        self.model.max_seq_length = other.model.max_seq_length
 
     def save(self, folder: str | Path) -> None:
         """Write an ordinary sentence-transformers folder (safetensors)."""

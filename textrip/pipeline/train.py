@@ -1,6 +1,7 @@
 """Fine-tuning, from a collection to a folder."""
 
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping
 from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.errors import InputError
-from textrip.eval.dev import dev_evaluation
+from textrip.eval.dev import DevSearch, dev_evaluation
 from textrip.eval.evaluate import heed_own_documents
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
@@ -24,7 +25,7 @@ from textrip.pipeline.mined import mined, without_dev
 from textrip.pipeline.prepare import prepare, prepare_labels, prepare_to_mine
 from textrip.place import named
 from textrip.progress import say
-from textrip.replacing import refuse_taking_away
+from textrip.replacing import refuse_existing, refuse_taking_away
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
 from textrip.training.material import LabelledTexts
 from textrip.training.requirements import refuse_what_is_for_labels, require_fitting_encoder
@@ -45,6 +46,7 @@ def train(
     *,
     triples: Triples | None = None,
     model: str | Path | Encoder = DEFAULT_ENCODER,
+    trust_remote_code: bool = False,
     settings: TrainSettings | None = None,
     mining: MineSettings | None = None,
     analyzer: Analyzer | None = None,
@@ -70,8 +72,10 @@ def train(
         data: A collection, or what `read` takes.
         output: The folder to write.
         triples: Mined triples; texts and judgments still come from `data`.
-        model: The base encoder, or its name or folder. An `Encoder` is changed in place, to what is saved
-            (weights, length, prompts): load the base anew to compare with it.
+        model: The base encoder, or its name or folder. An `Encoder` becomes what is saved (weights, length,
+            prompts) when all is done, and stays as it is where the training stops: load the base anew to
+            compare with it. It is copied for that; by a name or folder there is one in memory.
+        trust_remote_code: Run code that the model brings along. Only for models that you trust.
         settings: How to train.
         mining: How to mine, where no triples are given.
         analyzer: BM25's.
@@ -103,10 +107,12 @@ def train(
     mining = mining or MineSettings(seed=settings.seed)
     several = Rounds.wanted(rounds, dense_share, mining, by_label=by_label)
     run = run or RunFolder.beside(output)
+    refuse_existing(run.path, force=True)
     if by_label:
         refuse_beside_labels(triples, without_own_id=without_own_id)
     collection = collection_of(data)
-    mines = not by_label and triples is None and not (resume and run.has_triples)
+    given = triples is not None
+    mines = not by_label and not given and not (resume and run.has_triples)
     if by_label:
         collection = prepare_labels_to_train(collection)
     else:
@@ -114,7 +120,7 @@ def train(
         collection = prepare_to_mine(collection, mining.split) if mines else prepare(collection)
         if without_own_id:
             heed_own_documents(collection, "dev", without=True)  # now, and not after the mining
-    encoder = model if isinstance(model, Encoder) else Encoder.load(model, device=device)
+    encoder = _base(model, device=device, trust_remote_code=trust_remote_code)
     require_fitting_encoder(encoder, settings)
     searcher = None
     if mines:
@@ -132,23 +138,58 @@ def train(
     cut = not by_label and 0 < dev_documents < len(collection.corpus)
     if searcher is None and (cut or several is not None):  # dev's pool is that of the first half of a run
         searcher = _bm25(collection, analyzer)
-    if by_label:
-        dev = dev_evaluation(thinned(collection, dev_documents), max_documents=0)
-    else:
-        dev = dev_evaluation(
-            collection, max_documents=dev_documents, searcher=searcher, without_own_id=without_own_id
-        )
-    if dev.documents < len(collection.corpus):
-        which = "evenly drawn" if by_label else "judged ones and BM25's best"
-        say(f"dev searches {dev.documents:,} of {len(collection.corpus):,} documents: {which}")
+    dev = _dev(
+        collection, searcher, max_documents=dev_documents, by_label=by_label, without_own_id=without_own_id
+    )
     options: dict[str, Any] = {
         "settings": settings, "evaluate_dev": dev, "dev_search": dev.about, "run": run, "resume": resume,
         "request": request, "checkpoint_minutes": checkpoint_minutes, "tensorboard": tensorboard,
         "force": force,
     }  # fmt: skip
     if several is None or triples is None or searcher is None:
-        return train_encoder(collection, triples, encoder, output, **options)
-    return train_in_rounds(collection, triples, encoder, output, rounds=several, searcher=searcher, **options)
+        how = {"mining": asdict(mining), "analyzer": (analyzer or Analyzer()).to_dict()}
+        options["mined_with"] = None if given or by_label else how
+        manifest = train_encoder(collection, triples, encoder, output, **options)
+    else:
+        manifest = train_in_rounds(
+            collection, triples, encoder, output, rounds=several, searcher=searcher, **options
+        )
+    if isinstance(model, Encoder):
+        model.become(encoder if several is None else _saved(output, encoder))
+    return manifest
+
+
+def _dev(
+    collection: Collection,
+    searcher: LexicalSearcher | None,
+    *,
+    max_documents: int,
+    by_label: bool,
+    without_own_id: bool,
+) -> DevSearch:
+    """How dev is measured, over at most so many documents."""
+    if by_label:
+        dev = dev_evaluation(thinned(collection, max_documents), max_documents=0)
+    else:
+        dev = dev_evaluation(
+            collection, max_documents=max_documents, searcher=searcher, without_own_id=without_own_id
+        )
+    if dev.documents < len(collection.corpus):
+        which = "evenly drawn" if by_label else "judged ones and BM25's best"
+        say(f"dev searches {dev.documents:,} of {len(collection.corpus):,} documents: {which}")
+    return dev
+
+
+def _base(model: str | Path | Encoder, *, device: str, trust_remote_code: bool) -> Encoder:
+    """What is trained: the caller's own encoder stays as it is until all is done."""
+    if isinstance(model, Encoder):
+        return model.copy()
+    return Encoder.load(model, device=device, trust_remote_code=trust_remote_code)
+
+
+def _saved(output: str | Path, base: Encoder) -> Encoder:
+    """What several rounds of training, each on a copy, left as the best."""
+    return Encoder.load(output, device=base.device, trust_remote_code=base.model.trust_remote_code)
 
 
 def prepare_labels_to_train(collection: Collection) -> Collection:

@@ -14,7 +14,7 @@ _IN_WORDS = {
 }
 
 # What runs were begun without, before it was kept.
-_LATER = {"dev_search"}
+_LATER = {"dev_search", "mining", "analyzer"}
 
 # What is in them has names of its own: those of the options.
 _WITHOUT_A_NAME = {"settings", "mining"}

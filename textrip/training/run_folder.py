@@ -28,7 +28,7 @@ from textrip.files import STDIN, read_json, write_sealed_json
 from textrip.mining.triples import Triples
 from textrip.place import named
 from textrip.progress import say
-from textrip.replacing import refuse_taking_away, replacing
+from textrip.replacing import refuse_existing, refuse_taking_away, replacing
 from textrip.training.begun import require_same
 from textrip.training.checkpoints import Checkpoints
 from textrip.training.lora import without_adapters
@@ -158,6 +158,7 @@ class RunFolder:
                     f"{self.path} was to become, remove that"
                 )
         refuse_taking_away(output, force=force, mark=mark, read=read)
+        refuse_existing(self.path, force=True)
         if not resume:
             self.refuse_unfinished(force=force)
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,23 @@ def refuse_what_is_for_one(settings: TrainSettings, *, rounds: int = 1) -> None:
         raise InputError("cache_tokens is set, and several processes share a batch already: leave one out")
 
 
+# Of torch, accelerate and the library's trainer each process has one state, and one generator.
+_IN_THIS_PROCESS = threading.RLock()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """A training of another thread comes to its end first."""
+    if not _IN_THIS_PROCESS.acquire(blocking=False):
+        say("another training is under way in this process: this one begins when it has ended")
+        _IN_THIS_PROCESS.acquire()
+    try:
+        yield
+    finally:
+        _IN_THIS_PROCESS.release()
+
+
+@_one_at_a_time()
 def train(
     collection: Collection,
     triples: Triples | None,
@@ -83,6 +101,7 @@ def train(
     settings: TrainSettings | None = None,
     evaluate_dev: DevEvaluation | None = None,
     dev_search: dict[str, Any] | None = None,
+    mined_with: dict[str, Any] | None = None,
     run: RunFolder | None = None,
     resume: bool = False,
     request: dict[str, Any] | None = None,
@@ -106,6 +125,7 @@ def train(
         evaluate_dev: nDCG@10 of an encoder on the dev split; asked before the first step and after every
             epoch. The best of these weights are saved, the untuned ones where no step was better.
         dev_search: What dev's figures are of, for the manifest; a run that goes on must have the same.
+        mined_with: How the triples were mined for this training; a run that goes on must have the same.
         run: The run's folder; OUTPUT.unfinished where None. It is removed when `output` is complete.
         resume: Go on with a run that was begun with the same data, triples, base and settings.
         request: Saved in the run's folder for the caller, who may want it to resume.
@@ -130,7 +150,7 @@ def train(
     material = LabelledTexts(collection) if triples is None else GroupedTriples(collection, triples)
     job = _Job(material, encoder, settings, run or RunFolder.beside(output), tensorboard)
     began = time.perf_counter()
-    asked = job.asked() | {"dev_search": dev_search}
+    asked = job.asked() | {"dev_search": dev_search, **as_json(mined_with or {})}
     if resume:
         job.run.require(asked)
         job.run.refuse_held()
