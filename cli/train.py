@@ -27,7 +27,9 @@ from textrip.cli.options import (
 from textrip.cli.request import Request, refuse_beside_resume
 from textrip.data.columns import Columns
 from textrip.errors import InputError
+from textrip.files import STDIN
 from textrip.mining.settings import MineSettings
+from textrip.progress import say
 from textrip.training.length import epochs_of, steps_of
 from textrip.training.settings import TrainSettings
 
@@ -159,7 +161,11 @@ def train(
     if not processes.is_first():
         return
     if request.plot:
-        plot_training(manifest, read_log(Path(request.output) / "log.jsonl"), Path(request.output))
+        try:
+            plot_training(manifest, read_log(Path(request.output) / "log.jsonl"), Path(request.output))
+        except KeyboardInterrupt:
+            say(f"{request.output} is written and complete, but for its plot")
+            raise
     if json:
         emit_json({**manifest, "output": request.output})
     else:
@@ -213,6 +219,9 @@ def _triples(context: typer.Context, request: Request) -> "Triples | None":
             refuse_idle(context, f"{request.source} is mined already", MINING.options)
         return Triples.read(request.source)
     if request.data is not None:
+        # What is no data either is told for what it is: a file that is missing, cut, or under another name.
+        if request.source != STDIN and not Path(request.source).is_dir():
+            return Triples.read(request.source)
         raise InputError(f"{request.source} holds no triples, so --data has nothing to add; give one of them")
     return None
 

@@ -23,6 +23,7 @@ from textrip.lexical.searcher import LexicalSearcher
 from textrip.progress import say
 from textrip.provenance import provenance
 from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
+from textrip.typed import typed_arguments
 
 Rows = list[NDArray[np.int64]]
 
@@ -235,6 +236,7 @@ class Evaluator:
         return result
 
 
+@typed_arguments
 def evaluate(
     data: str | Path | Collection,
     *,

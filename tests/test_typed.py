@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import textrip
+from tests.retrieval.stub import StubEncoder
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
@@ -95,3 +97,73 @@ def test_a_kind_of_text_and_a_string_are_told(tiny_encoder: Encoder) -> None:
     for call in calls:
         with pytest.raises(InputError, match="texts is a string, a list of texts was expected"):
             call("abc")
+
+
+COLLECTION = "a name or a path or Collection"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("train", {"triples": "t.parquet"}, "triples is 't.parquet', Triples was expected"),
+        ("train", {"settings": {"epochs": 1}}, "settings is of type dict, TrainSettings was expected"),
+        ("train", {"settings": {}}, "settings is of type dict, TrainSettings was expected"),
+        ("train", {"mining": "none"}, "mining is 'none', MineSettings was expected"),
+        ("train", {"analyzer": "german"}, "analyzer is 'german', Analyzer was expected"),
+        ("train", {"model": None}, "model is None, a name or a path or Encoder was expected"),
+        ("train", {"rounds": "2"}, "rounds is '2', a whole number was expected"),
+        ("train", {"rounds": 1.5, "device": 0}, "rounds is 1.5, .*; device is 0, a text was expected"),
+        ("train", {"dev_documents": -1}, "dev_documents is -1, at least 0 was expected"),
+        ("train", {"checkpoint_minutes": None}, "checkpoint_minutes is None, a number was expected"),
+        ("train", {"run": "o.unfinished"}, "run is 'o.unfinished', RunFolder was expected"),
+        ("fit", {"model": StubEncoder()}, "model is of type StubEncoder, a name or a path was expected"),
+        ("fit", {"dev_documents": "5"}, "dev_documents is '5', a whole number was expected"),
+        ("tune", {"minutes": "x"}, "minutes is 'x', a number was expected"),
+        ("tune", {"minutes": float("nan")}, "minutes is nan, a number above 0 was expected"),
+        ("tune", {"minutes": -1}, "minutes is -1, a number above 0 was expected"),
+        ("mine", {"verdicts": "v.jsonl"}, "verdicts is 'v.jsonl', Verdicts was expected"),
+        ("mine", {"dense": StubEncoder()}, "dense is of type StubEncoder, DenseRanker was expected"),
+        ("evaluate", {"encoders": StubEncoder()}, "encoders is of type StubEncoder, a list of TextEncoder"),
+        ("evaluate", {"encoders": ["name"]}, "encoders is of type list, a list of TextEncoder was expected"),
+        ("evaluate", {"encoders": "name"}, "encoders is 'name', a list of TextEncoder was expected"),
+        ("check", {"encoder": "name"}, "encoder is 'name', Encoder was expected"),
+        ("check", {"data": None}, f"data is None, {COLLECTION} was expected"),
+        ("prepare", {"data": []}, f"data is of type list, {COLLECTION} was expected"),
+        ("read", {"source": 3}, "source is 3, a name or a path was expected"),
+        ("cluster", {"k": "2"}, "k is '2', a whole number was expected"),
+    ],
+)  # fmt: skip
+def test_arguments_of_the_python_api_are_told_by_their_names(
+    name: str, given: dict[str, Any], told: str, tiny_collection: Collection, tmp_path: Path
+) -> None:
+    first = {"cluster": "source", "read": "source"}.get(name, "data")
+    place = {"train": "output", "fit": "output", "tune": "folder"}.get(name)
+    whole = {first: tiny_collection, **({} if place is None else {place: tmp_path / "made"}), **given}
+    with pytest.raises(InputError, match=told):
+        getattr(textrip, name)(**whole)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_numpy_and_generators_are_taken(
+    tiny_collection: Collection, tiny_encoder: Encoder
+) -> None:
+    found = textrip.evaluate(tiny_collection, encoders=(one for one in [tiny_encoder]))
+    assert [result.system for result in found.results] == ["bm25", tiny_encoder.name]
+    assert len(textrip.cluster(tiny_collection, k=np.int64(2), model=tiny_encoder.name)) == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [None, b"x", 3])
+def test_what_is_encoded_are_strings(wrong: Any, tiny_encoder: Encoder) -> None:
+    with pytest.raises(InputError, match=r"a text is .*, a string was expected"):
+        tiny_encoder.encode(["a", wrong])
+
+
+def test_a_length_or_a_place_of_another_type(
+    tiny_encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="max_length_tokens is '32', a whole number was expected"):
+        Encoder.load(tiny_encoder.name, max_length_tokens="32")  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="folder is None, a path was expected"):
+        tiny_encoder.save(None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []

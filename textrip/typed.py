@@ -1,13 +1,18 @@
 """What type a value is to have, asked where it is given: deep in a library nobody knows its name."""
 
+import inspect
 import reprlib
 import types
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, wraps
 from numbers import Integral, Real
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from textrip.errors import InputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # By what a field says: what fits, and what is made of it.
 _PLAIN: Mapping[Any, tuple[Any, Callable[[Any], Any]]] = {
@@ -17,7 +22,13 @@ _PLAIN: Mapping[Any, tuple[Any, Callable[[Any], Any]]] = {
     str: (str, str),
     types.NoneType: (types.NoneType, lambda value: value),
 }
-_IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_NAMED = object()
+_IN_WORDS: Mapping[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+}
 
 
 def require_types(record: Any) -> None:
@@ -54,6 +65,62 @@ def require_type(name: str, value: Any, wanted: type | tuple[type, ...], words: 
     """Raise InputError where a value is of none of these types; `words` say what was wanted."""
     if not isinstance(value, wanted):
         raise InputError(f"{name} is {_abridged(value)}, {words} was expected")
+
+
+def typed_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Refuse arguments of other types than a public function says, before it does anything.
+
+    What a protocol or a callable wants is not asked: there the value's own methods tell.
+    """
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+        hints = _hints(function)
+        given = signature.bind(*args, **kwargs).arguments
+        wrong = [
+            f"{name} is {_abridged(value)}, {_in_words(hints[name])} was expected"
+            for name, value in given.items()
+            if name in hints and not any(_fits(choice, value) for choice in hints[name])
+        ]
+        if wrong:
+            raise InputError("; ".join(wrong))
+        return function(*args, **kwargs)
+
+    return asked
+
+
+def _fits(choice: Any, value: Any) -> bool:
+    kind = get_origin(choice) or choice
+    if kind in _PLAIN:
+        return bool(_as(choice, value))
+    if kind is Literal:
+        return isinstance(value, str)  # whether it is one of them the function says
+    if not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
+        return True
+    if isinstance(value, str) and not issubclass(kind, str):
+        return False  # no list of texts, though its characters are some
+    parts = get_args(choice)
+    if isinstance(value, list | tuple) and len(parts) == 1:
+        return isinstance(value, kind) and all(_fits(parts[0], part) for part in value)
+    return isinstance(value, kind)
+
+
+def _in_words(choices: tuple[Any, ...]) -> str:
+    if {str, Path} <= set(choices):
+        choices = (_NAMED, *(choice for choice in choices if choice not in {str, Path}))
+    words = []
+    for choice in choices:
+        kind = get_origin(choice) or choice
+        if kind is _NAMED:
+            words.append("a name or a path")
+        elif kind in _IN_WORDS:
+            words.append(_IN_WORDS[kind])
+        elif get_args(choice) and isinstance(get_args(choice)[0], type):
+            words.append(f"a list of {get_args(choice)[0].__name__}")
+        elif kind is not types.NoneType:
+            words.append(getattr(kind, "__name__", str(kind)))
+    return " or ".join(words)
 
 
 def _abridged(value: Any) -> str:

@@ -62,6 +62,8 @@ from textrip.retrieval.snippet import Snippet
     (["train", "{beir}", "-o", "{tmp}/m", "--distance", "far"], "distance is 'far', one of cosine"),
     (["train", "{beir}", "-o", "{tmp}/m", "--epochs", "0", "--learning-rate", "2"], "epochs is 0.*learning_rate is 2"),
     (["train", "{beir}", "-o", "{tmp}/m", "--data", "{beir}"], "holds no triples, so --data has nothing to add"),
+    (["train", "{tmp}/nope.parquet", "-o", "{tmp}/m", "--data", "{beir}"], "nope.parquet: no such file"),
+    (["train", "{pairs}", "-o", "{tmp}/m", "--data", "{beir}"], "is not a Parquet file that can be read"),
     (["train", "{beir}", "-o", "{tmp}/m", "--by-label"], "have no labels .columns: doc_id, title, text.; name"),
     (["train", "{beir}", "-o", "{tmp}/m", "--by-label", "--negatives", "2"], "--by-label mines nothing"),
     (["train", "{beir}", "-o", "{tmp}/m", "--loss", "proxy-nca"], "proxy-nca, which compares labels"),

@@ -287,3 +287,24 @@ def test_a_name_that_leaves_no_room_for_what_is_added_is_told_at_once(
         assert "this name is too long" in result.err or "file name too long" in result.err
         assert "mined" not in result.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("stops", "told"), [
+    ("textrip.training.plots.plot_training", "m is written and complete, but for its plot"),
+    ("textrip.training.run_folder.RunFolder.remove", "m is written and complete; what is left of"),
+])  # fmt: skip
+def test_stopped_after_all_is_there_that_is_said(
+    stops: str, told: str, textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stops, stop)
+    result = textrip(
+        "train", beir_folder, "-o", tmp_path / "m", "--model", tiny_encoder_folder, "--denoise", "none",
+        "--epochs", 1, "--batch-queries", 8, "--plot",
+    )  # fmt: skip
+    assert result.code == 130
+    assert told in result.err
+    assert (tmp_path / "m" / "manifest.json").is_file()

@@ -363,3 +363,13 @@ def test_a_document_is_the_positive_of_at_most_so_many_groups() -> None:
     assert about["groups per positive document"] == {"least": 1, "median": 2, "most": 3}
     assert spread_in_words(about["groups per positive document"]) == "1 to 3, median 2"
     assert about["triples per query"]["median"] == 1
+
+
+def test_positives_that_are_judged_no_more_are_told(tiny_collection: Collection) -> None:
+    triples = mine(tiny_collection)
+    assert check_triples(triples, tiny_collection) == []
+    first, *rest = triples.groups
+    qrels = {**tiny_collection.qrels, "train": {group.query_id: {group.positive_id: 1} for group in rest}}
+    (found,) = check_triples(triples, replace(tiny_collection, qrels=qrels))
+    assert (found.level, found.kind, found.count) == ("warning", "positives-not-judged", 1)
+    assert found.examples == (f"query {first.query_id}, positive {first.positive_id}",)

@@ -15,6 +15,7 @@ from textrip.errors import InputError, MismatchError
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Group, Negative, Triples, is_triples_file
+from textrip.pipeline.train import train
 from textrip.records import Document
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -88,3 +89,10 @@ def test_triples_of_other_texts_are_refused_and_of_other_judgments_not(tiny_coll
     other = Collection.of("other", documents, tiny_collection.query_texts, tiny_collection.qrels)
     with pytest.raises(MismatchError, match=r"mined from other texts than those of other, with the same ids"):
         triples.require(other)
+
+
+def test_triples_without_a_group_are_not_called_held_out(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="there is not one group in the triples"):
+        train(tiny_collection, tmp_path / "m", triples=Triples([]), model=tiny_encoder_folder, device="cpu")

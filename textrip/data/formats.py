@@ -16,9 +16,10 @@ from textrip.data.text_folder import read_text_folder
 from textrip.errors import InputError
 from textrip.files import STDIN, uncompressed_suffix
 from textrip.progress import say
-from textrip.typed import require_type
+from textrip.typed import typed_arguments
 
 
+@typed_arguments
 def read(source: str | Path, *, columns: Columns | None = None, tell: bool = True) -> Collection:
     """Read a collection.
 
@@ -34,7 +35,6 @@ def read(source: str | Path, *, columns: Columns | None = None, tell: bool = Tru
         InputError: with `file:line: reason`.
         OfflineError: for `hub:NAME` without a network.
     """
-    require_type("data", source, (str, Path), "a path, or a name as hub:NAME")
     collection = _read(source, columns or Columns())
     for remark in collection.remarks if tell else ():
         say(remark.message)

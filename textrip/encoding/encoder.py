@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
 from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_texts
 from textrip.errors import InputError
+from textrip.typed import require_type, typed_arguments
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -63,6 +64,7 @@ class Encoder(TextEncoder):
             self._limit_dimension(dimension)
 
     @classmethod
+    @typed_arguments
     def load(
         cls,
         name: str | Path = DEFAULT_ENCODER,
@@ -263,6 +265,7 @@ class Encoder(TextEncoder):
 
     def save(self, folder: str | Path) -> None:
         """Write an ordinary sentence-transformers folder (safetensors)."""
+        require_type("folder", folder, (str, Path), "a path")
         quieten()
         self.model.save_pretrained(str(folder), safe_serialization=True, create_model_card=False)
         usual = (Path(folder) / "modules.json").stat().st_mode

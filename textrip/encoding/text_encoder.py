@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from textrip.encoding.kept import is_keeping, once
 from textrip.errors import InputError
 from textrip.progress import advancing
+from textrip.typed import require_type
 
 Kind = Literal["query", "document"]
 
@@ -113,6 +114,8 @@ class TextEncoder(ABC):
         about = [type(self).__name__, self.fingerprint, self.precision, kind] if is_keeping() else []
         with advancing(progress or "", total) as advance:
             while window := list(islice(iterator, WINDOW)):
+                for text in window:
+                    require_type("a text", text, str, "a string")
                 work = partial(self._encode_window, window, kind, advance if progress else None)
                 vectors, known = once(about, window, work)
                 if known:

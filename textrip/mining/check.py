@@ -18,7 +18,35 @@ def check_triples(triples: Triples, collection: Collection) -> list[Finding]:
         MismatchError: the triples name what the collection does not have.
     """
     triples.require(collection)
-    return gravest_first([*_contradictions(triples, collection), *_held_out(triples, collection)])
+    return gravest_first(
+        [
+            *_contradictions(triples, collection),
+            *_unjudged(triples, collection),
+            *_held_out(triples, collection),
+        ]
+    )
+
+
+def _unjudged(triples: Triples, collection: Collection) -> Iterator[Finding]:
+    """Positives that no judgment has: it may have been taken back since they were mined."""
+    relevant = {
+        (query_id, doc_id)
+        for judged in collection.qrels.values()
+        for query_id, grades in judged.items()
+        for doc_id, grade in grades.items()
+        if grade > 0
+    }
+    found = [
+        f"query {group.query_id}, positive {group.positive_id}"
+        for group in triples.groups
+        if (group.query_id, group.positive_id) not in relevant
+    ]
+    if found and relevant:
+        yield Finding(
+            "warning", "positives-not-judged", len(found),
+            f"in {len(found):,} of {len(triples):,} groups of the triples the positive is not judged "
+            "relevant to the query: mine them anew where judgments have changed", some(found),
+        )  # fmt: skip
 
 
 def _contradictions(triples: Triples, collection: Collection) -> Iterator[Finding]:

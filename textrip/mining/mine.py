@@ -30,6 +30,7 @@ from textrip.mining.triples import Group, Source, Triples
 from textrip.mining.verdicts import Verdicts
 from textrip.progress import advancing
 from textrip.provenance import provenance
+from textrip.typed import typed_arguments
 
 _QUERIES_A_BATCH = 256
 WITHOUT_POSITIVE = "queries without a positive in the corpus"
@@ -43,6 +44,7 @@ class Ranker(Protocol):
         """For every query the places and scores of at most k documents, best first."""
 
 
+@typed_arguments
 def mine(
     data: str | Path | Collection,
     *,

@@ -200,7 +200,7 @@ def is_triples_file(path: str | Path) -> bool:
 def _header(schema: pa.Schema) -> dict[str, Any] | None:
     try:
         header = json.loads((schema.metadata or {})[_METADATA_KEY])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         return None
     if not isinstance(header, dict) or header.get("kind") != KIND:
         return None

@@ -11,8 +11,10 @@ from textrip.data.truncation import truncation
 from textrip.encoding.encoder import Encoder
 from textrip.mining.check import check_triples
 from textrip.mining.triples import Triples
+from textrip.typed import typed_arguments
 
 
+@typed_arguments
 def check(
     data: str | Path | Collection,
     *,

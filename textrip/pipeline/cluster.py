@@ -11,8 +11,10 @@ from textrip.encoding.load import DEFAULT_ENCODER
 from textrip.retrieval.index import Index
 from textrip.retrieval.layout import is_index
 from textrip.retrieval.snapshot import Snapshot
+from textrip.typed import typed_arguments
 
 
+@typed_arguments
 def cluster(
     source: str | Path | Collection | Index,
     *,

@@ -38,6 +38,7 @@ from textrip.training.run_folder import REPORT, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.train import read_manifest, space_for
+from textrip.typed import require_whole, typed_arguments
 
 KIND = "textrip-report"
 FORMAT = 1
@@ -60,6 +61,7 @@ class Fit:
         return {**self.evaluation.to_dict(), "verdict": self.verdict, "difference": asdict(self.difference)}
 
 
+@typed_arguments
 def fit(
     data: str | Path | Collection,
     output: str | Path,
@@ -108,6 +110,7 @@ def fit(
         MismatchError: the run to resume was begun with something else.
         StorageError: another process is at work in the run's folder; the disk is full, or refused.
     """
+    require_whole("dev_documents", dev_documents, least=0)
     run = run or RunFolder.beside(output, of="fit")
     run.refuse_early(output, resume=resume, force=force, mark=REPORT, read=[data])
     settings = settings or TrainSettings()

@@ -54,6 +54,8 @@ def mined(
 def without_dev(triples: Triples, collection: Collection) -> Triples:
     """Triples without the queries that dev or test judge: nothing is trained on what measures it."""
     triples.require(collection)
+    if not len(triples):
+        raise InputError("there is not one group in the triples; mine them with other options")
     held_out = {
         query_id for split, qrels in collection.qrels.items() if split != "train" for query_id in qrels
     } | set(leaking(collection))

@@ -10,8 +10,10 @@ from textrip.data.pairs import with_queries
 from textrip.data.split import with_splits
 from textrip.errors import InputError
 from textrip.progress import say
+from textrip.typed import typed_arguments
 
 
+@typed_arguments
 def prepare(data: str | Path | Collection) -> Collection:
     """A collection that can be trained on: with queries, and with the splits that it lacks.
 

@@ -34,12 +34,14 @@ from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.train import CHECKPOINT_MINUTES, refuse_what_is_for_one, space_for
 from textrip.training.train import train as train_encoder
+from textrip.typed import require_whole, typed_arguments
 
 # A dev split is measured before training and after every epoch: over a larger corpus that would take
 # longer than the training itself.
 DEV_DOCUMENTS = 2500
 
 
+@typed_arguments
 def train(
     data: str | Path | Collection,
     output: str | Path,
@@ -100,6 +102,7 @@ def train(
     Raises:
         InputError: data, settings or triples that cannot be used; before any training.
     """
+    require_whole("dev_documents", dev_documents, least=0)
     refuse_taking_away(output, force=force, mark=MANIFEST, read=[data])
     settings = settings or TrainSettings()
     refuse_what_is_for_one(settings, rounds=rounds)

@@ -1,5 +1,6 @@
 """The search for settings, from a collection to a study."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +9,7 @@ from textrip.data.collection import Collection
 from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.errors import InputError
 from textrip.eval.dev import dev_evaluation
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
@@ -21,8 +23,10 @@ from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.tune import Tuning, refuse_other
 from textrip.training.tune import tune as search_settings
+from textrip.typed import require_whole, typed_arguments
 
 
+@typed_arguments
 def tune(
     data: str | Path | Collection,
     folder: str | Path,
@@ -65,6 +69,9 @@ def tune(
         MismatchError: the study in the folder was begun with something else.
         StorageError: another process searches in the folder.
     """
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise InputError(f"minutes is {minutes:g}, a number above 0 was expected")
+    require_whole("dev_documents", dev_documents, least=0)
     settings = settings or TrainSettings()
     refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed, negatives=4)

@@ -176,7 +176,11 @@ def train(
             fold_adapters(encoder.model)  # the caller's encoder is an ordinary one, whatever happened
             leave(job.run, stopped, resumed=resume)
             raise
-        job.run.remove()
+        try:
+            job.run.remove()
+        except KeyboardInterrupt:
+            say(f"{output} is written and complete; what is left of {job.run.path} can be removed")
+            raise
     return manifest
 
 
