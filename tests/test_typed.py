@@ -122,7 +122,7 @@ COLLECTION = "a name or a path or Collection"
         ("tune", {"minutes": float("nan")}, "minutes is nan, a number above 0 was expected"),
         ("tune", {"minutes": -1}, "minutes is -1, a number above 0 was expected"),
         ("mine", {"verdicts": "v.jsonl"}, "verdicts is 'v.jsonl', Verdicts was expected"),
-        ("mine", {"dense": StubEncoder()}, "dense is of type StubEncoder, DenseRanker was expected"),
+        ("mine", {"dense": StubEncoder()}, "dense is of type StubEncoder, Ranker was expected"),
         ("evaluate", {"encoders": StubEncoder()}, "encoders is of type StubEncoder, a list of TextEncoder"),
         ("evaluate", {"encoders": ["name"]}, "encoders is of type list, a list of TextEncoder was expected"),
         ("evaluate", {"encoders": "name"}, "encoders is 'name', a list of TextEncoder was expected"),

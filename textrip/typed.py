@@ -70,7 +70,7 @@ def require_type(name: str, value: Any, wanted: type | tuple[type, ...], words: 
 def typed_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse arguments of other types than a public function says, before it does anything.
 
-    What a protocol or a callable wants is not asked: there the value's own methods tell.
+    Of what a protocol wants it is asked whether the methods are there.
     """
     signature = inspect.signature(function)
 
@@ -96,14 +96,18 @@ def _fits(choice: Any, value: Any) -> bool:
         return bool(_as(choice, value))
     if kind is Literal:
         return isinstance(value, str)  # whether it is one of them the function says
-    if not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
-        return True
-    if isinstance(value, str) and not issubclass(kind, str):
+    if getattr(kind, "_is_protocol", False):
+        return all(hasattr(value, name) for name in vars(kind) if not name.startswith("_"))
+    if isinstance(value, str) and isinstance(kind, type) and not issubclass(kind, str):
         return False  # no list of texts, though its characters are some
     parts = get_args(choice)
-    if isinstance(value, list | tuple) and len(parts) == 1:
-        return isinstance(value, kind) and all(_fits(parts[0], part) for part in value)
-    return isinstance(value, kind)
+    if (
+        len(parts) == 1
+        and isinstance(value, list | tuple)
+        and not all(_fits(parts[0], part) for part in value)
+    ):
+        return False
+    return not isinstance(kind, type) or isinstance(value, kind)
 
 
 def _in_words(choices: tuple[Any, ...]) -> str:

@@ -262,7 +262,8 @@ def test_held_out_queries_in_triples_are_named_and_foreign_triples_refused() -> 
         CLEAN, {"q": "rose", "t": "Rose!", "u": "tulip"}, train={"q": {"p": 1}},
         test={"t": {"p": 1}, "u": {"r": 1}},
     )  # fmt: skip
-    held = [Group(query, "p", (Negative("f1", 1, 1.0, "bm25"),)) for query in ("q", "u")]
+    negative = (Negative("f1", 1, 1.0, "bm25"),)
+    held = [Group("q", "p", negative), Group("u", "r", negative)]
     (finding,) = check_triples(Triples(held), collection)
     assert kinds([finding]) == {"held-out-queries-in-triples": ("warning", 2)}
     assert finding.examples == ("query q has the text of test t", "query u is test's")

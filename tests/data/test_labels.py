@@ -1,7 +1,9 @@
 """Labelled texts: reading a folder of splits, cutting what is missing, and what a text is to find."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from textrip.data.pairs import with_queries
 from textrip.data.split import near_duplicate_key
 from textrip.errors import InputError
 from textrip.pipeline.prepare import prepare
+from textrip.retrieval.encoded import documents_of
 from textrip.training.label_batch import LabelSampler
 
 
@@ -175,3 +178,43 @@ def test_shares_that_leave_nothing_to_train_are_told(shares: dict[str, float], t
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(InputError, match="shares that leave some to train were expected"):
         by_label(read(tmp_path / "t.jsonl"), **shares)  # type: ignore[arg-type]
+
+
+def written(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("label", [None, "", " ", ["bug", "ui"], 0.5, True, {"a": 1}])
+def test_what_is_no_label_in_a_column_that_is_called_so_is_read_all_the_same(
+    label: Any, tmp_path: Path
+) -> None:
+    """An index, a search or a clustering asks for no label."""
+    rows = [{"id": "a", "text": "x", "topic": "cards"}, {"id": "b", "text": "y", "topic": label}]
+    found = read(written(tmp_path / "d.jsonl", rows))
+    metadata = [kept for _, kept in documents_of(found, 0, 2)]
+    blank = label is None or label in ("", " ")
+    assert metadata == [{"label": "cards"}, {} if blank else {"topic": label}]
+    with pytest.raises(InputError, match=r"1 of its 2 documents have no label .*first 'b'"):
+        by_label(found)
+    (finding,) = [one for one in check(found) if one.kind == "texts-without-a-label"]
+    assert (finding.level, finding.count) == ("warning", 1)
+    with pytest.raises(InputError, match=r"d\.jsonl:2: 'topic' is "):  # it was named
+        read(tmp_path / "d.jsonl", columns=Columns(label="topic"))
+
+
+def test_labels_that_begin_later_are_counted_from_the_first_row(tmp_path: Path) -> None:
+    rows = [{"id": "a", "text": "x"}, {"id": "b", "text": "y", "label": "cards"}]
+    with pytest.raises(InputError, match=r"1 of its 2 documents have no label .*first 'a'"):
+        by_label(read(written(tmp_path / "d.jsonl", rows)))
+
+
+def test_labels_that_are_alike_and_texts_of_several_labels_are_told(tmp_path: Path) -> None:
+    labels = ["Bug", "bug ", "caf\u00e9", "cafe\u0301", "other"]
+    rows = [{"text": f"word{n} thing{7 * n} more{n}", "label": labels[n % 5]} for n in range(40)]
+    rows += [{"text": "one and the same text", "label": label} for label in ("Bug", "other")]
+    found = {one.kind: one for one in check(read(written(tmp_path / "d.jsonl", rows)))}
+    assert found["labels-alike"].count == 2
+    assert found["labels-alike"].examples[0] == "'Bug' / 'bug '"
+    assert found["texts-of-several-labels"].count == 1
+    assert found["texts-of-several-labels"].examples == ("Bug, other: one and the same text",)

@@ -231,10 +231,10 @@ def test_windows_of_scores_are_bm25s_and_not_the_encoders(window: dict[str, floa
     collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
     settings = MineSettings(negatives=5, dense=4, dense_model="given", **window)  # type: ignore[arg-type]
     ranked = Ranked([0, 1, 2, 3], [0.8, 0.79, 0.1, -0.2])
-    (group,) = mine(collection, settings=settings, dense=ranked).groups  # type: ignore[arg-type]
+    (group,) = mine(collection, settings=settings, dense=ranked).groups
     assert [negative.doc_id for negative in group.negatives] == ["n0", "n1", "n2", "n3"]
     skipping = replace(settings, skip=3)
-    (group,) = mine(collection, settings=skipping, dense=ranked).groups  # type: ignore[arg-type]
+    (group,) = mine(collection, settings=skipping, dense=ranked).groups
     assert [negative.doc_id for negative in group.negatives] == ["n3"]
 
 
@@ -245,7 +245,7 @@ def test_judged_negatives_leave_the_rest_to_an_encoder() -> None:
     ranked = Ranked([0, 1, 2, 3], [0.8, 0.79, 0.1, -0.2])
     for negatives, dense, wanted in ((3, 3, ["f0", "f1", "n0"]), (2, 2, ["f0", "f1"]), (1, 1, ["f0"])):
         settings = MineSettings(negatives=negatives, dense=dense, dense_model="given")
-        (group,) = mine(collection, settings=settings, dense=ranked).groups  # type: ignore[arg-type]
+        (group,) = mine(collection, settings=settings, dense=ranked).groups
         assert [negative.doc_id for negative in group.negatives] == wanted
 
 

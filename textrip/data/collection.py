@@ -145,7 +145,7 @@ class Collection:
         """Every document's label, in the order of the corpus.
 
         Raises:
-            InputError: the texts have no labels.
+            InputError: the texts have no labels, or some have none.
         """
         if "label" not in self.corpus.column_names:
             names = [name for name in self.corpus.column_names if name != "metadata"]
@@ -156,7 +156,14 @@ class Collection:
                 f"{self.name}: its documents have no labels (columns: {columns}); "
                 "name their column with --label-column"
             )
-        return _column(self.corpus, "label")
+        labels = _column(self.corpus, "label")
+        if "" in labels:
+            first, count = self.doc_ids[labels.index("")], labels.count("")
+            raise InputError(
+                f"{self.name}: {count:,} of its {len(labels):,} documents have no label that is one text or "
+                f"whole number (first {first!r}); leave them out, or name another column with --label-column"
+            )
+        return labels
 
     @cached_property
     def doc_order(self) -> NDArray[np.int64]:

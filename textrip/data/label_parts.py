@@ -1,7 +1,7 @@
 """Which labelled texts are trained on, which are asked, and which are left out of both."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from textrip.data.collection import Collection
@@ -97,9 +97,18 @@ def check_labels(collection: Collection) -> list[Finding]:
     """
     if "label" not in collection.corpus.column_names:
         return []
+    without = sum(not label for label in collection.corpus["label"])
+    if without:
+        return [
+            Finding(
+                "warning", "texts-without-a-label", without,
+                f"{without:,} of {len(collection.corpus):,} documents have no label that is one text or "
+                "whole number: training on labels needs one of each",
+            )
+        ]  # fmt: skip
     parts = label_parts(collection, SHARES, seed=0)
     labels, texts = collection.labels, collection.texts
-    found = parts.findings()
+    found = [*parts.findings(), *_alike(labels), *_contradicting(texts, labels)]
     several = with_several_texts(parts.train, labels, texts)
     if len(several) < 2:
         found.append(
@@ -119,6 +128,34 @@ def check_labels(collection: Collection) -> list[Finding]:
             )
         )  # fmt: skip
     return found
+
+
+def _alike(labels: Sequence[str]) -> Iterator[Finding]:
+    """Labels that a person would take for one."""
+    spelled: dict[str, set[str]] = defaultdict(set)
+    for label in set(labels):
+        spelled[normalised(label)].add(label)
+    several = [sorted(found) for found in spelled.values() if len(found) > 1]
+    if several:
+        yield Finding(
+            "warning", "labels-alike", len(several),
+            f"{many(len(several), 'label is', 'labels are')} spelled in several ways (case, blanks, forms of "
+            "Unicode): each way is a label of its own", some(" / ".join(map(repr, one)) for one in several),
+        )  # fmt: skip
+
+
+def _contradicting(texts: Sequence[str], labels: Sequence[str]) -> Iterator[Finding]:
+    """Texts that are there under several labels: with each other they are neither pair nor negative."""
+    of_text: dict[str, set[str]] = defaultdict(set)
+    for text, label in zip(texts, labels, strict=True):
+        of_text[normalised(text)].add(label)
+    several = [(text, sorted(found)) for text, found in of_text.items() if len(found) > 1]
+    if several:
+        yield Finding(
+            "warning", "texts-of-several-labels", len(several),
+            f"{many(len(several), 'text has', 'texts have')} several labels: which of them is right cannot "
+            "be learnt", some(f"{', '.join(found)}: {short(text)}" for text, found in several),
+        )  # fmt: skip
 
 
 def _splits(keys: list[str], given: list[str] | None, shares: dict[str, float], seed: int) -> list[str]:

@@ -88,11 +88,13 @@ class Table:
         source: Where they are from, for messages.
         roles: The column of each role, in the first row.
         rows: With their lines and roles; read once.
+        label_named: Whether the column of labels was named, and is not one by its name alone.
     """
 
     source: str
     roles: dict[str, str]
     rows: Iterable[tuple[int, Row, dict[str, str]]]
+    label_named: bool = False
 
     @property
     def has_pairs(self) -> bool:
@@ -130,7 +132,7 @@ def table_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, source
         roles.setdefault("positive", roles.get("text", ""))
         roles = with_label_as_score(first[1], roles)
         by_row = columns.by_row(whole, roles, source=source, optional=("negative",), of_every_row=("score",))
-        return Table(source, roles, by_row)
+        return Table(source, roles, by_row, label_named=columns.label is not None)
     if "text" not in roles:
         raise InputError.at(
             source,
@@ -138,8 +140,10 @@ def table_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, source
             f"columns {', '.join(map(repr, first[1])) or 'none'} have no text, and no anchor and positive; "
             "name them with --text-column, or --anchor-column and --positive-column",
         )
-    by_row = columns.by_row(whole, roles, source=source, optional=("title",), of_every_row=("id", "anchor"))
-    return Table(source, roles, by_row)
+    by_row = columns.by_row(
+        whole, roles, source=source, optional=("title", "label"), of_every_row=("id", "anchor")
+    )
+    return Table(source, roles, by_row, label_named=columns.label is not None)
 
 
 def _chain(first: tuple[int, Row], rest: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
@@ -154,7 +158,10 @@ def collection_from_documents(table: Table, *, name: str) -> Collection:
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
         for count, (line, row, roles) in enumerate(table.rows, start=1):
+            label = _label(row, roles, source, line, named=table.label_named)
             taken = {roles[role] for role in ("id", "title", "text", "label") if role in roles}
+            if not label and "label" in roles and _says_something(row.get(roles["label"])):
+                taken.remove(roles["label"])
             record = {
                 "doc_id": id_value(row, roles["id"], source, line) if "id" in roles else str(count),
                 "title": text_value(row, roles["title"], source, line, optional=True)
@@ -163,15 +170,30 @@ def collection_from_documents(table: Table, *, name: str) -> Collection:
                 "text": text_value(row, roles["text"], source, line),
             }
             record["metadata"] = metadata_value(row, taken, source, line, typed=typed)
-            if "label" in roles:
-                record["label"] = id_value(row, roles["label"], source, line)
-            yield line, record
+            yield line, record | {"label": label}
 
     remarks: list[Finding] = []
     corpus = corpus_of(records(), source, remarks=remarks)
     if pc.all(pc.equal(corpus.data.column("metadata"), "{}")).as_py():
         corpus = corpus.remove_columns("metadata")
+    if not any(corpus.data.column("label").unique().to_pylist()):
+        corpus = corpus.remove_columns("label")
     queries = dataset_of({"query_id": [], "text": []})
     return Collection(
         name=name, corpus=corpus, queries=queries, numbered="id" not in table.roles, remarks=tuple(remarks)
     )
+
+
+def _says_something(value: Any) -> bool:
+    return bool(value.strip() if isinstance(value, str) else value)
+
+
+def _label(row: Row, roles: dict[str, str], source: str, line: int, *, named: bool) -> str:
+    """A row's label; none, as "", where it has none, or a column that is called so has something else."""
+    if "label" not in roles:
+        return ""
+    value = row.get(roles["label"])
+    plain = isinstance(value, str | int) and not isinstance(value, bool)
+    if not named and not (plain and str(value).strip()):
+        return ""
+    return id_value(row, roles["label"], source, line, what="a label")

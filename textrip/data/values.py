@@ -32,8 +32,8 @@ def missing(row: Row, column: str, source: str, line: int, remark: str = "") -> 
     return InputError.at(source, line, f"has no {column!r}{remark} (found: {found})")
 
 
-def id_value(row: Row, column: str, source: str, line: int) -> str:
-    """A row's id: text that is not blank, or a whole number."""
+def id_value(row: Row, column: str, source: str, line: int, *, what: str = "an id") -> str:
+    """A row's id, or `what` it is: text that is not blank, or a whole number."""
     value = row.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -41,7 +41,7 @@ def id_value(row: Row, column: str, source: str, line: int) -> str:
         raise InputError.at(source, line, f"{column!r} is {value!r}, a text or a whole number was expected")
     value = text_value(row, column, source, line)
     if not value.strip():
-        raise InputError.at(source, line, f"{column!r} is blank, an id was expected")
+        raise InputError.at(source, line, f"{column!r} is blank, {what} was expected")
     return value
 
 

@@ -51,7 +51,7 @@ def mine(
     settings: MineSettings | None = None,
     analyzer: Analyzer | None = None,
     searcher: LexicalSearcher | None = None,
-    dense: DenseRanker | None = None,
+    dense: Ranker | None = None,
     scorer: Scorer | None = None,
     verdicts: Verdicts | None = None,
     device: str = "auto",

@@ -54,7 +54,7 @@ def documents_of(collection: Collection, first: int, last: int) -> Iterator[tupl
         rows = collection.corpus[start : min(start + _ROWS_READ, last)]
         for place in range(len(rows["doc_id"])):
             metadata = json.loads(rows["metadata"][place]) if "metadata" in rows else {}
-            if rows.get("label") is not None:
+            if rows.get("label") is not None and rows["label"][place]:
                 metadata = _labelled(metadata, rows["label"][place], rows["doc_id"][place])
             yield Document(rows["doc_id"][place], rows["title"][place], rows["text"][place]), metadata
 
