@@ -133,7 +133,7 @@ def check_labels(collection: Collection) -> list[Finding]:
 def _alike(labels: Sequence[str]) -> Iterator[Finding]:
     """Labels that a person would take for one."""
     spelled: dict[str, set[str]] = defaultdict(set)
-    for label in set(labels):
+    for label in dict.fromkeys(labels):
         spelled[normalised(label)].add(label)
     several = [sorted(found) for found in spelled.values() if len(found) > 1]
     if several:

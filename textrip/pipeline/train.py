@@ -192,7 +192,8 @@ def _base(model: str | Path | Encoder, *, device: str, trust_remote_code: bool) 
 
 def _saved(output: str | Path, base: Encoder) -> Encoder:
     """What several rounds of training, each on a copy, left as the best."""
-    return Encoder.load(output, device=base.device, trust_remote_code=base.model.trust_remote_code)
+    trust_remote_code = base.model.trust_remote_code  # as the user chose for the base
+    return Encoder.load(output, device=base.device, trust_remote_code=trust_remote_code)
 
 
 def prepare_labels_to_train(collection: Collection) -> Collection:
