@@ -218,3 +218,12 @@ def test_labels_that_are_alike_and_texts_of_several_labels_are_told(tmp_path: Pa
     assert found["labels-alike"].examples[0] == "'Bug' / 'bug '"
     assert found["texts-of-several-labels"].count == 1
     assert found["texts-of-several-labels"].examples == ("Bug, other: one and the same text",)
+
+
+def test_a_file_of_a_folder_without_a_label_is_counted(tmp_path: Path) -> None:
+    written(tmp_path / "train.jsonl", [{"text": f"x{n}", "label": "ab"[n % 2]} for n in range(8)])
+    written(tmp_path / "dev.jsonl", [{"text": "y", "label": None}, {"text": "z", "label": None}])
+    found = read(tmp_path)
+    with pytest.raises(InputError, match=r"2 of its 10 documents have no label .*first 'dev-1'"):
+        by_label(found)
+    assert "texts-without-a-label" in {one.kind for one in check(found)}

@@ -156,7 +156,7 @@ class Collection:
                 f"{self.name}: its documents have no labels (columns: {columns}); "
                 "name their column with --label-column"
             )
-        labels = _column(self.corpus, "label")
+        labels = [label or "" for label in _column(self.corpus, "label")]  # None: a file of a folder has none
         if "" in labels:
             first, count = self.doc_ids[labels.index("")], labels.count("")
             raise InputError(
