@@ -185,7 +185,7 @@ def written(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("label", [None, "", " ", ["bug", "ui"], 0.5, True, {"a": 1}])
+@pytest.mark.parametrize("label", [None, "", " ", ["bug", "ui"], [], 0.5, 0.0, True, False, {"a": 1}])
 def test_what_is_no_label_in_a_column_that_is_called_so_is_read_all_the_same(
     label: Any, tmp_path: Path
 ) -> None:

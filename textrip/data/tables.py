@@ -132,7 +132,7 @@ def table_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, source
         roles.setdefault("positive", roles.get("text", ""))
         roles = with_label_as_score(first[1], roles)
         by_row = columns.by_row(whole, roles, source=source, optional=("negative",), of_every_row=("score",))
-        return Table(source, roles, by_row, label_named=columns.label is not None)
+        return Table(source, roles, by_row)
     if "text" not in roles:
         raise InputError.at(
             source,
@@ -160,7 +160,7 @@ def collection_from_documents(table: Table, *, name: str) -> Collection:
         for count, (line, row, roles) in enumerate(table.rows, start=1):
             label = _label(row, roles, source, line, named=table.label_named)
             taken = {roles[role] for role in ("id", "title", "text", "label") if role in roles}
-            if not label and "label" in roles and _says_something(row.get(roles["label"])):
+            if not label and "label" in roles and not _is_blank(row.get(roles["label"])):
                 taken.remove(roles["label"])
             record = {
                 "doc_id": id_value(row, roles["id"], source, line) if "id" in roles else str(count),
@@ -170,22 +170,22 @@ def collection_from_documents(table: Table, *, name: str) -> Collection:
                 "text": text_value(row, roles["text"], source, line),
             }
             record["metadata"] = metadata_value(row, taken, source, line, typed=typed)
-            yield line, record | {"label": label}
+            record["label"] = label
+            yield line, record
 
     remarks: list[Finding] = []
     corpus = corpus_of(records(), source, remarks=remarks)
-    if pc.all(pc.equal(corpus.data.column("metadata"), "{}")).as_py():
-        corpus = corpus.remove_columns("metadata")
-    if not any(corpus.data.column("label").unique().to_pylist()):
-        corpus = corpus.remove_columns("label")
+    for column, nothing in (("metadata", "{}"), ("label", "")):
+        if pc.all(pc.equal(corpus.data.column(column), nothing)).as_py():
+            corpus = corpus.remove_columns(column)
     queries = dataset_of({"query_id": [], "text": []})
     return Collection(
         name=name, corpus=corpus, queries=queries, numbered="id" not in table.roles, remarks=tuple(remarks)
     )
 
 
-def _says_something(value: Any) -> bool:
-    return bool(value.strip() if isinstance(value, str) else value)
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _label(row: Row, roles: dict[str, str], source: str, line: int, *, named: bool) -> str:
@@ -194,6 +194,6 @@ def _label(row: Row, roles: dict[str, str], source: str, line: int, *, named: bo
         return ""
     value = row.get(roles["label"])
     plain = isinstance(value, str | int) and not isinstance(value, bool)
-    if not named and not (plain and str(value).strip()):
+    if not named and (not plain or _is_blank(value)):
         return ""
     return id_value(row, roles["label"], source, line, what="a label")
