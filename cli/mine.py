@@ -168,7 +168,7 @@ def _refuse_unread(
     # `train` mines again with what it tuned, and filters by what it trains: here there is neither.
     if not mining.dense:
         refuse_idle(context, "--dense is 0", ["dense_nearest"])
-        if mining.denoise in {"auto", "none"} and not report_model:
+        if mining.denoise_model is None and not report_model:
             refuse_idle(context, "no model is named that would run on it", ["device"])
     if mining.denoise == "auto":
         refuse_idle(context, "--denoise auto filters only where an encoder is trained", ["denoise_margin"])
@@ -189,7 +189,7 @@ def _models(
     from textrip.encoding.encoder import Encoder
     from textrip.mining.scoring import load_scorer
 
-    named = (None if settings.denoise in {"auto", "none"} else settings.denoise, report_model)
+    named = (settings.denoise_model, report_model)
     scorer, reporter = (None if name is None else load_scorer(name, device=device) for name in named)
     return (
         scorer,

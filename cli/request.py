@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.files import STDIN
 from textrip.mining.settings import MineSettings
+from textrip.place import from_anywhere
 from textrip.training.settings import TrainSettings
 
 
@@ -43,18 +44,14 @@ class Request:
 
     def __post_init__(self) -> None:
         """Models that mining asks are compared by name when a run goes on: so from the beginning."""
-        mining = replace(
-            self.mining, denoise=_place(self.mining.denoise), dense_model=_place(self.mining.dense_model)
-        )
-        object.__setattr__(self, "mining", mining)
+        object.__setattr__(self, "mining", self.mining.from_anywhere())
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; paths are made absolute, as a run may be resumed from elsewhere."""
-        values = asdict(self)
-        for name in ("source", "data", "output", "model"):
-            value = values[name]
-            if value is not None and (name == "output" or Path(value).exists()):
-                values[name] = str(Path(value).absolute())
+        values = asdict(self) | {"output": str(Path(self.output).absolute())}
+        for name in ("source", "data", "model"):
+            if values[name] is not None:
+                values[name] = from_anywhere(values[name])
         return values
 
     @classmethod
@@ -91,11 +88,6 @@ class Request:
             "settings": TrainSettings(**values["settings"]),
         }
         return cls(**{**values, **records})
-
-
-def _place(model: Any) -> Any:
-    """A model's folder by a path that leads there from anywhere; other names as they are."""
-    return str(Path(model).absolute()) if model is not None and Path(model).is_dir() else model
 
 
 def refuse_beside_resume(context: typer.Context, *, but: Iterable[str] = ()) -> None:

@@ -23,12 +23,11 @@ from textrip.cli.options import (
 from textrip.data.columns import Columns
 from textrip.files import STDIN
 from textrip.mining.settings import MineSettings
+from textrip.place import from_anywhere
 from textrip.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from textrip.training.tune import Tuning
-
-_MODELS = {"model", "denoise", "dense_model"}
 
 
 def register(app: typer.Typer) -> None:
@@ -142,14 +141,7 @@ def _not_defaults(used: dict[str, Any]) -> dict[str, Any]:
     """What train would not do by itself; a folder is named so that it is found from anywhere."""
     defaults = {name: inspect.signature(tune).parameters[name].default for name in used}
     found = {name: value for name, value in used.items() if value != defaults[name]}
-    return {name: _from_anywhere(name, value) for name, value in found.items()}
-
-
-def _from_anywhere(name: str, value: Any) -> Any:
-    """The same; a model's folder by its whole path."""
-    if name in _MODELS and value is not None and Path(value).exists():
-        return str(Path(value).absolute())
-    return value
+    return {name: from_anywhere(value) if name == "model" else value for name, value in found.items()}
 
 
 def _mining(mining: MineSettings, negatives: int) -> dict[str, Any]:
@@ -160,10 +152,11 @@ def _mining(mining: MineSettings, negatives: int) -> dict[str, Any]:
     dense = max(0, min(mining.dense, negatives - (mining.negatives - mining.dense - mining.random)))
     of_chance = max(0, negatives - (mining.negatives - mining.random))
     unused = set() if dense else {"dense_model", "dense_nearest"}
-    found = {field.name: getattr(mining, field.name) for field in fields(MineSettings)}
+    placed = mining.from_anywhere()
+    found = {field.name: getattr(placed, field.name) for field in fields(MineSettings)}
     found |= {"dense": dense, "random": of_chance}
     return {
-        field.name: _from_anywhere(field.name, found[field.name])
+        field.name: found[field.name]
         for field in fields(MineSettings)
         if field.name not in {"negatives", "seed", *unused} and found[field.name] != field.default
     }

@@ -33,6 +33,11 @@ def named(path: str | Path) -> Path:
     return place_of(path) if path.name in {"", ".."} else path
 
 
+def from_anywhere(path: str) -> str:
+    """A path by which what is there is found from any folder; the name of what is not there, as it is."""
+    return str(Path(path).absolute()) if Path(path).exists() else path
+
+
 def require_utf8(path: Path) -> None:
     """Raise InputError where no model, study or Parquet file can be: their libraries take text for a path."""
     try:

@@ -400,3 +400,16 @@ def test_what_is_not_seen_and_accents_hide_no_copy(copy: str, why: str) -> None:
     triples = mine(collection, settings=MineSettings(negatives=2))
     assert [negative.doc_id for negative in triples.groups[0].negatives] == ["n"]
     assert triples.provenance["left out"][why] == 1
+
+
+def test_models_are_found_from_anywhere_and_what_is_no_model_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is called `auto` or `none` turns no filter on."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("auto", "none", "filter", "ranks"):
+        (tmp_path / name).mkdir()
+    for denoise in ("auto", "none", "cross-encoder/somewhere"):
+        assert MineSettings(denoise=denoise).from_anywhere() == MineSettings(denoise=denoise)
+    placed = MineSettings(denoise="filter", dense=1, dense_model="ranks").from_anywhere()
+    assert (placed.denoise, placed.dense_model) == (str(tmp_path / "filter"), str(tmp_path / "ranks"))

@@ -1,10 +1,11 @@
 """How triples are mined: one frozen record, checked once, saved with the triples."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from textrip.errors import InputError
+from textrip.place import from_anywhere
 from textrip.typed import require_types
 
 _OF_BM25 = ("most_score", "least_score")
@@ -114,6 +115,20 @@ class MineSettings:
         problems += self._idle()
         if problems:
             raise InputError("; ".join(problems))
+
+    @property
+    def denoise_model(self) -> str | None:
+        """The model that filters, where one is named."""
+        return None if self.denoise in {"auto", "none"} else self.denoise
+
+    def from_anywhere(self) -> "MineSettings":
+        """The same, with the folders of its models by paths that lead there from any folder."""
+        denoise, dense_model = self.denoise_model, self.dense_model
+        return replace(
+            self,
+            denoise=self.denoise if denoise is None else from_anywhere(denoise),
+            dense_model=None if dense_model is None else from_anywhere(dense_model),
+        )
 
     def _idle(self) -> Iterator[str]:
         """What is asked of a ranking that gives no negative."""
