@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from textrip.pipeline.fit import Fit
     from textrip.records import Hit
 
+AT_ODDS = "where an interval and its p disagree, as at few queries, p counts"
+
 
 def print_evaluation(evaluation: "Evaluation") -> None:
     """The rows of an evaluation."""
@@ -41,9 +43,6 @@ def moved(difference: Mapping[str, Any]) -> list[str]:
     """A difference of two systems, its interval and its p, as cells."""
     interval = f"{difference['low']:+.4f} to {difference['high']:+.4f}"
     return [f"{difference['mean']:+.4f}", interval, f"{difference['p']:.4f}"]
-
-
-AT_ODDS = "where an interval and its p disagree, as at few queries, p counts"
 
 
 def gain(done: "Fit") -> str:

@@ -208,22 +208,19 @@ def _triples(context: typer.Context, request: Request) -> "Triples | None":
 
     if request.by_label:
         refuse_idle(context, "--by-label mines nothing", MINING.options)
-    if is_triples_file(request.source):
-        if request.by_label:
-            raise InputError(f"{request.source} holds triples, and --by-label trains on labels")
-        if request.data is None:
-            raise InputError(
-                f"{request.source} holds triples by id: name what they were mined from with --data"
-            )
-        if request.rounds == 1:
-            refuse_idle(context, f"{request.source} is mined already", MINING.options)
-        return Triples.read(request.source)
-    if request.data is not None:
-        # What is no data either is told for what it is: a file that is missing, cut, or under another name.
-        if request.source != STDIN and not Path(request.source).is_dir():
-            return Triples.read(request.source)
+    if request.data is None and not is_triples_file(request.source):
+        return None
+    if request.source == STDIN or Path(request.source).is_dir():
         raise InputError(f"{request.source} holds no triples, so --data has nothing to add; give one of them")
-    return None
+    # Under any name; and a file that is missing or cut is told for what it is.
+    triples = Triples.read(request.source)
+    if request.by_label:
+        raise InputError(f"{request.source} holds triples, and --by-label trains on labels")
+    if request.data is None:
+        raise InputError(f"{request.source} holds triples by id: name what they were mined from with --data")
+    if request.rounds == 1:
+        refuse_idle(context, f"{request.source} is mined already", MINING.options)
+    return triples
 
 
 def _report(manifest: dict[str, Any], request: Request) -> str:

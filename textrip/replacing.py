@@ -109,7 +109,7 @@ def refuse_existing(path: str | Path, *, force: bool) -> None:
     parent = next((folder for folder in place_of(target).parents if folder.exists()), None)
     if parent is None or not parent.is_dir():
         raise InputError(f"{target}: {parent} is not a folder")
-    longest = f".{target.name}.{'0' * 8}.textrip-old"
+    longest = f".{target.name}.{'0' * 8}{_ASIDE}"
     if len(os.fsencode(longest)) > _longest_name(parent):
         raise InputError(
             f"{target}: this name is too long, with what textrip adds to it while it writes; name another"

@@ -22,12 +22,12 @@ _PLAIN: Mapping[Any, tuple[Any, Callable[[Any], Any]]] = {
     str: (str, str),
     types.NoneType: (types.NoneType, lambda value: value),
 }
-_NAMED = object()
 _IN_WORDS: Mapping[Any, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
     str: "a text",
+    Path: "a path",
 }
 
 
@@ -48,7 +48,7 @@ def require_types(record: Any) -> None:
         if found:
             object.__setattr__(record, name, found[0])
         else:
-            wrong.append(f"{name} is {value!r}, {_wanted(choices)} was expected")
+            wrong.append(f"{name} is {value!r}, {_in_words(choices)} was expected")
     if wrong:
         raise InputError("; ".join(wrong))
 
@@ -111,17 +111,17 @@ def _fits(choice: Any, value: Any) -> bool:
 
 
 def _in_words(choices: tuple[Any, ...]) -> str:
-    if {str, Path} <= set(choices):
-        choices = (_NAMED, *(choice for choice in choices if choice not in {str, Path}))
-    words = []
+    words: list[str] = []
     for choice in choices:
-        kind = get_origin(choice) or choice
-        if kind is _NAMED:
-            words.append("a name or a path")
+        kind, parts = get_origin(choice) or choice, get_args(choice)
+        if kind is Literal:
+            words += map(str, parts)
+        elif kind is str and Path in choices:
+            words.append("a name")
         elif kind in _IN_WORDS:
             words.append(_IN_WORDS[kind])
-        elif get_args(choice) and isinstance(get_args(choice)[0], type):
-            words.append(f"a list of {get_args(choice)[0].__name__}")
+        elif parts and isinstance(parts[0], type):
+            words.append(f"a list of {'whole numbers' if parts[0] is int else parts[0].__name__}")
         elif kind is not types.NoneType:
             words.append(getattr(kind, "__name__", str(kind)))
     return " or ".join(words)
@@ -158,15 +158,3 @@ def _as(choice: Any, value: Any) -> list[Any]:
     kind, plain = _PLAIN[choice]
     fits = isinstance(value, kind) and (choice is bool or not isinstance(value, bool))
     return [plain(value)] if fits else []
-
-
-def _wanted(choices: tuple[Any, ...]) -> str:
-    words = []
-    for choice in choices:
-        if get_origin(choice) is Literal:
-            words += [str(name) for name in get_args(choice)]
-        elif get_origin(choice) is tuple:
-            words.append("a list of whole numbers")
-        elif choice is not type(None):
-            words.append(_IN_WORDS[choice])
-    return " or ".join(words)
