@@ -44,15 +44,15 @@ def check(
     Example: textrip check my-corpus/ --model all-MiniLM-L6-v2
     """
     from textrip.cli.output import emit, emit_json, heard_or_not
+    from textrip.cli.reading import read_for_models
     from textrip.data.finding import summary
-    from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.mining.triples import Triples
     from textrip.pipeline.check import check as look_through
 
     if model is None:
         refuse_idle(context, "without --model no text is cut", ["max_length_tokens", "device"])
-    collection = read(data, columns=columns, tell=False)  # the findings have it
+    collection = read_for_models(data, columns, model, device=device, tell=False)  # the findings have it
     encoder = None
     if model is not None:
         encoder = Encoder.load(model, device=device, max_length_tokens=max_length_tokens)

@@ -39,7 +39,7 @@ def cluster(
     Example: textrip cluster out/index --k 20
     """
     from textrip.cli.output import emit_json, emit_table
-    from textrip.data.formats import read
+    from textrip.cli.reading import read_for_models
     from textrip.pipeline.cluster import cluster as group
     from textrip.retrieval.index import Index
     from textrip.retrieval.layout import is_index
@@ -48,7 +48,11 @@ def cluster(
     if indexed:
         idle = ["model", "device", *COLUMNS.options]
         refuse_idle(context, f"{source} is an index, which has its vectors", idle)
-    opened: Any = Index.open(source, device=device) if indexed else read(source, columns=columns)
+    opened: Any
+    if indexed:
+        opened = Index.open(source, device=device)
+    else:
+        opened = read_for_models(source, columns, model, device=device)
     clusters = group(opened, k=k, model=model, device=device, seed=seed)
     if json:
         for found in clusters:

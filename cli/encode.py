@@ -58,8 +58,8 @@ def encode(
     Example: textrip encode corpus.jsonl -o vectors.parquet
     """
     from textrip.cli.output import emit, emit_json
+    from textrip.cli.reading import read_for_models
     from textrip.data.collection import Texts
-    from textrip.data.formats import read
     from textrip.encoding.backend import load_backend
     from textrip.encoding.cut import SAMPLE, say_what_is_cut
     from textrip.encoding.kept import keeping
@@ -85,7 +85,7 @@ def encode(
         texts = chain(sample, lines)
         ids = map(str, count(1))
     else:
-        collection = read(source, columns=columns)
+        collection = read_for_models(source, columns, model)
         sample = texts = collection.texts
         total = len(collection.corpus)
         ids = iter(collection.doc_ids)

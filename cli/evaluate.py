@@ -55,8 +55,8 @@ def evaluate(
     Example: textrip eval my-corpus/ --bm25 --model all-MiniLM-L6-v2 --model out/model --hybrid
     """
     from textrip.cli.output import emit, emit_json, emit_table
+    from textrip.cli.reading import read_for_models
     from textrip.cli.report import AT_ODDS, moved, print_evaluation
-    from textrip.data.formats import read
     from textrip.encoding.encoder import Encoder
     from textrip.eval.evaluate import evaluate as measure
     from textrip.eval.significance import at_odds
@@ -67,7 +67,7 @@ def evaluate(
         refuse_idle(context, "without --model nothing is encoded", idle)
     elif not bm25 and not hybrid:
         refuse_idle(context, "without --bm25 and --hybrid no word is looked at", ["stemmer"])
-    collection = read(data, columns=columns)
+    collection = read_for_models(data, columns, *(model or []), device=device)
     if by_label:
         from textrip.pipeline.prepare import prepare_labels
 

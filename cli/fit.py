@@ -63,8 +63,8 @@ def fit(
     Example: textrip fit my-corpus/ -o out && textrip search out/index "a question"
     """
     from textrip.cli.output import emit, emit_json, heard_or_not
+    from textrip.cli.reading import read_for_models
     from textrip.cli.report import gain, print_evaluation
-    from textrip.data.formats import read
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.fit import fit as run
     from textrip.progress import say
@@ -87,7 +87,9 @@ def fit(
         request.output, resume=resume is not None, force=force, mark=REPORT, read=[request.source]
     )
     done = run(
-        read(request.source, columns=request.columns),
+        read_for_models(
+            request.source, request.columns, request.model, *request.mining.models, device=request.device
+        ),
         request.output,
         model=request.model,
         settings=request.settings,

@@ -80,7 +80,7 @@ def index(
     Example: textrip index my-corpus/ --model out/model -o out/index
     """
     from textrip.cli.output import emit, emit_json
-    from textrip.data.formats import read
+    from textrip.cli.reading import read_for_models
     from textrip.encoding.approximate import chosen
     from textrip.encoding.backend import load_backend
     from textrip.errors import InputError
@@ -103,7 +103,7 @@ def index(
     if not passages:
         refuse_idle(context, "without --passages nothing is cut", ["overlap"])
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
-    collection = read(data, columns=columns)
+    collection = read_for_models(data, columns, model)
     if tune_hybrid:
         collection.queries_of("dev")
         collection.require_relevant("dev")

@@ -78,7 +78,7 @@ def mine(
     Example: textrip mine my-corpus/ -o triples.parquet --negatives 4 --report audit.html
     """
     from textrip.cli.output import emit, emit_json
-    from textrip.data.formats import read
+    from textrip.cli.reading import read_for_models
     from textrip.encoding.kept import keeping
     from textrip.lexical.analyzer import Analyzer
     from textrip.lexical.searcher import LexicalSearcher
@@ -116,7 +116,9 @@ def mine(
         if path is not None:
             refuse_taking_away(path, force=force)
             _refuse_to_overwrite(path, Path(data))
-    collection = prepare_to_mine(read(data, columns=columns), split)
+    collection = prepare_to_mine(
+        read_for_models(data, columns, report_model, *mining.models, device=device), split
+    )
     # Before anything is written, and by a dry run, too: what is of another mining, or not there, is told now.
     _require_about(decided, collection)
     scorer, reporter, dense = _models(settings, report_model, device)

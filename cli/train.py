@@ -103,7 +103,7 @@ def train(
     Labelled texts: textrip train tickets.csv -o model --by-label --label-column queue
     """
     from textrip.cli.output import emit, emit_json
-    from textrip.data.formats import read
+    from textrip.cli.reading import read_for_models
     from textrip.encoding.encoder import Encoder
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.train import train as fine_tune
@@ -136,8 +136,11 @@ def train(
     goes_on = resume is not None and run.has_triples
     triples = None if goes_on else _triples(context, request)
     _refuse_early(request)
+    asked = () if goes_on else request.mining.models  # which is over
     analyzer = Analyzer.for_language(request.stemmer)
-    collection = read(request.data or request.source, columns=request.columns)
+    collection = read_for_models(
+        request.data or request.source, request.columns, request.model, *asked, device=request.device
+    )
     if dry_run:
         collection = _prepared(collection, request, triples, force=force)
         encoder = Encoder.load(

@@ -72,7 +72,7 @@ def tune(
     Example: textrip tune my-corpus/ -o study --minutes 60
     """
     from textrip.cli.output import emit, emit_json
-    from textrip.data.formats import read
+    from textrip.cli.reading import read_for_models
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.tune import tune as search
     from textrip.training.plots import plot_study, require_matplotlib
@@ -95,7 +95,8 @@ def tune(
         _write_config(Path(output) / "best.toml", found, how)
 
     tuning = search(
-        read(data, columns=columns), output, model=model, settings=settings, mining=mining,
+        read_for_models(data, columns, model, *mining.models, device=device), output,
+        model=model, settings=settings, mining=mining,
         analyzer=Analyzer.for_language(stemmer), trials=trials, minutes=minutes,
         dev_documents=dev_documents, without_own_id=without_own_id, device=device,
         trust_remote_code=trust_remote_code, force=force, after_trial=keep,

@@ -1,9 +1,14 @@
 """Loading by name: folder, embedded package, hub; no network unless it is wanted, no code from files."""
 
 import json
+import os
 import pickle
 import shutil
 import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -35,7 +40,7 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def test_offline_means_no_attempt(tiny_encoder_folder: Path, no_sockets: list[object]) -> None:
     Encoder.load(tiny_encoder_folder, device="cpu").encode(["rose"])
     with pytest.raises(
-        OfflineError, match="encoder 'someone/some-model' is on the hub and the network is switched"
+        OfflineError, match="model 'someone/some-model' is on the hub and the network is switched"
     ):
         Encoder.load("someone/some-model", device="cpu")
     assert no_sockets == []
@@ -52,6 +57,47 @@ def test_a_hub_out_of_reach_is_said_at_once(
     ):
         Encoder.load("someone/some-model", device="cpu")
     assert len(no_sockets) == 1
+
+
+def test_a_name_that_the_hub_does_not_know_is_told_before_anything_is_read() -> None:
+    class Hub(BaseHTTPRequestHandler):
+        """One that has a single model."""
+
+        def do_GET(self) -> None:
+            known = self.path == "/api/models/someone/some-model"
+            self.send_response(200 if known else 404)
+            if not known:
+                self.send_header("X-Error-Code", "RepoNotFound")
+            self.end_headers()
+            self.wfile.write(b'{"id": "someone/some-model"}' if known else b"{}")
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    asks = """
+import sys
+from textrip.encoding.load import require_models
+from textrip.errors import InputError
+for name in sys.argv[1:]:
+    try:
+        require_models(name)
+        print("there")
+    except InputError as error:
+        print(error)
+"""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxies = {"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"}
+        env = {name: value for name, value in os.environ.items() if name.upper() not in proxies}
+        env |= {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0"}
+        asked = [sys.executable, "-c", asks, "someone/some-model", "someone/sum-model", "some-model"]
+        done = subprocess.run(asked, env=env, capture_output=True, text=True, timeout=120, check=True)
+        server.shutdown()
+    assert done.stdout.splitlines() == [
+        "there",
+        "'someone/sum-model' is no folder here, and no model of the hub that this machine may read",
+        "'some-model' is no folder here, and no model of the hub that this machine may read",
+    ]
 
 
 @pytest.mark.parametrize(("name", "reason"), [

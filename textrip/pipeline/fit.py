@@ -14,7 +14,7 @@ from textrip.data.collection import Collection
 from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping_in
-from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.encoding.load import DEFAULT_ENCODER, require_models
 from textrip.errors import DamagedError, InputError
 from textrip.eval.evaluate import Evaluation, Evaluator, heed_own_documents
 from textrip.eval.significance import Difference
@@ -117,6 +117,7 @@ def fit(
     refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed)
     Rounds.wanted(rounds, dense_share, mining)  # refused now, and not after the mining
+    require_models(model, *mining.models, device=device)
     stage("reading")
     given = collection_of(data)
     require_trainable(given, "dev", "test", force=force)

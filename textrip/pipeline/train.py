@@ -12,7 +12,7 @@ from textrip.data.formats import collection_of
 from textrip.data.labels import thinned
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.kept import keeping
-from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.encoding.load import DEFAULT_ENCODER, require_models
 from textrip.errors import InputError
 from textrip.eval.dev import DevSearch, dev_evaluation
 from textrip.eval.evaluate import heed_own_documents
@@ -113,9 +113,10 @@ def train(
     refuse_existing(run.path, force=True)
     if by_label:
         refuse_beside_labels(triples, without_own_id=without_own_id)
-    collection = collection_of(data)
     given = triples is not None
     mines = not by_label and not given and not (resume and run.has_triples)
+    require_models(model, *(mining.models if mines else ()), device=device)
+    collection = collection_of(data)
     if by_label:
         collection = prepare_labels_to_train(collection)
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from textrip.data.collection import Collection
 from textrip.data.formats import collection_of
 from textrip.encoding.encoder import Encoder
-from textrip.encoding.load import DEFAULT_ENCODER
+from textrip.encoding.load import DEFAULT_ENCODER, require_models
 from textrip.errors import InputError
 from textrip.eval.dev import dev_evaluation
 from textrip.lexical.analyzer import Analyzer
@@ -77,6 +77,7 @@ def tune(
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
     asked = {"settings": asdict(settings), "mining": asdict(mining)}
     refuse_other(folder, asked)  # now, and not after the mining
+    require_models(model, *mining.models, device=device)
     given = collection_of(data)
     require_trainable(given, "dev", force=force)
     collection = prepare_to_mine(given, mining.split)
