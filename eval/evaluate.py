@@ -37,7 +37,17 @@ class SystemResult:
     seconds: float
 
     def __getitem__(self, measure: str) -> float:
-        return mean(self.values[measure])
+        return mean(self.by_query(measure))
+
+    def by_query(self, measure: str) -> dict[str, float]:
+        """A measure of every query, by its query_id.
+
+        Raises:
+            InputError: it is none of those that are measured.
+        """
+        if measure not in self.values:
+            raise InputError(f"{measure!r} is no measure; one of {', '.join(self.values)} was expected")
+        return self.values[measure]
 
     def to_dict(self) -> dict[str, Any]:
         """The row of a report."""
@@ -72,7 +82,7 @@ class Evaluation:
                 "system": later.system,
                 "against": earlier.system,
                 "measure": measure,
-                **asdict(paired_difference(earlier.values[measure], later.values[measure])),
+                **asdict(paired_difference(earlier.by_query(measure), later.by_query(measure))),
             }
             for place, later in enumerate(self.results)
             for earlier in self.results[:place]

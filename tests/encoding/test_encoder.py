@@ -79,6 +79,11 @@ def test_a_string_is_refused_where_texts_are_wanted(tiny_encoder: Encoder) -> No
         tiny_encoder.encode("rose")
 
 
+def test_half_a_character_is_refused(tiny_encoder: Encoder) -> None:
+    with pytest.raises(InputError, match=r"a text has a lone surrogate '\\ud800', no character"):
+        tiny_encoder.encode(["rose", "a\ud800b"])
+
+
 def test_prompts_of_the_model_go_before_queries_only(tmp_path: Path) -> None:
     encoder = Encoder.load(build_tiny_encoder(tmp_path, prompts={"query": "query : "}), device="cpu")
     as_query, as_document = (encoder.encode(["rose"], kind=kind) for kind in ("query", "document"))

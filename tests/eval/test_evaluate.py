@@ -297,6 +297,9 @@ def test_hybrid_without_an_encoder_is_refused(tiny_collection: Collection) -> No
 def test_what_was_not_measured_is_told_with_what_was(tiny_collection: Collection, encoder: Encoder) -> None:
     found = evaluate(tiny_collection, encoders=[encoder])
     assert found[encoder.name].system == encoder.name
+    for ask in (lambda: found["bm25"]["MRR"], lambda: found.differences("MRR")):
+        with pytest.raises(InputError, match="'MRR' is no measure; one of nDCG@10, RR@10, AP, R@100 was"):
+            ask()
     with pytest.raises(InputError, match=f"'tuned' was not measured; what was: bm25, {encoder.name}"):
         found["tuned"]
     measured = found.provenance["systems"]

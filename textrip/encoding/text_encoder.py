@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.data.words import lone_surrogate
 from textrip.encoding.kept import is_keeping, once
 from textrip.errors import InputError
 from textrip.progress import advancing
@@ -116,6 +117,8 @@ class TextEncoder(ABC):
             while window := list(islice(iterator, WINDOW)):
                 for text in window:
                     require_type("a text", text, str, "a string")
+                    if (found := lone_surrogate(text)) is not None:
+                        raise InputError(f"a text has a lone surrogate '{found}', no character")
                 work = partial(self._encode_window, window, kind, advance if progress else None)
                 vectors, known = once(about, window, work)
                 if known:
