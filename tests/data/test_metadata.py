@@ -82,3 +82,25 @@ def test_decimals_of_a_table_are_numbers(tmp_path: Path) -> None:
     kept = [json.loads(value)["price"] for value in read(tmp_path / "d.parquet").corpus["metadata"]]
     assert kept == [12.5, 3.25, -7, 1234567890.12, "0.12345678901234567890", None]
     assert [type(value) for value in kept] == [float, float, int, float, str, type(None)]
+
+
+def test_columns_of_bytes_are_left_out_and_told(tmp_path: Path, remarks: list[str]) -> None:
+    """They were kept as Python writes them, four characters a byte."""
+    picture = [{"bytes": b"\x89PNG", "path": "a.png"}, None]
+    table = pa.table(
+        {
+            "id": ["a", "b"],
+            "text": ["x", "y"],
+            "year": [1999, 2001],
+            "raw": pa.array([b"\xff", b"rose"], type=pa.large_binary()),
+            "digest": pa.array([b"0123", b"4567"], type=pa.binary(4)),
+            "kind": pa.array([b"k", b"l"]).dictionary_encode(),
+            "picture": picture,
+            "pages": pa.array([[b"1"], []], type=pa.list_(pa.binary())),
+        }
+    )
+    pq.write_table(table, tmp_path / "d.parquet")
+    found = read(tmp_path / "d.parquet")
+    assert [json.loads(value) for value in found.corpus["metadata"]] == [{"year": 1999}, {"year": 2001}]
+    told = "left out: 'digest', 'kind', 'pages', 'picture', 'raw', of bytes and not of text"
+    assert remarks == [f"{tmp_path / 'd.parquet'}: {told}"]

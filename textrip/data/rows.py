@@ -12,6 +12,7 @@ from typing import Any, Literal
 from textrip.errors import InputError, first_line
 from textrip.files import COMPRESSIONS, STDIN, numbered_lines, open_binary, uncompressed_suffix
 from textrip.place import require_utf8
+from textrip.progress import say
 
 Row = dict[str, Any]
 TableFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -168,7 +169,11 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
             names = file.schema_arrow.names
             if len(set(names)) < len(names):
                 raise InputError(f"{path}: a column name occurs twice: {', '.join(names)}")
-            for batch in file.iter_batches(batch_size=8192):
+            bytes_in = {field.name for field in file.schema_arrow if _holds_bytes(field.type)}
+            if bytes_in:  # pictures, say: no text, and no metadata that JSON could hold
+                say(f"{path}: left out: {', '.join(map(repr, sorted(bytes_in)))}, of bytes and not of text")
+            kept = [name for name in names if name not in bytes_in]
+            for batch in file.iter_batches(batch_size=8192, columns=kept if bytes_in else None):
                 try:
                     rows = batch.to_pylist()
                 except (OverflowError, ValueError) as error:
@@ -178,6 +183,21 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         first = first_line(error)
         raise InputError(f"{path}: is not a Parquet file that can be read: {first}") from None
+
+
+def _holds_bytes(kind: Any) -> bool:
+    """Whether values of an Arrow type are bytes, or hold some."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    return (
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_binary_view(kind)
+        or any(_holds_bytes(kind.field(place).type) for place in range(kind.num_fields))
+    )
 
 
 def _unreadable(batch: Any, path: Path, number: int) -> InputError:
