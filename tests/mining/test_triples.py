@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from textrip.data.collection import Collection
 from textrip.errors import InputError, MismatchError
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
-from textrip.mining.triples import Group, Negative, Triples, is_triples_file
+from textrip.mining.triples import SCHEMA, Group, Negative, Triples, is_triples_file
 from textrip.pipeline.train import train
 from textrip.records import Document
 
@@ -80,6 +81,33 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     assert not is_triples_file(tmp_path / "other.parquet")
     with pytest.raises(InputError, match="holds no triples of textrip; make them with textrip mine"):
         Triples.read(tmp_path / "other.parquet")
+
+
+@pytest.mark.parametrize(("column", "value", "reason"), [
+    ("query_id", None, "query_id has nulls"),
+    ("positive_id", None, "positive_id has nulls"),
+    ("negative_ids", None, "negative_ids has nulls"),
+    ("negative_ids", [None], "negative_ids has nulls"),
+    ("negative_ids", ["d1", "d2"], "is longer|is shorter"),
+    ("negative_ranks", [None], "negative_ranks has nulls"),
+    ("negative_ranks", [-1], "negative_ranks has some below 0"),
+    ("negative_scores", [None], "negative_scores has nulls"),
+    ("negative_scores", [float("nan")], "negative_scores has some that are not finite"),
+    ("negative_sources", ["guess"], "negative_sources has 'guess', which is none of bm25, judged"),
+])  # fmt: skip
+def test_what_no_mining_writes_is_refused(column: str, value: Any, reason: str, tmp_path: Path) -> None:
+    """Another program's file: a null became an id, or stopped an audit in its middle."""
+    path = tmp_path / "t.parquet"
+    Triples([Group("q", "p", (Negative("d", 1, 2.5, "bm25"),))]).write(path)
+    table = pq.read_table(path)
+    place = SCHEMA.get_field_index(column)
+    pq.write_table(
+        table.set_column(place, SCHEMA.field(place), pa.array([value], SCHEMA.field(place).type)), path
+    )
+    with pytest.raises(
+        InputError, match=rf"t\.parquet: the triples are damaged \(.*({reason}).*\); mine them again"
+    ):
+        Triples.read(path)
 
 
 def test_triples_of_other_texts_are_refused_and_of_other_judgments_not(tiny_collection: Collection) -> None:

@@ -5,9 +5,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from textrip.data.collection import Collection
@@ -161,8 +163,9 @@ class Triples:
         if header["format"] > FORMAT:
             raise InputError(f"{path}: has format {header['format']}, this textrip reads up to {FORMAT}")
         try:
+            _require_sound(table)
             return cls(cls._groups(table), header["provenance"])
-        except (ValueError, TypeError) as error:  # ids that are no text, lists of different lengths
+        except (ValueError, TypeError) as error:  # nulls, ids that are no text, lists of different lengths
             raise InputError(f"{path}: the triples are damaged ({error}); mine them again") from None
 
     @staticmethod
@@ -184,6 +187,24 @@ class Triples:
             )
             for row in table.to_pylist()
         ]
+
+
+def _require_sound(table: pa.Table) -> None:
+    """Raise ValueError for what no mining writes, of a program that makes such files itself."""
+    values = {}
+    for name in SCHEMA.names:
+        column = table[name]
+        values[name] = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+        if column.null_count or values[name].null_count:
+            raise ValueError(f"{name} has nulls")
+    foreign = set(values["negative_sources"].unique().to_pylist()) - set(get_args(Source))
+    if foreign:
+        known = ", ".join(get_args(Source))
+        raise ValueError(f"negative_sources has {min(foreign)!r}, which is none of {known}")
+    if (values["negative_ranks"].to_numpy() < 0).any():
+        raise ValueError("negative_ranks has some below 0")
+    if not np.isfinite(values["negative_scores"].to_numpy()).all():
+        raise ValueError("negative_scores has some that are not finite")
 
 
 def is_triples_file(path: str | Path) -> bool:
