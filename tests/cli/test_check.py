@@ -103,7 +103,9 @@ def test_a_split_without_a_relevant_document_measures_nothing(
 
 
 def test_tune_stops_at_errors(textrip: Run, unsound: Path, tmp_path: Path) -> None:
-    done = textrip("tune", unsound, "-o", tmp_path / "study", "--model", "no/such/model")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")  # no encoder: nobody gets to its loading
+    done = textrip("tune", unsound, "-o", tmp_path / "study", "--model", tmp_path / "model")
     assert done.code == 2
     assert done.err.startswith("Error: 1 pair of texts judged relevant and not relevant")
     assert not (tmp_path / "study").exists()
