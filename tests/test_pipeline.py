@@ -150,11 +150,13 @@ def test_judgments_of_test_alone_are_refused_before_an_encoder_is_loaded(
     errand: Any, tiny_collection: Collection, tmp_path: Path
 ) -> None:
     asked = replace(tiny_collection, qrels={"test": tiny_collection.qrels["test"]})
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")  # no encoder: nobody gets to its loading
     with pytest.raises(
         InputError, match=r"no judgments for split 'train' to mine from .found: test 8 queries\).* call one"
     ):
-        errand(asked, tmp_path / "out", model="no/such/model")
-    assert not list(tmp_path.iterdir())
+        errand(asked, tmp_path / "out", model=tmp_path / "model")
+    assert list(tmp_path.iterdir()) == [tmp_path / "model"]
 
 
 @pytest.mark.parametrize("errand", [fit, train, tune])
