@@ -46,10 +46,10 @@ def demo(
     from textrip.pipeline.cluster import cluster
     from textrip.pipeline.fit import fit
     from textrip.progress import say
-    from textrip.replacing import refuse_taking_away
     from textrip.retrieval.index import Index
     from textrip.training.run_folder import REPORT, RunFolder
     from textrip.training.settings import TrainSettings
+    from textrip.writable import refuse_taking_away
 
     started = time.perf_counter()
     if out is not None:

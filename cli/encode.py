@@ -67,7 +67,7 @@ def encode(
     from textrip.encoding.vectors import refuse_foreign_sidecar, refuse_suffix, sidecar, write_vectors
     from textrip.errors import InputError
     from textrip.files import STDIN, uncompressed_suffix
-    from textrip.replacing import refuse_taking_away
+    from textrip.writable import refuse_taking_away
 
     refuse_taking_away(refuse_suffix(output), force=force, read=[source])
     refuse_foreign_sidecar(output)

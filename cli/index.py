@@ -85,11 +85,11 @@ def index(
     from textrip.encoding.backend import load_backend
     from textrip.errors import InputError
     from textrip.lexical.analyzer import Analyzer
-    from textrip.replacing import refuse_taking_away
     from textrip.retrieval.about import ABOUT
     from textrip.retrieval.encoded import require_labels
     from textrip.retrieval.index import Index
     from textrip.retrieval.passages import Cutting
+    from textrip.writable import refuse_taking_away
 
     if check or rebuild:
         idle = [name for name in context.params if name not in {"data", "check", "rebuild", "json"}]

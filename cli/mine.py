@@ -90,7 +90,7 @@ def mine(
     from textrip.mining.mine import mine as mine_triples
     from textrip.mining.verdicts import Verdicts
     from textrip.pipeline.prepare import prepare_to_mine
-    from textrip.replacing import refuse_taking_away
+    from textrip.writable import refuse_taking_away
 
     lines = report.with_suffix(".jsonl") if report is not None and report.name else None
     _refuse_one_file_for_two(

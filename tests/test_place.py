@@ -9,7 +9,7 @@ import pytest
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.place import named, place_of, standing
-from textrip.replacing import refuse_existing, refuse_taking_away
+from textrip.writable import refuse_existing, refuse_taking_away
 
 
 @pytest.mark.parametrize(

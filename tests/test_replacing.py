@@ -1,14 +1,17 @@
 """What the disk refuses is told in one line, in whatever words a library has for it."""
 
 import os
+import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, models
 
 from textrip.errors import InputError, StorageError
-from textrip.replacing import refuse_existing, refuse_taking_away, replacing, storage_errors
+from textrip.replacing import replacing, restore_replaced, storage_errors
+from textrip.writable import refuse_existing, refuse_taking_away
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -74,3 +77,123 @@ def test_what_somebody_else_wrote_meanwhile_stays(folder: bool, tmp_path: Path) 
     with replacing(target, force=True) as later:
         write(later, "later")
     assert (target / "file" if folder else target).read_text() == "later"
+
+
+def put(target: Path, words: str) -> None:
+    """Write a folder with a file that says something."""
+    with replacing(target, force=True) as new:
+        new.mkdir()
+        (new / "file").write_text(words)
+
+
+@pytest.fixture
+def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the system lets two folders change places in one step."""
+    if not request.param:
+        monkeypatch.setattr("textrip.replacing.exchanged", lambda *_: False)
+    return bool(request.param)
+
+
+BOTH = pytest.mark.parametrize(
+    "at_once",
+    [
+        pytest.param(True, marks=pytest.mark.skipif(sys.platform != "linux", reason="in two steps here")),
+        False,
+    ],
+    indirect=True,
+)
+
+
+@BOTH
+def test_others_may_look_while_a_folder_is_replaced(at_once: bool, tmp_path: Path) -> None:
+    """Who opened an index between two renames brought the old one back, and the writer failed."""
+    target, done, missing = tmp_path / "out", threading.Event(), []
+    put(target, "first")
+
+    def look() -> None:
+        while not done.is_set():
+            restore_replaced(target)
+            try:
+                (target / "file").read_text()
+            except FileNotFoundError:
+                missing.append(True)
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for number in range(150):
+            put(target, str(number))
+            assert (target / "file").read_text() == str(number)
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert not (at_once and missing)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@BOTH
+def test_what_cannot_be_removed_is_told_and_does_not_come_back(
+    at_once: bool, tmp_path: Path, remarks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that another user made is replaced, and its files stay: they stood there again one day."""
+    target = tmp_path / "out"
+    put(target, "old")
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda *_args, **_how: None)
+        put(target, "new")
+    (left,) = (path for path in tmp_path.iterdir() if path != target)
+    assert remarks == [f"{target}: what stood there could not be removed, and lies in {left.name} beside it"]
+    assert (left / "file").read_text() == "old"
+    shutil.rmtree(target)
+    restore_replaced(target)
+    assert not target.exists()
+    restore_replaced(target, tidy=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rename_that_is_refused_names_the_place_and_not_what_was_to_stand_there(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with pytest.raises(StorageError) as caught, replacing(target) as new:
+        new.mkdir()
+        target.symlink_to("nowhere")
+    assert str(caught.value) == f"{target}: not a directory"
+
+
+def test_a_link_that_leads_nowhere_is_told_before_any_work(tmp_path: Path) -> None:
+    """A folder cannot be renamed to it, and that was told at the end of the training."""
+    (tmp_path / "out").symlink_to("big/out")
+    with pytest.raises(InputError, match=r"out: is a link to big/out, which is not there; name that place"):
+        refuse_taking_away(tmp_path / "out", force=False, mark="manifest.json")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mountinfo").is_file(), reason="nothing says what is mounted")
+def test_a_place_where_something_is_mounted_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        InputError, match=r"^/proc: something is mounted there, which stays; name a folder in"
+    ):
+        refuse_taking_away("/proc", force=True, mark="manifest.json")
+    refuse_taking_away(tmp_path, force=True, mark="manifest.json")  # it is empty
+    place = str(tmp_path / "a folder").replace(" ", r"\040")
+    (tmp_path / "a folder").mkdir()
+    monkeypatch.setattr(Path, "read_bytes", lambda _: f"36 35 98:0 / {place} rw - ext4 /dev/a rw\n".encode())
+    with pytest.raises(InputError, match="a folder: something is mounted there"):
+        refuse_taking_away(tmp_path / "a folder", force=True, mark="manifest.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners here")
+def test_what_another_user_has_in_a_sticky_folder_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o1777)
+    (tmp_path / "t.parquet").write_text("")
+    refuse_existing(tmp_path / "t.parquet", force=True)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    refuse_existing(tmp_path / "mine.parquet", force=True)
+    with pytest.raises(
+        InputError, match=r"t\.parquet: belongs to another user, and .* lets none but its owner"
+    ):
+        refuse_existing(tmp_path / "t.parquet", force=True)

@@ -31,13 +31,14 @@ from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.mining.verdicts import Verdicts
 from textrip.progress import say
-from textrip.replacing import refuse_taking_away, remove_half_written, replacing
+from textrip.replacing import remove_half_written, replacing
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
 from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import MANIFEST, RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.train import read_manifest, train
+from textrip.writable import refuse_taking_away
 
 # Of the negatives of a later round, so many come from the encoder of the one before.
 DENSE_SHARE = 0.5

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from textrip.errors import InputError
 from textrip.provenance import provenance
-from textrip.replacing import refuse_taking_away
 from textrip.training.plots import require_matplotlib
+from textrip.writable import refuse_taking_away
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ def require_tidy(place: Path) -> None:
     left = [
         path
         for path in place.rglob("*")
-        if (path.name.startswith(".") and path.name != LOCK) or path.name.endswith((".tmp", ".textrip-old"))
+        if (path.name.startswith(".") and path.name != LOCK)
+        or path.name.endswith((".tmp", ".textrip-old", ".textrip-gone"))
     ]
     assert not left, f"left: {left}"
     assert [path.name for path in place.iterdir()] == ["index"], list(place.iterdir())

@@ -25,7 +25,6 @@ from textrip.pipeline.mined import mined, without_dev
 from textrip.pipeline.prepare import prepare, prepare_labels, prepare_to_mine
 from textrip.place import named
 from textrip.progress import say
-from textrip.replacing import refuse_existing, refuse_taking_away
 from textrip.rounds import DENSE_SHARE, Rounds, train_in_rounds
 from textrip.training.material import LabelledTexts
 from textrip.training.requirements import refuse_what_is_for_labels, require_fitting_encoder
@@ -35,6 +34,7 @@ from textrip.training.shaping import as_trained
 from textrip.training.train import CHECKPOINT_MINUTES, refuse_what_is_for_one, space_for
 from textrip.training.train import train as train_encoder
 from textrip.typed import require_whole, typed_arguments
+from textrip.writable import refuse_existing, refuse_taking_away
 
 # A dev split is measured before training and after every epoch: over a larger corpus that would take
 # longer than the training itself.

@@ -32,7 +32,7 @@ from textrip.place import place_of, standing
 from textrip.progress import advancing, say
 from textrip.provenance import provenance
 from textrip.records import Document
-from textrip.replacing import refuse_taking_away, restore_replaced, storage_errors
+from textrip.replacing import restore_replaced, storage_errors
 from textrip.retrieval.about import ABOUT, keep_about
 from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.derived import publish
@@ -51,6 +51,7 @@ from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.stamps import digested
 from textrip.typed import require_type
+from textrip.writable import refuse_taking_away
 
 # Passages a transaction, of a document at least: what a build that dies has to encode again at most. On a CPU
 # that is half a minute; where they cost less, so many times as many.

@@ -28,11 +28,12 @@ from textrip.files import STDIN, read_json, write_sealed_json
 from textrip.mining.triples import Triples
 from textrip.place import named
 from textrip.progress import say
-from textrip.replacing import refuse_existing, refuse_taking_away, replacing
+from textrip.replacing import replacing
 from textrip.training.begun import require_same
 from textrip.training.checkpoints import Checkpoints
 from textrip.training.lora import without_adapters
 from textrip.training.names import BY_STRATEGY
+from textrip.writable import refuse_existing, refuse_taking_away
 
 KIND = "textrip-run"
 # In the folder of a model.

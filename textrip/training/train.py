@@ -20,7 +20,7 @@ from textrip.files import as_json, read_json, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.provenance import provenance
-from textrip.replacing import refuse_taking_away, remove_half_written, replacing
+from textrip.replacing import remove_half_written, replacing
 from textrip.training import board, together
 from textrip.training.board import Board
 from textrip.training.card import model_card
@@ -43,6 +43,7 @@ from textrip.training.settings import TrainSettings
 from textrip.training.shaping import as_trained
 from textrip.training.steps import Steps
 from textrip.training.survey import survey
+from textrip.writable import refuse_taking_away
 
 KIND = "textrip-model"
 FORMAT = 1

@@ -27,12 +27,13 @@ from textrip.interrupt import deferring
 from textrip.mining.triples import Triples
 from textrip.place import place_of, require_utf8
 from textrip.progress import say
-from textrip.replacing import refuse_existing, storage_errors
+from textrip.replacing import storage_errors
 from textrip.training.begun import require_same
 from textrip.training.dev import DevEvaluation
 from textrip.training.search_space import ERROR, LATE, FailedError, Search
 from textrip.training.settings import TrainSettings
 from textrip.typed import require_whole
+from textrip.writable import refuse_existing
 
 _STUDY = "textrip-tune"
 _JOURNAL = "study.jsonl"
