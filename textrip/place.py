@@ -26,7 +26,13 @@ def place_of(path: str | Path) -> Path:
 
 
 def named(path: str | Path) -> Path:
-    """A path that ends in a name: `.` and `..` as the place that they lead to."""
+    """A path that ends in a name: `.` and `..` as the place that they lead to.
+
+    Raises:
+        InputError: it is no path, or holds what no name can.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"a path is {path!r}, a text or a Path was expected")
     if "\0" in str(path):
         raise InputError(f"{str(path)!r}: holds the character 0, which no name can; name another place")
     path = Path(path)

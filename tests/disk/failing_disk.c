@@ -185,6 +185,12 @@ int renameat(int from_in, const char *from, int to_in, const char *to)
     return REAL(renameat)(from_in, from, to_in, to);
 }
 
+int renameat2(int from_in, const char *from, int to_in, const char *to, unsigned int flags)
+{
+    CHANGE(at_below(to_in, to), OTHER, -1)
+    return REAL(renameat2)(from_in, from, to_in, to, flags);
+}
+
 int unlink(const char *path)
 {
     CHANGE(below(path), OTHER, -1)

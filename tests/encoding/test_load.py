@@ -115,6 +115,19 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         Encoder.load(tmp_path, device="cpu")
 
 
+def test_a_file_that_may_not_be_read_is_told_as_that(
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """safetensors calls it missing."""
+    shutil.copytree(tiny_encoder_folder, tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(b"")  # as little as the reader is shown
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != weights and access(path, mode))
+    with pytest.raises(InputError, match=rf"^{weights}: permission denied$"):
+        Encoder.load(tmp_path / "model", device="cpu")
+
+
 def test_an_embedding_without_a_transformer_is_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     """A static one has a tokenizer of another kind, and was an AttributeError with the first text."""
     tokenizer = Tokenizer.from_file(str(next(tiny_encoder_folder.rglob("tokenizer.json"))))

@@ -236,6 +236,59 @@ def test_what_goes_with_an_index_that_is_replaced_is_said(index: Index, remarks:
     ]
 
 
+@pytest.mark.parametrize("change", [
+    lambda held: held.add([Document("new", "", "zeppelin")]),
+    lambda held: held.delete(["d003"]),
+], ids=["add", "delete"])  # fmt: skip
+def test_what_is_changed_while_a_successor_is_built_is_not_lost(
+    change: Any, index: Index, remarks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The successor was built of other data, and took its place without a word."""
+    data = collection(range(40))
+    export = build_module._carry_onnx
+
+    def meanwhile(*given: Any, **how: Any) -> Any:
+        if not done:
+            done.append(change(index))
+        return export(*given, **how)
+
+    done: list[Any] = []
+    monkeypatch.setattr(build_module, "_carry_onnx", meanwhile)
+    with pytest.raises(StorageError, match=r"was changed while its successor was built, and stays as it is;"):
+        Index.build(data, StubEncoder(), index.folder, force=True)
+    with Index.open(index.folder, encoder=StubEncoder()) as opened:
+        assert ("new" in opened.doc_ids) == bool(done[0].added)
+        assert ("d003" in opened.doc_ids) != bool(done[0].removed)
+        opened.note(seen="by a person")  # which changes no document
+    with Index.build(data, StubEncoder(), index.folder, force=True) as built:
+        assert built.doc_ids == data.doc_ids
+    assert any(remark.startswith("going on after 40 of 40 documents") for remark in remarks)
+
+
+def test_what_came_while_an_index_was_built_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = build_module._carry_onnx
+
+    def meanwhile(*given: Any, **how: Any) -> Any:
+        (tmp_path / "index").mkdir()
+        return export(*given, **how)
+
+    monkeypatch.setattr(build_module, "_carry_onnx", meanwhile)
+    with pytest.raises(InputError, match=r"index exists; name another place or overwrite it with --force"):
+        Index.build(collection(range(3)), StubEncoder(), tmp_path / "index")
+    assert not list((tmp_path / "index").iterdir())
+
+
+def test_a_link_that_gives_way_takes_nothing_with_it(index: Index, remarks: list[str]) -> None:
+    index.add([Document("new", "", "zeppelin")])
+    link = index.folder.with_name("link")
+    link.symlink_to(index.folder)
+    Index.build(collection(range(30)), StubEncoder(), link, force=True).close()
+    told = [remark for remark in remarks if "gone with it" in remark or "gives way" in remark]
+    assert told == [f"{link}: this link gives way, and the index that it leads to stays as it is"]
+    assert "new" in index.doc_ids
+    assert not link.is_symlink()
+
+
 def test_an_index_between_two_renames_is_brought_back(index: Index) -> None:
     expected = index.search("rose")
     index.close()

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +17,10 @@ from textrip.data.collection import Collection
 from textrip.data.columns import Columns
 from textrip.data.formats import read
 from textrip.errors import InputError
+from textrip.mining.triples import Triples
 from textrip.records import Document
-from textrip.retrieval.about import note_about
+from textrip.retrieval.about import note_about, restore_about
+from textrip.retrieval.connection import unreadable
 from textrip.retrieval.index import Index
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.retrieval.where import Where
@@ -38,6 +42,71 @@ def folder(tmp_path: Path) -> Path:
 def index(folder: Path) -> Iterator[Index]:
     with Index.open(folder, encoder=StubEncoder()) as opened:
         yield opened
+
+
+@pytest.mark.parametrize("inside", ["link", "pipe"])
+def test_another_folder_is_told_before_it_is_looked_through(inside: str, tmp_path: Path) -> None:
+    """Who named the wrong folder was told to remove a link in it."""
+    (tmp_path / "sub").mkdir()
+    if inside == "link":
+        (tmp_path / "sub" / "link").symlink_to("/etc/hostname")
+    elif hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "sub" / "pipe")
+    told = r"is no index \(it has no index\.json\); textrip index"
+    for ask in (Index.open, restore_about):
+        with pytest.raises(InputError, match=told):
+            ask(tmp_path)
+
+
+def test_documents_that_may_not_be_read_are_told_as_that(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were "being written to by somebody else"."""
+    opened = Path.open
+
+    def refuse(self: Path, *given: Any, **how: Any) -> Any:
+        if self.name == "documents.sqlite":
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *given, **how)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    told = unreadable(folder / "documents.sqlite", sqlite3.OperationalError("unable to open database file"))
+    assert str(told) == f"{folder / 'documents.sqlite'}: permission denied"
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -0.1, 1.5])
+def test_a_weight_that_is_no_share_is_not_noted(weight: float, index: Index) -> None:
+    before = (index.folder / "index.json").read_bytes()
+    with pytest.raises(InputError, match=r"; nothing was noted"):
+        index.note(fusion={**FUSION, "weight": weight})
+    for value in (float("nan"), object()):
+        with pytest.raises(InputError, match=r"; nothing was noted"):
+            index.note(seen=value)
+    assert (index.folder / "index.json").read_bytes() == before
+    assert index.search("rose", mode="hybrid")
+
+
+def built(place: Any, **how: Any) -> Index:
+    return Index.build(collection(3), StubEncoder(), place, **how)
+
+
+@pytest.mark.parametrize(("call", "told"), [
+    (lambda _, at: Index.open(None), "a path is None, a text or a Path was expected"),  # type: ignore[arg-type]
+    (lambda _, at: Index.open(at, encoder="x"), "encoder is 'x', an encoder"),  # type: ignore[arg-type]
+    (lambda _, at: built(5), "a path is 5"),
+    (lambda _, at: built(at / "i", analyzer="german"), "analyzer is 'german', an An"),
+    (lambda _, at: built(at / "i", model="tiny/model"), "model is 'tiny/model', an Enc"),
+    (lambda _, at: built(at / "i", seed=-1), "seed is -1, at least 0 was"),
+    (lambda index, _: index.delete(None), "doc_ids is None, a list of ids"),
+    (lambda index, _: index.recall(seed=-1), "seed is -1, at least 0"),
+    (lambda index, _: index.encoder.encode(None), "texts is None, a list of texts"),
+    (lambda *_: Triples([]).write(5), "a path is 5"),  # type: ignore[arg-type]
+])  # fmt: skip
+def test_what_is_of_another_type_is_told_before_anything_is_done(call: Any, told: str, index: Index) -> None:
+    before = sorted(index.folder.iterdir())
+    with pytest.raises(InputError, match=re.escape(told)):
+        call(index, index.folder)
+    assert sorted(index.folder.iterdir()) == before
 
 
 def test_closed_beside_searches_it_says_so(folder: Path) -> None:

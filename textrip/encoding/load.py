@@ -133,6 +133,9 @@ def _from_folder(folder: Path, device: str, trust_remote_code: bool) -> "Sentenc
     try:
         return _load(str(folder), device, trust_remote_code, local=True)
     except Exception as error:  # each format of a damaged file has an error of its own
+        for path in sorted(folder.rglob("*")):  # which some of them call missing
+            if path.is_file() and not os.access(path, os.R_OK):
+                raise InputError(f"{path}: permission denied") from error
         raise InputError(f"{folder}: cannot be loaded as an encoder: {first_line(error)}") from error
 
 

@@ -91,6 +91,7 @@ class TextEncoder(ABC):
         Returns:
             (n, d) float32, each row of length 1.
         """
+        require_texts(texts)
         if not isinstance(texts, Sized):  # who takes what comes can be asked once
             texts = list(texts)
         windows = list(self.encode_stream(texts, kind=kind, progress=progress, total=len(texts)))
@@ -130,6 +131,7 @@ def require_texts(texts: Iterable[str]) -> None:
     """Raise InputError for a string, which would be read letter by letter."""
     if isinstance(texts, str):
         raise InputError("texts is a string, a list of texts was expected")
+    require_type("texts", texts, Iterable, "a list of texts")
 
 
 def require_unit(vectors: NDArray[np.float32]) -> None:

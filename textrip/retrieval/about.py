@@ -1,6 +1,7 @@
 """What an index says of itself: index.json, and the copy in the store from which it is restored."""
 
 import contextlib
+import os
 import shlex
 import sqlite3
 from collections.abc import Mapping
@@ -8,13 +9,15 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
+from textrip.data.metadata import as_kept
 from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import DIMENSIONS
 from textrip.errors import DamagedError, InputError
 from textrip.fields import TEXTS, Exactly, require_fields
-from textrip.files import as_json, parse_json, read_json, write_sealed_json
+from textrip.files import parse_json, read_json, write_sealed_json
 from textrip.replacing import replacing
 from textrip.retrieval.connection import connect_reading
+from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, KIND, STORE, rebuilding, require_inside
 from textrip.retrieval.store_writer import StoreWriter
 
@@ -39,6 +42,12 @@ _FIELDS = {
 }
 
 
+def require_index(folder: Path) -> None:
+    """Raise InputError where a folder has nothing of an index, before all of it is looked through."""
+    if not any(os.path.lexists(folder / name) for name in (ABOUT, STORE)):
+        raise InputError(f"{folder}: is no index (it has no {ABOUT}); {_instead(folder)}")
+
+
 def read_about(folder: Path) -> dict[str, Any]:
     """Read index.json.
 
@@ -50,9 +59,8 @@ def read_about(folder: Path) -> dict[str, Any]:
         return _read(folder / ABOUT)
     except DamagedError as error:
         if not (folder / STORE).is_file():
-            if (folder / ABOUT).exists():
-                raise
-            raise InputError(f"{folder}: is no index (it has no {ABOUT}); {_instead(folder)}") from None
+            require_index(folder)
+            raise
         raise DamagedError(f"{error}; the documents are there: {rebuilding(folder)}") from None
 
 
@@ -90,11 +98,13 @@ def note_about(folder: Path, writer: StoreWriter, values: Mapping[str, Any]) -> 
     path = folder / ABOUT
     with writer.locked():
         # What another process noted meanwhile stays.
-        about = as_json({**read_about(folder), **values})
+        about = read_about(folder)
         about.pop("seal_sha256", None)
         try:
+            about |= as_kept(values)
             _require_sound(about, path)
-        except DamagedError as error:
+            Fusion.from_dict(about["fusion"])
+        except InputError as error:
             raise InputError(f"{error}; nothing was noted") from None
         for left in folder.glob(".index.json.*.tmp"):  # of a process that died
             left.unlink(missing_ok=True)
@@ -127,6 +137,7 @@ def restore_about(folder: Path) -> bool:
     Raises:
         DamagedError: the documents have no copy of it that is whole.
     """
+    require_index(folder)
     require_inside(folder)
     try:
         read_about(folder)

@@ -45,13 +45,14 @@ from textrip.retrieval.staging import (
     reusable,
     say_what_goes,
     staged,
+    state_there,
     take_the_place,
 )
 from textrip.retrieval.store import DocumentStore
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.stamps import digested
-from textrip.typed import require_type
-from textrip.writable import refuse_taking_away
+from textrip.typed import require_type, require_whole
+from textrip.writable import refuse_existing, refuse_taking_away
 
 # Passages a transaction, of a document at least: what a build that dies has to encode again at most. On a CPU
 # that is half a minute; where they cost less, so many times as many.
@@ -88,7 +89,7 @@ def build_index(
         force: Overwrite `folder`.
         seed: For draws.
     """
-    _require_fitting(collection, encoder, vectors, cutting)
+    _require_fitting(collection, encoder, vectors, cutting, model=model, analyzer=analyzer, seed=seed)
     chosen(nearest, 0)
     folder = place_of(folder)  # which may be the working directory, or be named by way of it
     restore_replaced(folder, tidy=True)
@@ -101,6 +102,7 @@ def build_index(
             encoder, collection.texts,
             f"{FURTHER_DOWN}; textrip index --passages {suggested} finds it by meaning too",
         )  # fmt: skip
+    seen = state_there(folder)
     say_what_goes(folder, collection)
     identity = {
         "encoder": encoder.fingerprint,
@@ -145,7 +147,8 @@ def build_index(
         )
         with contextlib.closing(StoreWriter.open(staging / STORE)) as writer, writer.locked():
             keep_about(staging, writer)
-        take_the_place(staging, folder)
+        refuse_existing(folder, force=force)  # who knows what came there meanwhile
+        take_the_place(staging, folder, seen=seen)
         note_moved(staging / "onnx", folder / "onnx")
 
 
@@ -263,12 +266,22 @@ def _carry_onnx(
 
 
 def _require_fitting(
-    collection: Collection, encoder: TextEncoder, vectors: NDArray[np.float32] | None, cutting: Cutting
+    collection: Collection,
+    encoder: TextEncoder,
+    vectors: NDArray[np.float32] | None,
+    cutting: Cutting,
+    *,
+    model: Encoder | None,
+    analyzer: Analyzer,
+    seed: int,
 ) -> None:
     require_type("collection", collection, Collection, "a Collection")
     require_type("encoder", encoder, TextEncoder, "an encoder (Encoder.load)")
     require_type("cutting", cutting, Cutting, "a Cutting")
     require_type("vectors", vectors, (np.ndarray, type(None)), "an array of float32")
+    require_type("analyzer", analyzer, Analyzer, "an Analyzer (Analyzer.for_language)")
+    require_type("model", model, (Encoder, type(None)), "an Encoder")
+    require_whole("seed", seed, least=0)
     if not len(collection.corpus):
         raise InputError("the corpus is empty, at least one document was expected")
     if len(collection.doc_row) < len(collection.corpus):

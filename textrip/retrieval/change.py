@@ -149,6 +149,7 @@ def delete_documents(
     """Remove documents from the store; see `Index.delete`."""
     if isinstance(doc_ids, str):
         raise InputError("doc_ids is a string, a list of ids was expected")
+    require_type("doc_ids", doc_ids, Iterable, "a list of ids")
     given = list(doc_ids)
     others = [one for one in given if not isinstance(one, str)]
     if others:

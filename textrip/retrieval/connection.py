@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from textrip.errors import InputError, require_handles
+from textrip.errors import InputError, reason_of, require_handles
 from textrip.forked import watch
 
 # A writer waits so long for another one.
@@ -182,7 +182,11 @@ def unreadable(path: Path, error: sqlite3.Error) -> InputError:
         StorageError: it is the process that may open no more files.
     """
     if "unable to open" in str(error):
-        require_handles(path)
+        try:
+            require_handles(path)
+            path.open("rb").close()
+        except PermissionError as refused:
+            return InputError(f"{path}: {reason_of(refused)}")
         log, beside = (path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))
         if log.exists() and not beside.exists():
             return InputError(

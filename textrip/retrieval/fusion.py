@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip import ranking as ranking_rule
+from textrip.errors import InputError
 
 RRF_K = 60
 # How deep a ranking is taken into a fusion, as deep as trec_eval looks: what is measured is searched.
@@ -34,6 +35,11 @@ class Fusion:
     weight: float | None = None
     tuned_on: str | None = None
     queries: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a weight that is no share."""
+        if self.weight is not None and not 0 <= self.weight <= 1:
+            raise InputError(f"fusion's weight is {self.weight}, a share from 0 to 1 was expected, or None")
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:

@@ -23,11 +23,12 @@ from textrip.encoding.approximate import Kind
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError, StorageError
 from textrip.lexical.analyzer import Analyzer
+from textrip.place import named
 from textrip.progress import say
 from textrip.records import Hit
 from textrip.replacing import restore_replaced
 from textrip.retrieval import answer, upkeep
-from textrip.retrieval.about import note_about, read_about
+from textrip.retrieval.about import note_about, read_about, require_index
 from textrip.retrieval.answer import MODES, Mode, require_queries
 from textrip.retrieval.fusion import Fusion
 from textrip.retrieval.layout import FORMAT, STORE, require_inside
@@ -133,8 +134,9 @@ class Index:
         from textrip.encoding.encoder import Encoder
         from textrip.retrieval.build import build_index
 
+        folder = named(folder)
         build_index(
-            collection_of(data), encoder, Path(folder),
+            collection_of(data), encoder, folder,
             model=encoder if isinstance(encoder, Encoder) else model, analyzer=analyzer or Analyzer(),
             vectors=vectors, cutting=cutting or Cutting(), nearest=nearest, onnx=onnx, force=force, seed=seed,
         )  # fmt: skip
@@ -153,10 +155,13 @@ class Index:
             InputError: no index there, a damaged one, one of another format or that leads elsewhere (links).
             MismatchError: the encoder is not the one that made the vectors.
         """
-        folder = Path(folder)
+        folder = named(folder)
+        if encoder is not None:
+            require_type("encoder", encoder, TextEncoder, "an encoder (Encoder.load)")
         restore_replaced(folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such index; build one with textrip index")
+        require_index(folder)
         require_inside(folder)
         about = read_about(folder)
         if about["format"] < FORMAT:

@@ -13,6 +13,7 @@ def recall_of(snapshot: Snapshot, *, k: int, sample: int, seed: int) -> float:
     """
     require_whole("k", k, least=1)
     require_whole("sample", sample, least=1)
+    require_whole("seed", seed, least=0)
     vectors = snapshot.vectors()
     draw = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:sample])
     asked = np.ascontiguousarray(vectors[draw])

@@ -14,7 +14,7 @@ from textrip.errors import InputError, StorageError
 from textrip.files import read_json, write_sealed_json
 from textrip.progress import say
 from textrip.replacing import move_into_place
-from textrip.retrieval.connection import connect_reading
+from textrip.retrieval.connection import connect_reading, state_of
 from textrip.retrieval.layout import FORMAT, JOURNAL, KIND, STORE, refuse_link, require_inside
 from textrip.retrieval.store_writer import StoreWriter
 
@@ -93,11 +93,34 @@ def documents_in(path: Path) -> int:
     return 0
 
 
-def take_the_place(staging: Path, folder: Path) -> None:
-    """What was built is complete, and becomes the index; nobody writes to the one that gives way."""
-    (staging / _BUILDING).unlink()
+def take_the_place(staging: Path, folder: Path, *, seen: tuple[str | None, ...]) -> None:
+    """What was built is complete, and becomes the index; nobody writes to the one that gives way.
+
+    Args:
+        staging: What was built.
+        folder: Where.
+        seen: What `state_there` said before it was built.
+
+    Raises:
+        StorageError: documents came or went there meanwhile, who knows which: nobody was told.
+    """
     with _nobody_writing(folder):
+        if seen and state_there(folder) not in {seen, ()}:
+            raise StorageError(
+                f"{folder}: was changed while its successor was built, and stays as it is; see that the data "
+                "has the change, or that it may go: the same command replaces it then"
+            )
+        (staging / _BUILDING).unlink()
         move_into_place(staging, folder)
+
+
+def state_there(folder: Path) -> tuple[str | None, ...]:
+    """Tells one state of an index from every other; nothing where there is none that can be read."""
+    with contextlib.suppress(InputError, StorageError, sqlite3.Error, OSError):
+        if (folder / STORE).is_file():
+            with contextlib.closing(connect_reading(folder / STORE)) as database:
+                return state_of(database, "index_id"), state_of(database, "generation")
+    return ()
 
 
 def say_what_goes(folder: Path, collection: Collection) -> None:
@@ -108,7 +131,9 @@ def say_what_goes(folder: Path, collection: Collection) -> None:
             with contextlib.closing(connect_reading(folder / STORE)) as database:
                 found = (doc_id for (doc_id,) in database.execute("SELECT doc_id FROM documents"))
                 gone = [doc_id for doc_id in found if doc_id not in collection.doc_row]
-    if gone:
+    if gone and folder.is_symlink():
+        say(f"{folder}: this link gives way, and the index that it leads to stays as it is")
+    elif gone:
         say(
             f"{folder}: the index that is replaced holds {many(len(gone), 'document', 'documents')} that the "
             f"data lacks ({gone[0]}{' ...' if len(gone) > 1 else ''}): gone with it"

@@ -19,12 +19,17 @@ from numpy.typing import NDArray
 
 from textrip.data.words import lone_surrogate
 from textrip.errors import InputError
+from textrip.interrupt import raise_if_asked
 from textrip.progress import say
 from textrip.retrieval.where_types import LOWER, remarks
 from textrip.typed import require_type
 
 _SECONDS = 30.0
+# What SQLite says where its progress handler stopped it.
+_INTERRUPTED = "interrupted"
 _OWN = ("doc_id", "title", "text")
+# Names that it knows without anybody's column; here they would be NULL.
+_OF_SQLITE = ("rowid", "oid", "_rowid_")
 # A name that no data has.
 _KEY = '"textrip: key"'
 # Our function beside SQLite's.
@@ -53,7 +58,7 @@ class Where:
 
     Attributes:
         expression: SQL over the columns, for example "year >= :from AND lang = 'en'".
-        parameters: By name, or in order for question marks.
+        parameters: By name, or in order for question marks: None, bool, int, float or str, or NumPy's.
     """
 
     expression: str
@@ -63,7 +68,8 @@ class Where:
         """Refuse what is no condition, where it is made.
 
         Raises:
-            InputError: an expression that is no text, or parameters that are neither named nor in order.
+            InputError: an expression that is no text, parameters that are neither named nor in order, or a
+                value of a type that no metadata has.
         """
         require_type("where", self.expression, str, "an SQL expression")
         if lone_surrogate(self.expression) is not None:
@@ -71,6 +77,13 @@ class Where:
         if isinstance(self.parameters, str | bytes | bytearray):
             raise InputError("the parameters of where are one text, a list or a mapping was expected")
         require_type("what is given for where", self.parameters, (Mapping, Sequence), "a list or a mapping")
+        given = self.parameters
+        bound: dict[Any, Any] | list[Any]
+        if isinstance(given, Mapping):
+            bound = {name: _bound(name, value) for name, value in given.items()}
+        else:
+            bound = [_bound(place, value) for place, value in enumerate(given, start=1)]
+        object.__setattr__(self, "parameters", bound)
 
     def keys(self, database: sqlite3.Connection, columns: Sequence[str]) -> NDArray[np.int64]:
         """The keys of the documents for which it holds, ascending; `columns` names the metadata."""
@@ -91,15 +104,23 @@ class Where:
         }
         before = {limit: database.setlimit(limit, value) for limit, value in limits.items()}
         started = time.monotonic()
+        late: list[bool] = []
+
+        def look() -> int:
+            if time.monotonic() - started > _SECONDS:
+                late.append(True)
+            return len(late)
+
         database.set_authorizer(_authorize)
-        database.set_progress_handler(
-            lambda: int(time.monotonic() - started > _SECONDS), _INSTRUCTIONS_A_LOOK
-        )
+        database.set_progress_handler(look, _INSTRUCTIONS_A_LOOK)
         try:
             found = [key for (key,) in database.execute(statement, self.parameters)]
             self._remark(database, own)
             return np.asarray(found, dtype=np.int64)
         except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError) as error:
+            raise_if_asked()
+            if str(error) == _INTERRUPTED and not late:  # Ctrl-C in `look`, of which SQLite makes this
+                raise KeyboardInterrupt from None
             raise _refused(self.expression, str(error), columns) from None
         finally:
             database.set_authorizer(None)
@@ -162,6 +183,20 @@ class Where:
             raise _refused(self.expression, reason, columns)
 
 
+def _bound(name: str | int, value: Any) -> Any:
+    """A parameter's value as SQLite is to get it.
+
+    It takes NumPy's numbers, as all that has a buffer, for bytes, which are above every number and text.
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is None or isinstance(plain, bool | int | float | str):
+        return plain
+    raise InputError(
+        f"where: parameter {name} is {value!r}, a text, a number, true or false or None was expected (a date "
+        "is kept as a text: give one)"
+    )
+
+
 def _meant(expression: str) -> Callable[[str], bool]:
     """Tells of a name whether the expression means it: in quotes, or as a word outside of texts."""
     quoted = set()
@@ -179,7 +214,7 @@ def _meant(expression: str) -> Callable[[str], bool]:
 
 
 def _refused(expression: str, reason: str, columns: Sequence[str]) -> InputError:
-    if reason == "interrupted":
+    if reason == _INTERRUPTED:
         reason = f"took longer than {_SECONDS:.0f} seconds"
     if "prohibited" in reason or "not authorized" in reason:
         reason = "does more than read a document's columns"
@@ -215,6 +250,10 @@ def _require_sound(expression: str, columns: Sequence[str]) -> None:
     SQLite takes a name in double quotes that it does not know for a text, which equals nothing.
     """
     known = {name.translate(LOWER) for name in (*_OWN, *columns)}
+    meant = _meant(expression.translate(LOWER))
+    for name in _OF_SQLITE:
+        if name not in known and meant(name):
+            raise _refused(expression, f"no such column: {name}", columns)
     depth = 0
     for match in _TOKEN.finditer(expression):
         name = match[0][1:-1].replace('""', '"')
