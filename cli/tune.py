@@ -110,16 +110,21 @@ def tune(
         return
     emit(_table([trial.to_dict() for trial in tuning.trials]))
     emit()
+    scores = [trial.score for trial in tuning.trials if trial.score is not None]
     if tuning.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in tuning.importance.items())
         emit(f"What mattered: {shares}")
+    elif len(scores) >= ENOUGH:
+        emit("What mattered: nothing, all complete trials ended alike")
     else:
         whole = [trial.seconds for trial in tuning.trials if trial.score is not None]
         emit(
             f"What mattered: too early to say, {len(whole)} of {ENOUGH} trials are complete, each in "
             f"{sum(whole) / len(whole) / 60:.1f} min; more --trials and --minutes go on with the study"
         )
-    emit(f"dev nDCG@10: untuned {tuning.start:.4f}, best {tuning.trials[0].score:.4f}")
+    emit(f"dev nDCG@10: untuned {tuning.start:.4f}, best {scores[0]:.4f}")
+    if scores[0] <= tuning.start:
+        emit("No trial was better than the untuned encoder: a training with the best one would keep that")
     piped = "cat DATA | " if data == STDIN else ""
     config = shlex.quote(f"{output}/best.toml")
     emit(f"Train with it: {piped}textrip train {shlex.quote(data)} -o model --config {config}")

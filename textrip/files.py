@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,6 +99,29 @@ def _decode(line: bytes, source: str, number: int) -> str:
 def as_json(value: dict[str, Any]) -> dict[str, Any]:
     """The same as it is when it was written and read again: lists for tuples, plain values."""
     return dict(json.loads(json.dumps(value)))
+
+
+def cut_half_line(path: Path) -> bool:
+    """Cut off a last line of JSON that is not whole, as a kill leaves it; whether there was one.
+
+    Raises:
+        DamagedError: another line is no JSON.
+    """
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        try:
+            json.loads(line)
+        except (ValueError, RecursionError):
+            if number < len(lines):
+                raise DamagedError(
+                    f"{path}:{number}: is damaged; bring the file back from a copy, or move it away"
+                ) from None
+        else:
+            if line.endswith(b"\n"):
+                continue
+        os.truncate(path, sum(map(len, lines[:-1])))
+        return True
+    return False
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,7 +7,8 @@ a note, and long loops look at it.
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -18,14 +19,27 @@ class Terminated(KeyboardInterrupt):
 
 _KINDS: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 _asked: list[type[KeyboardInterrupt]] = []
+# What printed exceptions that Python drops, before.
+_hooks: list[Callable[[Any], object]] = []
 
 
 def listen() -> None:
-    """Handle both signals in this process; in another thread than the main one nothing is done."""
+    """Handle both signals in this process; in another thread than the main one nothing is done.
+
+    One that Python drops is not printed either, with a traceback through whatever was being freed.
+    """
     _asked.clear()
+    if sys.unraisablehook is not _print_dropped:
+        _hooks[:] = [sys.unraisablehook]
+        sys.unraisablehook = _print_dropped
     for number in _KINDS:
         with contextlib.suppress(ValueError):
             signal.signal(number, _handle)
+
+
+def _print_dropped(dropped: Any) -> None:
+    if not (_asked and issubclass(dropped.exc_type, KeyboardInterrupt)):
+        _hooks[0](dropped)
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:

@@ -145,7 +145,8 @@ def mining(
     *,
     data: Annotated[list[str] | None, typer.Option("--data", help="Collections; what textrip reads.")] = None,
     documents: Annotated[
-        list[int] | None, typer.Option("--documents", help="Only the first so many; all where none is given.")
+        list[int] | None,
+        typer.Option("--documents", min=1, help="Only the first so many; else all."),
     ] = None,
     queries: Annotated[int, typer.Option("--queries", min=1, help="How many are asked at most.")] = 1000,
     sample: Annotated[int, typer.Option("--sample", min=1, help="How many of them rank-bm25 is asked.")] = 10,
@@ -228,7 +229,8 @@ def search(
     *,
     vectors: Annotated[Path, typer.Option("--vectors", help="A file of textrip encode.")],
     documents: Annotated[
-        list[int] | None, typer.Option("--documents", help="Sizes; beyond the file's, repeated with noise.")
+        list[int] | None,
+        typer.Option("--documents", min=1, help="Sizes; beyond the file's, with noise."),
     ] = None,
     noise: Annotated[float, typer.Option("--noise", help="How far a repeated vector is moved.")] = 0.5,
     queries: Annotated[
@@ -238,7 +240,7 @@ def search(
         list[str] | None, typer.Option("--kind", help="exact, hnsw, int8 and binary where none is given.")
     ] = None,
     breadth: Annotated[
-        list[int] | None, typer.Option("--breadth", help="Candidates, besides as it comes.")
+        list[int] | None, typer.Option("--breadth", min=1, help="Candidates, besides as it comes.")
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Each answers so often, in turn.")] = 3,
     plot: Annotated[

@@ -22,13 +22,16 @@ from textrip.eval.peers.contenders import measure
 from textrip.eval.peers.rows import Row
 from textrip.eval.peers.systems import MEASURE, RANKING, UNTUNED, Case
 from textrip.eval.significance import paired_difference
+from textrip.files import cut_half_line
+from textrip.replacing import storage_errors
 
 
 def compare(case: Case, *, systems: Sequence[str], seeds: Sequence[int], folder: Path) -> list[Row]:
     """Train and measure what `folder` does not hold yet; seed by seed, so that an early end is balanced."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{case.name}.jsonl"
-    found = read_results(path, case)
+    with storage_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        found = read_results(path, case)
     for seed in seeds:
         for system in systems:
             # The untuned encoder has no seed.
@@ -36,7 +39,7 @@ def compare(case: Case, *, systems: Sequence[str], seeds: Sequence[int], folder:
                 continue
             result = apart(measure, system, seed, case)
             found[system, seed] = result
-            with path.open("a", encoding="utf-8") as lines:
+            with storage_errors(path), path.open("a", encoding="utf-8") as lines:
                 line = {"case": _identity(case), "system": system, "seed": seed, **result}
                 lines.write(json.dumps(line) + "\n")
             print(
@@ -48,9 +51,10 @@ def compare(case: Case, *, systems: Sequence[str], seeds: Sequence[int], folder:
 
 
 def read_results(path: Path, case: Case) -> dict[tuple[str, int], dict[str, Any]]:
-    """What was measured of this very case."""
+    """What was measured of this very case; a line that was cut off as it was written is measured again."""
     if not path.exists():
         return {}
+    cut_half_line(path)
     entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return {(entry["system"], entry["seed"]): entry for entry in entries if entry["case"] == _identity(case)}
 

@@ -10,6 +10,7 @@ import pytest
 from textrip import progress
 from textrip.data.collection import Collection
 from textrip.data.formats import read
+from textrip.errors import DamagedError, StorageError
 from textrip.eval.peers import strategies
 from textrip.eval.peers.contenders import epochs_of, measure, subject_of
 from textrip.eval.peers.strategies import compare, read_results, rows, table
@@ -107,6 +108,21 @@ def test_a_comparison_that_was_stopped_goes_on(
     assert len(before.splitlines()) == 2
     assert {row.peer for row in found} == {UNTUNED, RANKING}
     assert read_results(path, replace(case, epochs=1.0)) == {}  # another budget is another comparison
+
+
+def test_of_what_was_measured_a_line_that_was_cut_off_is_measured_again(case: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "measured"
+    (first,) = compare(case, systems=[UNTUNED], seeds=[0], folder=folder)[-1:]
+    path = folder / "tiny.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:-20])
+    assert compare(case, systems=[UNTUNED], seeds=[0], folder=folder)[-1] == first
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[:-20] + b"\n" + whole)
+    with pytest.raises(DamagedError, match=r"tiny\.jsonl:1: is damaged"):
+        compare(case, systems=[UNTUNED], seeds=[0], folder=folder)
+    with pytest.raises(StorageError, match=r"tiny\.jsonl"):
+        compare(case, systems=[UNTUNED], seeds=[0], folder=path)
 
 
 def test_the_table_has_means_seeds_and_the_difference_to_the_baseline(case: Case) -> None:

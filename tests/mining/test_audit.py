@@ -245,7 +245,7 @@ def test_in_a_browser_a_verdict_is_counted_and_saved(
         pytest.skip("no ChromeDriver: install Debian's package chromium-driver")
     before = Verdicts(rejected=frozenset({("q", "gone"), ("q", "evil")}), accepted=frozenset({("r", "f4")}))
     page = audit(triples_of("n", "near"), collection, verdicts=before)
-    write_page(page, tmp_path / "a.html", name="c")
+    write_page(page, tmp_path / "a.html", name="c" * 3000)
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
@@ -268,6 +268,8 @@ def test_in_a_browser_a_verdict_is_counted_and_saved(
         def unsaved() -> bool:
             return "unsaved" in (find("id", "bar").get_attribute("class") or "")
 
+        wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert driver.execute_script(wide) == 0
         assert find("id", "count").text == "2 verdicts"  # of before; one names what is not there
         assert pressed("f4") == ["accept"]
         assert not unsaved()
@@ -333,6 +335,8 @@ def test_a_line_that_is_no_verdict_is_named(line: str, tmp_path: Path) -> None:
         Verdicts.read(path)
     with pytest.raises(InputError, match="no such file"):
         Verdicts.read(tmp_path / "none.jsonl")
+    with pytest.raises(InputError, match="is a folder, a file of verdicts was expected"):
+        Verdicts.read(tmp_path)
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085"])

@@ -5,6 +5,7 @@ import shlex
 import signal
 import time
 import tomllib
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,11 +15,11 @@ import optuna
 import pytest
 
 from tests.running import Run
+from tests.training.conftest import SETTINGS
 from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, MissingDependencyError, StorageError, TextripError
-from textrip.eval.dev import dev_evaluation
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
@@ -26,30 +27,12 @@ from textrip.training import plots
 from textrip.training.names import STRATEGIES
 from textrip.training.search_space import AS_GIVEN, Search
 from textrip.training.settings import TrainSettings
-from textrip.training.tune import Tuning, tune
-
-SETTINGS = TrainSettings(epochs=2, batch_queries=8, seed=3)
+from textrip.training.tune import Trial, Tuning, tune
 
 
 @pytest.fixture
 def triples(tiny_collection: Collection) -> Triples:
     return mine(tiny_collection, settings=MineSettings(negatives=3))
-
-
-@pytest.fixture
-def search(
-    tiny_collection: Collection, triples: Triples, tiny_encoder_folder: Path, tmp_path: Path
-) -> Callable[..., Tuning]:
-    evaluate_dev = dev_evaluation(tiny_collection, max_documents=0)
-
-    def go(**options: object) -> Tuning:
-        given = {"settings": SETTINGS, "evaluate_dev": evaluate_dev, "trials": 3, **options}
-        return tune(
-            tiny_collection, triples, lambda: Encoder.load(tiny_encoder_folder, device="cpu"),
-            tmp_path / "study", **given,  # type: ignore[arg-type]
-        )  # fmt: skip
-
-    return go
 
 
 def test_the_settings_as_given_come_first_and_the_best_is_found(search: Callable[..., Tuning]) -> None:
@@ -387,6 +370,46 @@ def test_a_place_that_holds_something_else_is_refused_before_any_work(
         done = textrip("tune", "stdlib", "-o", place, "--model", "no/such/model")
         assert done.code == 2
         assert f"{place} exists and holds no study; name another place" in done.err
+
+
+def found(scores: list[float], margins: list[float], start: float = 0.4) -> Tuning:
+    """What a search could have found."""
+    rows = [
+        Trial(number, "complete", score, 1.0, {"learning_rate": 1e-4 * (1 + number), "margin": margin,
+              "strategy": AS_GIVEN, "negatives": 1 + number % 3}, 2.0)
+        for number, (score, margin) in enumerate(zip(scores, margins, strict=True))
+    ]  # fmt: skip
+    return Tuning(rows, start, replace(SETTINGS, learning_rate=1e-4, margin=0.1, strategy="batch-all"), 1, {})
+
+
+@pytest.mark.parametrize(("scores", "mattered", "worse"), [
+    ([0.4] * 8, "nothing, all complete trials ended alike", True),
+    ([0.3, 0.2], "too early to say, 2 of 8 trials are complete", True),
+    ([0.5, 0.2], "too early to say, 2 of 8 trials are complete", False),
+])  # fmt: skip
+def test_the_command_says_where_nothing_was_gained(
+    scores: list[float], mattered: str, worse: bool, textrip: Run, tmp_path: Path,
+    tiny_encoder_folder: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "study.jsonl").touch()
+    monkeypatch.setattr(
+        "textrip.pipeline.tune.tune", lambda *_args, **_how: found(scores, [0.1] * len(scores))
+    )
+    done = textrip("tune", "stdlib", "-o", tmp_path / "study", "--model", tiny_encoder_folder)
+    assert done.code == 0, done.err
+    assert f"What mattered: {mattered}" in done.out
+    assert ("No trial was better than the untuned encoder" in done.out) == worse
+
+
+@pytest.mark.parametrize(
+    "margins", [[0.0] * 9, [0.0, 0.1, 0.2] * 3, [0.3 + 0.05 * n for n in range(9)], [0.1] * 9]
+)
+def test_margins_of_any_kind_are_drawn(margins: list[float], tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.plot_study(found([0.5 - 0.01 * n for n in range(9)], margins), tmp_path)
+    assert (tmp_path / "study.png").stat().st_size > 10_000
 
 
 def test_what_stands_in_a_page_is_text(tmp_path: Path) -> None:

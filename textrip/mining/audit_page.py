@@ -75,6 +75,7 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem 1rem 4rem; }
 
 h1 { font-size: 1.4rem; margin-bottom: .2rem; }
+h1, h2, .facts { overflow-wrap: anywhere; }
 h2 { font-size: 1rem; margin: 0 0 .5rem; }
 .quiet { opacity: .7; }
 table { border-collapse: collapse; }

@@ -127,7 +127,9 @@ class Verdicts:
     def _read(path: Path, found: dict[Pair, str], marks: dict[Pair, str]) -> int:
         """Add a file's verdicts; how many others they overrule."""
         overruled = 0
-        if not path.exists() or path.is_dir():  # a pipe is read, too
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, a file of verdicts was expected")
+        if not path.exists():  # a pipe is read, too
             raise InputError(f"{path}: no such file")
         # Not by str.splitlines: an id may hold a line separator (U+2028), which JSON leaves as it is.
         for number, line in numbered_lines(path):

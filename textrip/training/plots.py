@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textrip.errors import MissingDependencyError
 from textrip.replacing import replacing
-from textrip.training.tune import Tuning
+from textrip.training.tune import ENOUGH, Tuning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,7 @@ def plot_study(tuning: Tuning, folder: Path) -> None:
     """Write study.png and study.html: dev by parameter, and what mattered."""
     require_matplotlib()
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     finished = [trial for trial in tuning.trials if trial.score is not None]
     names = ["learning_rate", "margin", "strategy", "negatives"]
@@ -101,8 +101,13 @@ def plot_study(tuning: Tuning, folder: Path) -> None:
         axis.axhline(tuning.start, color="gray", linestyle=":")
         axis.set_xlabel(name)
         axis.set_ylabel("dev nDCG@10")
-        if name in {"learning_rate", "margin"}:
+        drawn = {trial.parameters[name] for trial in finished} if name in {"learning_rate", "margin"} else {0}
+        if min(drawn) > 0:
             axis.set_xscale("log")
+            # By itself every digit has a tick, and over less than a decade a number, one over the other.
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.xaxis.set_minor_locator(NullLocator())
         if name == "negatives":
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if tuning.importance:
@@ -110,7 +115,8 @@ def plot_study(tuning: Tuning, folder: Path) -> None:
         axes[1, 1].set_title("what mattered (share of the variance)")
         axes[1, 1].tick_params(axis="x", rotation=20)
     else:
-        axes[1, 1].set_title("what mattered: too few trials to say")
+        why = "all ended alike" if len(finished) >= ENOUGH else "too few trials to say"
+        axes[1, 1].set_title(f"what mattered: {why}")
         axes[1, 1].axis("off")
     scores = [
         trial.score for trial in sorted(finished, key=lambda trial: trial.number) if trial.score is not None

@@ -7,17 +7,16 @@ the same command goes on with it.
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from textrip.alone import holding, refuse_held
+from textrip.alone import holding
 from textrip.data.collection import Collection
 from textrip.data.finding import many
 from textrip.encoding.encoder import Encoder
@@ -30,14 +29,15 @@ from textrip.progress import say
 from textrip.replacing import storage_errors
 from textrip.training.begun import require_same
 from textrip.training.dev import DevEvaluation
+from textrip.training.journal import JOURNAL, load_study
 from textrip.training.search_space import ERROR, LATE, FailedError, Search
 from textrip.training.settings import TrainSettings
 from textrip.typed import require_whole
 from textrip.writable import refuse_existing
 
-_STUDY = "textrip-tune"
-_JOURNAL = "study.jsonl"
 _HELD = "another process is searching there; wait for it, or name another place"
+# Where optuna notes of a trial that its point was given and not drawn: here of the first one alone.
+_GIVEN = "fixed_params"
 # Where the best epoch lies within the trial's warm-up, the rate rises to the end.
 _MOST_WARMUP = 0.999
 
@@ -72,7 +72,8 @@ class Tuning:
         start: Dev nDCG@10 of the untuned encoder.
         settings: The best trial's up to its best epoch, without an auto.
         negatives: The best trial's number of mined negatives.
-        importance: By parameter the share of the variance that it explains; empty with too few trials.
+        importance: By parameter the share of the variance that it explains; empty with too few trials, and
+            where there is none, as all ended alike.
     """
 
     trials: list[Trial]
@@ -107,7 +108,8 @@ def tune(
         folder: Holds the study; one that is there goes on.
         evaluate_dev: nDCG@10 of an encoder on the dev split.
         settings: What is not searched for, and how many epochs a trial has at most. Its seed is the search's.
-        trials: How many trainings there are to be in the end, those of earlier calls included.
+        trials: How many trainings there are to be in the end, those of earlier calls included, but not those
+            that the clock ended.
         minutes: No trial begins after so much time, and one that runs then ends at its next measurement (or
             is kept, where that is its last).
         dev: What `evaluate_dev` measures over; a study goes on with the same alone.
@@ -128,11 +130,12 @@ def tune(
         folder.mkdir(parents=True, exist_ok=True)
     with holding(folder, _HELD):
         study = _open(folder, search, asked)
-        done = _ended(study)
-        if not done and not study.get_trials(states=(TrialState.WAITING,)):
+        done = [trial for trial in _ended(study) if not trial.user_attrs.get(LATE)]
+        waiting = study.get_trials(states=(TrialState.WAITING,))
+        if not any(_GIVEN in trial.system_attrs for trial in (*done, *waiting)):
             study.enqueue_trial(search.given())
 
-        told = len(done)
+        told = len(_ended(study))
 
         def tell() -> None:
             nonlocal told
@@ -194,29 +197,19 @@ def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> Non
     if not folder.exists():
         refuse_existing(folder, force=False)
         return
-    if not (folder / _JOURNAL).is_file():
+    if not (folder / JOURNAL).is_file():
         raise InputError(f"{folder} exists and holds no study; name another place")
-    refuse_held(folder, _HELD)
-    if asked is not None:
-        kept = _load(folder).user_attrs
+    with holding(folder, _HELD):
+        if asked is None:
+            return
+        kept = load_study(folder).user_attrs
         begun = {**(kept.get("identity") or {}), **(kept.get("asked") or {})}
         if begun:
             require_same(begun, as_json(asked), place=folder, kind="study")
 
 
-def _load(folder: Path) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what matters is said by textrip
-    return optuna.create_study(
-        study_name=_STUDY,
-        storage=JournalStorage(JournalFileBackend(str(folder / _JOURNAL))),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
-        direction="maximize",
-        load_if_exists=True,
-    )
-
-
 def _open(folder: Path, search: Search, asked: dict[str, Any] | None) -> optuna.Study:
-    study = _load(folder)
+    study = load_study(folder)
     # A sampler begins where its seed says: of a study that goes on it is not to propose the same again.
     seed = (search.settings.seed + len(study.trials)) % 2**32  # what the library's generator takes
     study.sampler = optuna.samplers.TPESampler(seed=seed)
@@ -310,11 +303,12 @@ def _row(trial: FrozenTrial) -> Trial:
 
 
 def _importance(study: optuna.Study, complete: list[FrozenTrial]) -> dict[str, float]:
-    """PED-ANOVA's shares (Watanabe et al., IJCAI 2023); none where the trials are too few to say."""
-    if len(complete) < ENOUGH:
+    """PED-ANOVA's shares (Watanabe et al., IJCAI 2023); none where the trials are too few, or all alike."""
+    values = {trial.value for trial in complete}
+    if len(complete) < ENOUGH or len(values) == 1:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    return {
-        name: float(share)
-        for name, share in optuna.importance.get_param_importances(study, evaluator=evaluator).items()
-    }
+    with warnings.catch_warnings():  # of few trials that are alike it says that to itself
+        warnings.simplefilter("ignore", UserWarning)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}
