@@ -20,7 +20,7 @@ from textrip.errors import InputError
 from textrip.mining.triples import Triples
 from textrip.records import Document
 from textrip.retrieval.about import note_about, restore_about
-from textrip.retrieval.connection import unreadable
+from textrip.retrieval.connection import Connections, unreadable
 from textrip.retrieval.index import Index
 from textrip.retrieval.store_writer import StoreWriter
 from textrip.retrieval.where import Where
@@ -72,6 +72,9 @@ def test_documents_that_may_not_be_read_are_told_as_that(
     monkeypatch.setattr(Path, "open", refuse)
     told = unreadable(folder / "documents.sqlite", sqlite3.OperationalError("unable to open database file"))
     assert str(told) == f"{folder / 'documents.sqlite'}: permission denied"
+    gone = Connections(folder / "gone.sqlite", index_id=None)
+    with pytest.raises(InputError, match=r"gone\.sqlite: no such file or directory"), gone.use():
+        pass
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), -0.1, 1.5])

@@ -160,15 +160,18 @@ def connect_reading(path: Path) -> Connection:
     try:
         connection = sqlite3.connect(f"{uri}?mode=ro", **how)
         connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         # Write-ahead mode wants a file beside the database; where none can be made and none is there,
         # nobody writes either.
         if connection is not None:
             connection.close()
         log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
-            raise
-        state = state_on_disk(path)
+        try:
+            if log.exists() and log.stat().st_size:
+                raise
+            state = state_on_disk(path)
+        except FileNotFoundError:  # taken away meanwhile
+            raise error from None
         connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", **how)
         connection.unchangeable = state
         connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
@@ -185,7 +188,7 @@ def unreadable(path: Path, error: sqlite3.Error) -> InputError:
         try:
             require_handles(path)
             path.open("rb").close()
-        except PermissionError as refused:
+        except OSError as refused:  # no right to it, or it was taken away
             return InputError(f"{path}: {reason_of(refused)}")
         log, beside = (path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))
         if log.exists() and not beside.exists():
