@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.retrieval.stub import StubEncoder
 from tests.running import stopped_at, without_export
 from textrip import progress
 from textrip.data.collection import Collection
@@ -18,6 +19,7 @@ from textrip.mining.settings import MineSettings
 from textrip.pipeline.fit import Fit, fit
 from textrip.pipeline.mined import mined as real_mined
 from textrip.pipeline.train import train as real_train
+from textrip.records import Document
 from textrip.retrieval.index import Index
 from textrip.training.diagnosis import DivergedError
 from textrip.training.run_folder import RunFolder
@@ -36,6 +38,18 @@ MEASURING, MINING, TRAINING, TUNED, INDEXING = (
 
 class Stopped(BaseException):
     """As a signal would."""
+
+
+def test_documents_that_go_with_the_index_of_a_former_fit_are_told_at_once(
+    run: Callable[..., Fit], tiny_collection: Collection, tmp_path: Path, remarks: list[str]
+) -> None:
+    """They were added to it since, and are not in the data."""
+    with Index.build(tiny_collection, StubEncoder(), tmp_path / "out" / "index", onnx=False) as index:
+        index.add([Document("new", "", "zeppelin")])
+    (tmp_path / "out" / "report.json").write_text('{"kind": "textrip-report"}')
+    with pytest.raises(Stopped):
+        run(tmp_path / "out", force=True, stage=stopping_at(MINING))
+    assert any("1 document that the data lacks (new): gone with it" in remark for remark in remarks)
 
 
 def stopping_at(stage: str) -> Callable[[str], None]:

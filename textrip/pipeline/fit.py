@@ -31,6 +31,7 @@ from textrip.pipeline.prepare import prepare_to_mine
 from textrip.pipeline.train import DEV_DOCUMENTS, train
 from textrip.progress import say
 from textrip.replacing import remove_half_written, replacing
+from textrip.retrieval.staging import say_what_goes
 from textrip.rounds import DENSE_SHARE, Rounds
 from textrip.training.leave import is_hopeless
 from textrip.training.requirements import refuse_what_is_for_labels, require_fitting_encoder
@@ -120,6 +121,7 @@ def fit(
     require_models(model, *mining.models, device=device)
     stage("reading")
     given = collection_of(data)
+    say_what_goes(Path(output) / "index", given)
     require_trainable(given, "dev", "test", force=force)
     collection = prepare_to_mine(given, mining.split)
     options: dict[str, Any] = {
