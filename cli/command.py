@@ -191,8 +191,11 @@ def _as_typed(parameter: Any, value: Any, path: Path) -> Any:
     """A value of a file for an option: one may stand for a list of one; true and false are for flags."""
     is_flag = getattr(parameter, "is_flag", False)
     if isinstance(value, bool) != is_flag:
-        wanted, found = "true or false" if is_flag else "a value", str(value).lower()
+        wanted = "true or false" if is_flag else "a value"
+        found = str(value).lower() if isinstance(value, bool) else repr(value)
         raise InputError(f"{path}: {parameter.name} is {found}, {wanted} was expected")
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
+        raise InputError(f"{path}: {parameter.name} is a table, one value was expected")
     if isinstance(value, list) and not getattr(parameter, "multiple", False):
         raise InputError(f"{path}: {parameter.name} is a list, one value was expected")
     return [value] if getattr(parameter, "multiple", False) and not isinstance(value, list) else value

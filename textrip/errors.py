@@ -34,6 +34,10 @@ class InputError(TextripError):
         return cls(f"{where}: {' '.join(reason.split())}")  # what was found may hold line ends
 
 
+class NotFiniteError(InputError):
+    """An encoder gives vectors that are no numbers."""
+
+
 class DamagedError(InputError):
     """What was written is not what is read."""
 

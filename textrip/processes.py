@@ -26,8 +26,26 @@ def count() -> int:
 
 
 def rank() -> int:
-    """This process's number; the first is 0."""
-    return _number("RANK", 0)
+    """This process's number; the first is 0, and so is one alone, whatever a job of a cluster says."""
+    return _number("RANK", 0) if count() > 1 else 0
+
+
+def require_launched() -> None:
+    """Raise InputError where there are to be several processes, and no launcher started this one.
+
+    What is left of a launcher in the environment would wait for the others, which never come.
+    """
+    world = count()
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if world > 1 and missing:
+        raise InputError(
+            f"WORLD_SIZE is {world} in the environment and {', '.join(missing)} not there: start it with "
+            "torchrun or accelerate launch, or unset WORLD_SIZE"
+        )
+    if rank() >= world:
+        raise InputError(
+            f"RANK is {rank()} and WORLD_SIZE {world} in the environment; 0 to {world - 1} was expected"
+        )
 
 
 def local_rank() -> int:

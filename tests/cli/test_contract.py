@@ -9,6 +9,8 @@ import pytest
 
 from tests.running import Run, tree
 from textrip.cli import output
+from textrip.errors import InputError
+from textrip.pipeline.train import train
 from textrip.retrieval.snippet import Snippet
 
 
@@ -121,6 +123,37 @@ def test_a_launcher_that_says_no_number_is_told(
     assert f"is {value!r} in the environment; a launcher's number was expected" in done.err
 
 
+@pytest.mark.parametrize(("given", "told"), [
+    ({"WORLD_SIZE": "2"}, "WORLD_SIZE is 2 in the environment and RANK, MASTER_ADDR, MASTER_PORT not there"),
+    ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "x"}, "WORLD_SIZE is 2 in the environment and MASTER_PORT not"),
+    ({"WORLD_SIZE": "2", "RANK": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"}, "RANK is 2 and WORLD_SIZE 2 in the"),
+])  # fmt: skip
+def test_what_is_left_of_a_launcher_is_told_before_anything_is_read(
+    given: dict[str, str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for processes that never came, after the mining."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=told):
+        train("no-such-folder", tmp_path / "m")
+
+
+def test_a_number_of_a_job_is_none_of_a_process(
+    textrip: Run,
+    beir_folder: Path,
+    tiny_encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With RANK=1 alone the training ended well, without a word and without a model."""
+    monkeypatch.setenv("RANK", "1")
+    more = ["--model", tiny_encoder_folder, "--epochs", "1", "--device", "cpu"]
+    done = textrip("train", beir_folder, "-o", tmp_path / "m", *more)
+    assert done.code == 0, done.err
+    assert "mined" in done.err
+    assert (tmp_path / "m" / "manifest.json").is_file()
+
+
 def test_no_arguments_show_the_help_and_no_error(textrip: Run) -> None:
     result = textrip()
     assert result.code == 2
@@ -194,6 +227,9 @@ def test_a_value_that_a_command_itself_refuses_is_told_with_its_place(
     ("lines", "told"),
     [
         ('[search]\nmode = ["bm25"]', "mode is a list, one value was expected"),
+        ("[search]\nmode = {a = 1}", "mode is a table, one value was expected"),
+        ("[search]\nparam = [{a = 1}]", "param is a table, one value was expected"),
+        ('quiet = "true"', "quiet is 'true', true or false was expected"),
         ('[search]\nconfig = "other.toml"', r"[search] has config, which textrip search does not know"),
     ],
 )

@@ -35,6 +35,15 @@ from textrip.training.train import train
 X, R, P, _, B = Relation
 
 
+def test_prompts_that_differ_are_refused(labelled: Collection, tiny_encoder: Encoder, tmp_path: Path) -> None:
+    """Both sides were trained with the document's, and dev asked with the query's."""
+    collection = prepare_labels_to_train(labelled)
+    for prompts in ({"query_prompt": "query: "}, {"document_prompt": "rose: "}):
+        with pytest.raises(InputError, match=r"by label texts are compared with texts: '.*' goes before"):
+            train(collection, None, tiny_encoder, tmp_path / "m", settings=TrainSettings(**prompts))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def labelled() -> Collection:
     """120 texts of 4 labels. A label's words are common to all topics: only training can tell them apart."""

@@ -1,6 +1,7 @@
 """Training: it learns, the same for the same seed; the best on dev is kept; what is bad is refused."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from textrip.eval.evaluate import evaluate
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
+from textrip.training.diagnosis import DivergedError
 from textrip.training.names import LOSSES, OF_PROXIES, STRATEGIES, Loss, Strategy
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import without_dropout
@@ -78,7 +80,10 @@ def test_the_result_is_an_ordinary_folder_with_card_and_manifest(
     assert json.loads((folder / "manifest.json").read_text()) == manifest
     assert manifest["data"]["collection_sha256"] == tiny_collection.fingerprint
     assert manifest["fingerprint"] == Encoder.load(folder, device="cpu").fingerprint
-    assert "| before | 0.5000 |" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "| before | 0.5000 |" in card
+    # `encode` puts no prompt before a text, or the base's default one.
+    assert re.findall(r"model\.(\w+)\(", card) == ["encode_query", "encode_document"]
     assert not [path for path in folder.rglob("*") if path.suffix in {".bin", ".pkl", ".pt"}]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -174,10 +179,10 @@ def test_a_loss_that_is_not_a_number_is_said_and_nothing_is_written(
 ) -> None:
     with torch.no_grad():
         next(tiny_encoder.model.parameters())[:] = float("nan")
-    # 36 steps were to be taken; the first look at the loss is after 10.
+    # The first look at the loss would be after 10 steps; a checkpoint, which nobody could go on with, after 3.
     with pytest.raises(
         TextripError,
-        match="not a number: by step 10 the encoder's own vectors are not finite; look at the base",
+        match="not a number: by step 3 the encoder's own vectors are not finite; look at the base",
     ):
         train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=replace(FAST, margin=0.2))
     assert list(tmp_path.iterdir()) == []
@@ -210,6 +215,40 @@ def test_weights_that_are_not_numbers_are_said_before_they_are_measured(
             tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=replace(FAST, margin=0.2),
             evaluate_dev=dev,
         )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_vectors_that_are_no_numbers_after_a_step_are_the_trainings_end(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    """The weights are finite, and too large: the base was blamed, and a run left to go on with."""
+    known = dev_evaluation(tiny_collection, max_documents=0)
+    measured: list[int] = []
+
+    def dev(encoder: Encoder) -> float:
+        measured.append(1)
+        if len(measured) == 2:
+            with torch.no_grad():
+                for name, weights in encoder.model.named_parameters():
+                    if "word_embeddings" in name or "LayerNorm.weight" in name:
+                        weights[:] = 3e38
+        return known(encoder)
+
+    with pytest.raises(DivergedError, match=r"not a number: after step \d+ the vectors are not finite"):
+        train(
+            tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=replace(FAST, margin=0.2),
+            evaluate_dev=dev,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["query", "document"])
+def test_a_prompt_behind_which_nothing_is_read_is_refused(
+    kind: str, tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    """All texts had one vector, and the training went on with it."""
+    settings = replace(FAST, max_length_tokens=16, **{f"{kind}_prompt": "rose " * 14})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"{kind}_prompt has 16 tokens, and 16 are read of a text with its"):
+        train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
 from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_texts
-from textrip.errors import InputError
+from textrip.errors import InputError, NotFiniteError
 from textrip.typed import require_type, typed_arguments
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Encoder(TextEncoder):
             embeddings = self.model(features)["sentence_embedding"].float()[:, : self.model.truncate_dim]
         unit: NDArray[np.float32] = torch.nn.functional.normalize(embeddings, dim=-1).cpu().numpy()
         if not np.isfinite(unit).all():
-            raise InputError(
+            raise NotFiniteError(
                 f"{self.name}: gives vectors that are not finite ({self.precision}); its weights are "
                 "damaged, or too large for this precision: try float32"
             )

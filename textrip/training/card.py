@@ -30,7 +30,9 @@ distance and margin {margin:g} over {rows}.
 from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer("path/to/this/folder")
-vectors = model.encode(["a question", "a document"], normalize_embeddings=True)
+asked = model.encode_query(["a question"], normalize_embeddings=True)
+found = model.encode_document(["a document"], normalize_embeddings=True)
+print(asked @ found.T)
 ```
 """
 

@@ -10,6 +10,7 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 from textrip import processes
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.load import load_model
+from textrip.errors import NotFiniteError
 from textrip.progress import say
 from textrip.training.board import Board
 from textrip.training.diagnosis import DivergedError
@@ -46,7 +47,14 @@ class BestOnDev(BaseEvaluator):  # type: ignore[misc]
     ) -> dict[str, float]:
         """Measure now; the trainer calls this after every epoch, in the first process alone."""
         self._require_finite(steps)
-        score = self.evaluate(self.encoder)
+        try:
+            score = self.evaluate(self.encoder)
+        except NotFiniteError as error:
+            if not steps:
+                raise
+            raise DivergedError(
+                f"not a number: after step {steps} the vectors are not finite; lower --learning-rate"
+            ) from error
         say(f"epoch {epoch:.3g}: dev {DEV_MEASURE} {score:.4f}")
         self.history.append({"epoch": epoch, "step": steps, DEV_MEASURE: score})
         if self.board is not None:

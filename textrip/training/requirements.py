@@ -1,6 +1,7 @@
 """What encoder, machine and triples must be for a training's settings; asked before anything is changed."""
 
 from textrip.encoding.encoder import Encoder
+from textrip.encoding.text_encoder import Kind
 from textrip.errors import InputError
 from textrip.training.margin import require_possible
 from textrip.training.material import Material
@@ -19,6 +20,12 @@ def require_fitting(material: Material, base: Encoder, settings: TrainSettings) 
             "sampling and weight_power are about queries with several positives, and by_label trains on "
             "labels: leave them out"
         )
+    prompts = _prompts(base, settings)
+    if material.labels and prompts["query"] != prompts["document"]:
+        raise InputError(
+            f"by label texts are compared with texts: {prompts['query']!r} goes before those that ask, "
+            f"{prompts['document']!r} before the others; give --query-prompt and --document-prompt the same"
+        )
     if settings.strategy == "mined" and not material.has_mined:
         raise InputError(
             "strategy is mined, and no group has a mined negative; choose another --strategy, or mine "
@@ -30,6 +37,7 @@ def require_fitting(material: Material, base: Encoder, settings: TrainSettings) 
 def require_fitting_encoder(base: Encoder, settings: TrainSettings) -> None:
     """Raise InputError for what this encoder and this machine cannot do, whatever the triples."""
     _require_possible_margins(base, settings)
+    _require_room(base, settings)
     if any(short >= base.dimension for short in settings.matryoshka):
         raise InputError(
             f"matryoshka is {', '.join(map(str, settings.matryoshka))}; {base.name} has {base.dimension} "
@@ -53,6 +61,27 @@ def refuse_what_is_for_labels(settings: TrainSettings, *, by_label: bool) -> Non
 def gives_unit_vectors(encoder: Encoder) -> bool:
     """Whether the encoder's last module normalises, so that distances are bounded."""
     return type(encoder.model[-1]).__name__ == "Normalize"
+
+
+def _prompts(base: Encoder, settings: TrainSettings) -> dict[Kind, str]:
+    """What goes before a text in this training."""
+    query, document = settings.query_prompt, settings.document_prompt
+    return {
+        "query": base.prompt("query") if query is None else query,
+        "document": base.prompt("document") if document is None else document,
+    }
+
+
+def _require_room(base: Encoder, settings: TrainSettings) -> None:
+    """Raise InputError for a prompt behind which nothing is read: all texts would have one vector."""
+    length = settings.max_length_tokens or base.max_length_tokens
+    for kind, prompt in _prompts(base, settings).items():
+        tokens = base.count_tokens([prompt], cut=False)[0] if prompt else 0
+        if tokens >= length:
+            raise InputError(
+                f"{kind}_prompt has {tokens} tokens, and {length} are read of a text with its prompt: "
+                "nothing would be read of the text; shorten it, or raise --max-length-tokens"
+            )
 
 
 def _require_possible_margins(base: Encoder, settings: TrainSettings) -> None:

@@ -5,6 +5,7 @@ which is all that costs. The gradient of a process's own vectors reaches the wei
 processes: the sum is that of one process with the whole batch.
 """
 
+import os
 import warnings
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from textrip import processes
+from textrip.interrupt import by_the_system
+from textrip.progress import say
 from textrip.training.cache import Features
 
 T = TypeVar("T")
@@ -23,13 +26,16 @@ TIMEOUT = timedelta(hours=2)
 
 
 def begin(device: str) -> None:
-    """Join the other processes, where there are any."""
+    """Join the other processes, where there are any (`processes.require_launched` has looked)."""
     if processes.count() > 1 and not dist.is_initialized():
         # accelerate hands DDP an option under its former name.
         warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)
         if device.startswith("cuda"):
             torch.cuda.set_device(processes.local_rank())
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=TIMEOUT)
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        say(f"joining {processes.count()} processes at {where}")
+        with by_the_system():  # it waits for them in compiled code, where no handler of Python's is called
+            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=TIMEOUT)
 
 
 def wait() -> None:

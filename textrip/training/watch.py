@@ -53,7 +53,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def _call_off(self, control: Any) -> None:
         """A loss that is no number is recorded, and ends the run: nothing is measured or saved of it."""
-        if control.should_evaluate and not self.monitor.finite:
+        if (control.should_evaluate or control.should_save) and not self.monitor.finite:
             control.should_log = True
             control.should_evaluate = control.should_save = False
 
