@@ -179,7 +179,7 @@ def test_a_loss_that_is_not_a_number_is_said_and_nothing_is_written(
 ) -> None:
     with torch.no_grad():
         next(tiny_encoder.model.parameters())[:] = float("nan")
-    # The first look at the loss would be after 10 steps; a checkpoint, which nobody could go on with, after 3.
+    # The first look at the loss would be after 10 steps; a checkpoint, of no use to anybody, after 3.
     with pytest.raises(
         TextripError,
         match="not a number: by step 3 the encoder's own vectors are not finite; look at the base",

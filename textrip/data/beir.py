@@ -33,7 +33,7 @@ def read_beir(folder: Path, columns: Columns) -> Collection:
     if corpus_file is None:
         raise InputError(f"{folder}: has no corpus.jsonl (.gz, .zst) or corpus.parquet")
     documents = collection_from_rows(
-        read_rows(corpus_file), columns, source=str(corpus_file), name=folder.resolve().name
+        read_rows(corpus_file), columns, source=str(corpus_file), name=folder.resolve().name, documents=True
     )
     remarks = [*documents.remarks]
     query_file = the_table(folder, ["queries"], "the queries")

@@ -18,6 +18,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "score": ("score", "relevance", "rel"),
     "label": ("label", "labels", "category", "class", "topic", "intent"),
 }
+# The roles that a document has; the others are of pairs and triples.
+OF_DOCUMENTS = ("id", "title", "text", "label")
 # Several negatives of a row, a column each; the role of each is "negative" and the column's name.
 _NUMBERED = re.compile(r"(hard_)?neg(ative)?_?[0-9]+")
 
@@ -35,6 +37,12 @@ class Columns:
     score: str | None = None
     label: str | None = None
 
+    @property
+    def are_of_documents(self) -> bool:
+        """Whether columns were named that documents have alone, and none of a pair's."""
+        of_pairs = (self.anchor, self.positive, self.negative, self.score)
+        return (self.id, self.title) != (None, None) and of_pairs == (None,) * 4
+
     def resolve(
         self, found: Iterable[str], *, source: str, held: Mapping[str, str] | None = None
     ) -> dict[str, str]:
@@ -45,6 +53,9 @@ class Columns:
         """
         names = [name for name in found if name is not None]
         by_lower = {name.lower(): name for name in reversed(names)}
+        by_lower |= {
+            name: name for name in names if name in by_lower
+        }  # as it is written, before another case
         roles: dict[str, str] = dict(held or {})
         for role in (member.name for member in fields(self) if member.name not in roles):
             asked = getattr(self, role)

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,9 @@ def read_hub(name: str, columns: Columns) -> Collection:
     """
     source = f"{PREFIX}{name}"
     path, _, config = name.partition(":")
+    if not path:
+        raise InputError(f"{source} names no data set; {PREFIX}OWNER/NAME was expected")
+    source = source.removesuffix(":")
     configs = _configurations(source, path)
     prefix = f"{config}-" if config else ""
     if {f"{prefix}corpus", f"{prefix}queries"} <= set(configs):
@@ -120,7 +124,11 @@ def _from_tables(loaded: Mapping[str, Any], columns: Columns, source: str, name:
         for split, rows in loaded.items()
         if split == first or split_of(split) in SPLITS
     }
-    splits = {split_of(split): table for split, table in tables.items() if split_of(split) in SPLITS}
+    splits: dict[str, Table] = {}
+    for split, table in tables.items():
+        if split_of(split) in SPLITS:
+            _refuse_second(split, splits, source)
+            splits[split_of(split)] = table
     if first == "train" and len(splits) > 1 and misfit(splits) is None:
         found = collection_of_splits(splits, source=source, name=name)
         left_out = [split for split in others if split not in tables]
@@ -128,6 +136,14 @@ def _from_tables(loaded: Mapping[str, Any], columns: Columns, source: str, name:
         found = collection_of_table(tables[first], name=name)
         left_out = others
     return replace(found, remarks=(*found.remarks, *_left_out(left_out, source)))
+
+
+def _refuse_second(split: str, known: Mapping[str, Any], source: str) -> None:
+    """Raise InputError for a split that goes by another name for one that is there."""
+    if split_of(split) in known:
+        raise InputError(
+            f"{source}: {split} would be a second split {split_of(split)}; one of them was expected"
+        )
 
 
 def _left_out(splits: list[str], source: str) -> list[Finding]:
@@ -161,7 +177,8 @@ def collection_from_beir_datasets(
     A judgment without a score says that the document is relevant.
     """
     source = f"{PREFIX}{name}"
-    documents = collection_from_rows(_rows(corpus), Columns(), source=source, name=name)
+    documents = collection_from_rows(_rows(corpus), Columns(), source=source, name=name, documents=True)
+    remarks = [*documents.remarks]
 
     def query_records() -> Iterator[tuple[int, dict[str, str]]]:
         for line, row in _rows(queries):
@@ -179,20 +196,24 @@ def collection_from_beir_datasets(
         for line, row in _numbered(rows):
             found = by_query.setdefault(id_value(row, "query-id", source, line), {})
             grade = relevance_value(row.get("score", 1), source, line)
-            found[id_value(row, "corpus-id", source, line)] = grade
+            doc_id = id_value(row, "corpus-id", source, line)
+            if found.setdefault(doc_id, grade) != grade:
+                reason = f"{split} judges {doc_id!r} as {grade}, an earlier row as {found[doc_id]}"
+                raise InputError.at(source, line, reason)
+        _refuse_second(split, judged, source)
         judged[split_of(split)] = by_query
     return Collection(
         name=name,
         corpus=documents.corpus,
-        queries=corpus_of(query_records(), source, id_column="query_id"),
+        queries=corpus_of(query_records(), source, id_column="query_id", remarks=remarks),
         qrels=judged,
-        remarks=documents.remarks,
+        remarks=tuple(remarks),
     )
 
 
 def _rows(parts: Mapping[str, Any]) -> Iterator[tuple[int, Row]]:
-    for part in parts.values():
-        yield from _numbered(part)
+    """Of all splits, numbered throughout: a repeated record is left out by its number."""
+    yield from _numbered(chain.from_iterable(parts.values()))
 
 
 def _numbered(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:

@@ -81,9 +81,9 @@ def _plain(value: Any, *, typed: bool, depth: int = 1) -> Any:
         return None  # JSON has no word for it
     if isinstance(value, Decimal):
         return _of_decimal(value)
-    if isinstance(value, list | dict) and depth > _MOST_NESTED:
+    if isinstance(value, list | tuple | dict) and depth > _MOST_NESTED:
         raise ValueError(_TOO_DEEP)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):  # the latter of a map of Parquet's
         return [_plain(item, typed=True, depth=depth + 1) for item in value]
     if isinstance(value, dict):
         return {str(name): _plain(item, typed=True, depth=depth + 1) for name, item in value.items()}

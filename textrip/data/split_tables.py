@@ -1,13 +1,15 @@
 """A table for each split, of labelled texts or pairs: a folder's train.jsonl, test.jsonl and dev.jsonl."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
+from textrip.data.finding import Finding, many, some
 from textrip.data.label_parts import SPLIT
 from textrip.data.rows import read_rows
-from textrip.data.table_file import SPLITS, stems_of, the_table
+from textrip.data.table_file import SPLITS, stems_of, table_stem, the_table
 from textrip.data.tables import Table, collection_from_documents, corpus_of, table_from_rows
 from textrip.data.triples_table import collection_from_triples
 from textrip.errors import InputError
@@ -35,11 +37,17 @@ def read_split_files(folder: Path, columns: Columns) -> Collection:
     Raises:
         InputError: with `file:line: reason`; or files that are neither labelled texts nor pairs.
     """
+    files = split_files(folder)
     tables = {
-        split: table_from_rows(read_rows(path), columns, source=str(path))
-        for split, path in split_files(folder).items()
+        split: table_from_rows(read_rows(path), columns, source=str(path)) for split, path in files.items()
     }
-    return collection_of_splits(tables, source=str(folder), name=folder.resolve().name)
+    found = collection_of_splits(tables, source=str(folder), name=folder.resolve().name)
+    others = sorted(path for path in folder.iterdir() if table_stem(path) and path not in files.values())
+    if not others:
+        return found
+    message = f"{many(len(others), 'table', 'tables')} not read: tables of train, dev and test are"
+    remark = Finding("warning", "files-not-read", len(others), message, some(map(str, others)))
+    return replace(found, remarks=(*found.remarks, remark))
 
 
 def misfit(tables: Mapping[str, Table]) -> str | None:
@@ -78,8 +86,8 @@ def collection_of_splits(tables: Mapping[str, Table], *, source: str, name: str)
 
 
 def _labelled(parts: Mapping[str, Collection], *, source: str, name: str) -> Collection:
-    some = any("metadata" in part.corpus.column_names for part in parts.values())
-    none = {"metadata": "{}"} if some else {}
+    there = {column for part in parts.values() for column in part.corpus.column_names}
+    none = {column: nothing for column, nothing in (("metadata", "{}"), ("label", "")) if column in there}
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
         line = 0
@@ -87,7 +95,7 @@ def _labelled(parts: Mapping[str, Collection], *, source: str, name: str) -> Col
             for row in part.corpus:
                 line += 1
                 # The same id may stand in two files.
-                yield line, {**none, **row, "doc_id": f"{split}-{row['doc_id']}", SPLIT: split}
+                yield line, {**row, **(none | row), "doc_id": f"{split}-{row['doc_id']}", SPLIT: split}
 
     return Collection(
         name=name,

@@ -10,7 +10,7 @@ from textrip.files import COMPRESSIONS
 # In the order in which they are read.
 SPLITS = ("train", "dev", "test")
 # Other names under which the development split goes.
-_DEV = ("dev", "validation", "valid")
+_DEV = ("dev", "validation", "valid", "val")
 
 
 def split_of(stem: str) -> str:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from textrip.data.collection import Collection, as_dataset, dataset_of
-from textrip.data.columns import Columns
+from textrip.data.columns import OF_DOCUMENTS, Columns
 from textrip.data.finding import Finding, many
 from textrip.data.metadata import metadata_value
 from textrip.data.rows import Row
@@ -103,10 +103,11 @@ class Table:
 
 
 def collection_from_rows(
-    rows: Iterable[tuple[int, Row]], columns: Columns, *, source: str, name: str
+    rows: Iterable[tuple[int, Row]], columns: Columns, *, source: str, name: str, documents: bool = False
 ) -> Collection:
-    """A collection from a table of documents, or of pairs or triples."""
-    return collection_of_table(table_from_rows(rows, columns, source=source), name=name)
+    """A collection from a table of documents, or of pairs or triples; of documents alone where it is said."""
+    table = table_from_rows(rows, columns, source=source, documents=documents)
+    return collection_of_table(table, name=name)
 
 
 def collection_of_table(table: Table, *, name: str) -> Collection:
@@ -116,8 +117,13 @@ def collection_of_table(table: Table, *, name: str) -> Collection:
     return collection_from_documents(table, name=name)
 
 
-def table_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, source: str) -> Table:
+def table_from_rows(
+    rows: Iterable[tuple[int, Row]], columns: Columns, *, source: str, documents: bool = False
+) -> Table:
     """Find out by the first row what a table holds; nothing else is read yet.
+
+    Documents may have a column that is called `question`, too: a corpus is one of documents whatever its
+    columns are, and a table whose id or text the caller named, and no part of a pair.
 
     Raises:
         InputError: it is empty, or neither documents nor pairs.
@@ -128,7 +134,8 @@ def table_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, source
         raise InputError(f"{source}: is empty, at least one row was expected")
     roles = columns.resolve(first[1], source=source)
     whole = _chain(first, iterator)
-    if "anchor" in roles and ("positive" in roles or "text" in roles):
+    documents = documents or columns.are_of_documents
+    if not documents and "anchor" in roles and ("positive" in roles or "text" in roles):
         roles.setdefault("positive", roles.get("text", ""))
         roles = with_label_as_score(first[1], roles)
         by_row = columns.by_row(whole, roles, source=source, optional=("negative",), of_every_row=("score",))
@@ -140,8 +147,10 @@ def table_from_rows(rows: Iterable[tuple[int, Row]], columns: Columns, *, source
             f"columns {', '.join(map(repr, first[1])) or 'none'} have no text, and no anchor and positive; "
             "name them with --text-column, or --anchor-column and --positive-column",
         )
+    roles = {role: column for role, column in roles.items() if role in OF_DOCUMENTS}
+    of_every_row = ("id",) if documents else ("id", "anchor")
     by_row = columns.by_row(
-        whole, roles, source=source, optional=("title", "label"), of_every_row=("id", "anchor")
+        whole, roles, source=source, optional=("title", "label"), of_every_row=of_every_row
     )
     return Table(source, roles, by_row, label_named=columns.label is not None)
 

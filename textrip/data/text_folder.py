@@ -1,6 +1,7 @@
 """A folder of .txt and .md files: one file, one document."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ _DOCUMENTS = {
     ".adoc", ".asciidoc", ".doc", ".docx", ".eml", ".epub", ".htm", ".html", ".ipynb", ".mdx", ".odt", ".org",
     ".pdf", ".ppt", ".pptx", ".rst", ".rtf", ".tex", ".text", ".xhtml", ".xls", ".xlsx", ".xml",
 }  # fmt: skip
+
+
+# A #hashtag, or the #! of a program, is none; hashes that close it are no part of it.
+_HEADING = re.compile(r"#{1,6}\s+(.*?)(?:\s+#+)?")
 
 
 def _files(folder: Path, links: Told) -> Iterator[Path]:
@@ -150,9 +155,10 @@ def _title_and_text(path: Path) -> tuple[str, str]:
     for place, line in enumerate(lines):
         if not line.strip():
             continue
-        if line.startswith("#") and suffix != ".txt":
+        heading = _HEADING.fullmatch(line.strip())
+        if heading is not None and suffix != ".txt":
             rest = lines[:place] + lines[place + 1 :]
-            return line.lstrip("#").strip(), "\n".join(rest).strip()
+            return heading[1], "\n".join(rest).strip()
         packed = len(path.suffix) if path.suffix.lower() in COMPRESSIONS else 0
         name = path.name[: len(path.name) - packed - len(suffix)]
         return name.replace("_", " ").replace("-", " "), "\n".join(lines).strip()
