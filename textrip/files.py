@@ -97,8 +97,12 @@ def _decode(line: bytes, source: str, number: int) -> str:
 
 
 def as_json(value: dict[str, Any]) -> dict[str, Any]:
-    """The same as it is when it was written and read again: lists for tuples, plain values."""
-    return dict(json.loads(json.dumps(value)))
+    """The same as it is when it was written and read again: lists for tuples, plain values.
+
+    Raises:
+        ValueError, TypeError: JSON has no word for a part of it.
+    """
+    return dict(json.loads(json.dumps(value, allow_nan=False)))
 
 
 def cut_half_line(path: Path) -> bool:

@@ -54,17 +54,10 @@ def deferring() -> Iterator[None]:
     In another thread than the main one nothing is done; no signal is handled there.
     """
     waiting: list[int] = []
-    former: dict[int, Any] = {}
     try:
-        with contextlib.suppress(ValueError):
-            for number in _KINDS:
-                former[number] = signal.getsignal(number)
-                signal.signal(number, lambda number, _: waiting.append(number))
-        yield
+        with _handled_by(lambda number, _: waiting.append(number)):
+            yield
     finally:
-        with contextlib.suppress(ValueError):
-            for number, handler in former.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for number in waiting[:1]:
             signal.raise_signal(number)
 
@@ -72,16 +65,24 @@ def deferring() -> Iterator[None]:
 @contextlib.contextmanager
 def by_the_system() -> Iterator[None]:
     """Inside, both signals end the process at once: where compiled code waits, and nothing is begun."""
+    with _handled_by(signal.SIG_DFL):
+        yield
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Any) -> Iterator[None]:
+    """Inside, both signals have this handler, where this is the main thread."""
     former: dict[int, Any] = {}
     try:
-        with contextlib.suppress(ValueError):  # in another thread than the main one
+        with contextlib.suppress(ValueError):
             for number in _KINDS:
-                former[number] = signal.signal(number, signal.SIG_DFL)
+                former[number] = signal.getsignal(number)
+                signal.signal(number, handler)
         yield
     finally:
         with contextlib.suppress(ValueError):
-            for number, handler in former.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            for number, before in former.items():
+                signal.signal(number, signal.SIG_DFL if before is None else before)
 
 
 def raise_if_asked() -> None:

@@ -53,9 +53,8 @@ class Columns:
         """
         names = [name for name in found if name is not None]
         by_lower = {name.lower(): name for name in reversed(names)}
-        by_lower |= {
-            name: name for name in names if name in by_lower
-        }  # as it is written, before another case
+        # A name as it is written comes before another case of it.
+        by_lower |= {name: name for name in names if name in by_lower}
         roles: dict[str, str] = dict(held or {})
         for role in (member.name for member in fields(self) if member.name not in roles):
             asked = getattr(self, role)

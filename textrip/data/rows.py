@@ -172,8 +172,8 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
             bytes_in = {field.name for field in file.schema_arrow if _holds_bytes(field.type)}
             if bytes_in:  # pictures, say: no text, and no metadata that JSON could hold
                 say(f"{path}: left out: {', '.join(map(repr, sorted(bytes_in)))}, of bytes and not of text")
-            kept = [name for name in names if name not in bytes_in]
-            for batch in file.iter_batches(batch_size=8192, columns=kept if bytes_in else None):
+            columns = [name for name in names if name not in bytes_in] if bytes_in else None
+            for batch in file.iter_batches(batch_size=8192, columns=columns):
                 try:
                     rows = batch.to_pylist()
                 except (OverflowError, ValueError) as error:

@@ -94,8 +94,8 @@ def _labelled(parts: Mapping[str, Collection], *, source: str, name: str) -> Col
         for split, part in parts.items():
             for row in part.corpus:
                 line += 1
-                # The same id may stand in two files.
-                yield line, {**row, **(none | row), "doc_id": f"{split}-{row['doc_id']}", SPLIT: split}
+                # What a part lacks comes behind what it has; and the same id may stand in two files.
+                yield line, {**row, **none, **row, "doc_id": f"{split}-{row['doc_id']}", SPLIT: split}
 
     return Collection(
         name=name,

@@ -123,7 +123,7 @@ def table_from_rows(
     """Find out by the first row what a table holds; nothing else is read yet.
 
     Documents may have a column that is called `question`, too: a corpus is one of documents whatever its
-    columns are, and a table whose id or text the caller named, and no part of a pair.
+    columns are, and a table whose id or title the caller named, and no part of a pair.
 
     Raises:
         InputError: it is empty, or neither documents nor pairs.

@@ -209,7 +209,7 @@ def saved_config(name: str | Path) -> dict[str, Any]:
         if str(name) in _EMBEDDED_NAMES or Path(name).is_absolute() or str(name).count("/") > 1:
             return {}
         if not _is_cached(str(name)):
-            require_hub(f"model {str(name)!r}")
+            _require_hub(str(name))
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 

@@ -82,10 +82,8 @@ def mine(
             filter of `auto`: none with a positive).
     """
     settings = settings or MineSettings()
-    ranks, filters = dense is None, scorer is None  # with a model that is to be loaded
-    require_models(
-        settings.denoise_model if filters else None, settings.dense_model if ranks else None, device=device
-    )  # now, and not after the reading
+    filters, ranks = settings.models  # told now, and not after the reading, where they are to be loaded
+    require_models(filters if scorer is None else None, ranks if dense is None else None, device=device)
     collection = collection_of(data)
     if verdicts is not None:
         verdicts = verdicts.of(collection)

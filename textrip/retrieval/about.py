@@ -9,12 +9,11 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
-from textrip.data.metadata import as_kept
 from textrip.encoding.approximate import Kind
 from textrip.encoding.onnx import DIMENSIONS
 from textrip.errors import DamagedError, InputError
 from textrip.fields import TEXTS, Exactly, require_fields
-from textrip.files import parse_json, read_json, write_sealed_json
+from textrip.files import as_json, parse_json, read_json, write_sealed_json
 from textrip.replacing import replacing
 from textrip.retrieval.connection import connect_reading
 from textrip.retrieval.fusion import Fusion
@@ -101,10 +100,10 @@ def note_about(folder: Path, writer: StoreWriter, values: Mapping[str, Any]) -> 
         about = read_about(folder)
         about.pop("seal_sha256", None)
         try:
-            about |= as_kept(values)
+            about |= as_json(dict(values))
             _require_sound(about, path)
             Fusion.from_dict(about["fusion"])
-        except InputError as error:
+        except (InputError, ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{error}; nothing was noted") from None
         for left in folder.glob(".index.json.*.tmp"):  # of a process that died
             left.unlink(missing_ok=True)

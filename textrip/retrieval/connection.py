@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from textrip.errors import InputError, reason_of, require_handles
+from textrip.errors import InputError, blame_no_file, reason_of
 from textrip.forked import watch
 
 # A writer waits so long for another one.
@@ -186,9 +186,9 @@ def unreadable(path: Path, error: sqlite3.Error) -> InputError:
     """
     if "unable to open" in str(error):
         try:
-            require_handles(path)
             path.open("rb").close()
         except OSError as refused:  # no right to it, or it was taken away
+            blame_no_file(refused, path)
             return InputError(f"{path}: {reason_of(refused)}")
         log, beside = (path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm"))
         if log.exists() and not beside.exists():

@@ -101,8 +101,7 @@ def plot_study(tuning: Tuning, folder: Path) -> None:
         axis.axhline(tuning.start, color="gray", linestyle=":")
         axis.set_xlabel(name)
         axis.set_ylabel("dev nDCG@10")
-        drawn = {trial.parameters[name] for trial in finished} if name in {"learning_rate", "margin"} else {0}
-        if min(drawn) > 0:
+        if name in {"learning_rate", "margin"} and min(trial.parameters[name] for trial in finished) > 0:
             axis.set_xscale("log")
             # By itself every digit has a tick, and over less than a decade a number, one over the other.
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))

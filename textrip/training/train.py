@@ -70,12 +70,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def refuse_what_is_for_one(settings: TrainSettings, *, rounds: int = 1) -> None:
     """Raise InputError for what is not for several processes, before anything is read."""
-    if not (rounds > 1 or settings.cache_tokens is not None):
-        processes.require_launched()
     if rounds > 1 and processes.count() > 1:
         raise InputError("rounds mine between trainings, in one process; leave --rounds or torchrun out")
     if settings.cache_tokens is not None and processes.count() > 1:
         raise InputError("cache_tokens is set, and several processes share a batch already: leave one out")
+    processes.require_launched()
 
 
 # Of torch, accelerate and the library's trainer each process has one state, and one generator.
