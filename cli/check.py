@@ -52,7 +52,9 @@ def check(
 
     if model is None:
         refuse_idle(context, "without --model no text is cut", ["max_length_tokens", "device"])
-    collection = read_for_models(data, columns, model, device=device, tell=False)  # the findings have it
+    collection = read_for_models(  # the findings have what was passed over
+        data, columns, model, device=device, max_length_tokens=max_length_tokens, tell=False
+    )
     encoder = None
     if model is not None:
         encoder = Encoder.load(model, device=device, max_length_tokens=max_length_tokens)

@@ -85,7 +85,7 @@ def encode(
         texts = chain(sample, lines)
         ids = map(str, count(1))
     else:
-        collection = read_for_models(source, columns, model)
+        collection = read_for_models(source, columns, model, max_length_tokens=max_length_tokens)
         sample = texts = collection.texts
         total = len(collection.corpus)
         ids = iter(collection.doc_ids)

@@ -67,7 +67,9 @@ def evaluate(
         refuse_idle(context, "without --model nothing is encoded", idle)
     elif not bm25 and not hybrid:
         refuse_idle(context, "without --bm25 and --hybrid no word is looked at", ["stemmer"])
-    collection = read_for_models(data, columns, *(model or []), device=device)
+    collection = read_for_models(
+        data, columns, *(model or []), device=device, max_length_tokens=max_length_tokens
+    )
     if by_label:
         from textrip.pipeline.prepare import prepare_labels
 

@@ -88,7 +88,12 @@ def fit(
     )
     done = run(
         read_for_models(
-            request.source, request.columns, request.model, *request.mining.models, device=request.device
+            request.source,
+            request.columns,
+            request.model,
+            *request.mining.models,
+            device=request.device,
+            max_length_tokens=request.settings.max_length_tokens,
         ),
         request.output,
         model=request.model,

@@ -103,7 +103,7 @@ def index(
     if not passages:
         refuse_idle(context, "without --passages nothing is cut", ["overlap"])
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
-    collection = read_for_models(data, columns, model)
+    collection = read_for_models(data, columns, model, max_length_tokens=max_length_tokens)
     if tune_hybrid:
         collection.queries_of("dev")
         collection.require_relevant("dev")

@@ -139,7 +139,12 @@ def train(
     asked = () if goes_on else request.mining.models  # which is over
     analyzer = Analyzer.for_language(request.stemmer)
     collection = read_for_models(
-        request.data or request.source, request.columns, request.model, *asked, device=request.device
+        request.data or request.source,
+        request.columns,
+        request.model,
+        *asked,
+        device=request.device,
+        max_length_tokens=request.settings.max_length_tokens,
     )
     if dry_run:
         collection = _prepared(collection, request, triples, force=force)

@@ -95,7 +95,10 @@ def tune(
         _write_config(Path(output) / "best.toml", found, how)
 
     tuning = search(
-        read_for_models(data, columns, model, *mining.models, device=device), output,
+        read_for_models(
+            data, columns, model, *mining.models, device=device,
+            max_length_tokens=settings.max_length_tokens,
+        ), output,
         model=model, settings=settings, mining=mining,
         analyzer=Analyzer.for_language(stemmer), trials=trials, minutes=minutes,
         dev_documents=dev_documents, without_own_id=without_own_id, device=device,

@@ -49,7 +49,7 @@ from textrip.retrieval.snippet import Snippet
     (["index", "{beir}", "-o", "{tmp}/out", "--model", "owner/model"], "the network is switched off"),
     (["index", "{beir}", "-o", "{tmp}/out", "--model", "{beir}"], "holds no encoder"),
     (["index", "{beir}", "-o", "{tmp}/out", "--model", "{model}", "--device", "tpu"], "device 'tpu' is not known"),
-    (["index", "{beir}", "-o", "{tmp}/out", "--model", "{model}", "--max-length-tokens", "65"], "reads at most 64"),
+    (["index", "{beir}", "-o", "{tmp}/out", "--model", "{model}", "--max-length-tokens", "65"], "has positions for 64 tokens"),
     (["index", "{beir}", "-o", "{tmp}/out", "--stemmer", "klingon"], "stemmer 'klingon' is no language of Snowball"),
     (["index", "{pairs}", "-o", "{tmp}/out", "--text-column", "body"], "has no column 'body'"),
     (["index", "hub:owner/name", "-o", "{tmp}/out"], "hub:owner/name is on the hub and the network is switched off"),
@@ -252,6 +252,9 @@ def test_option_over_environment_over_file_over_default(
     monkeypatch.setenv("TEXTRIP_SEARCH_K", "4")
     assert hits("--config", config) == 4
     assert hits("--config", config, "-k", 5) == 5
+    monkeypatch.delenv("TEXTRIP_SEARCH_K")
+    config.write_text("[search]\nk = 3\n", encoding="utf-8-sig")  # as Windows' editors write it
+    assert hits("--config", config) == 3
 
 
 def test_a_default_for_every_command_may_have_nothing_to_do_in_one(

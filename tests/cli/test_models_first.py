@@ -57,6 +57,26 @@ def test_a_device_that_is_not_there_is_told_as_early(cut_off: Path, tmp_path: Pa
     assert (done.code, "device 'tpu' is not known" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize("arguments", [
+    ["check", "{data}", "--model", "{model}"],
+    ["encode", "{data}", "-o", "{tmp}/v.npy", "--model", "{model}"],
+    ["eval", "{data}", "--model", "{model}"],
+    ["fit", "{data}", "-o", "{tmp}/fit", "--model", "{model}"],
+    ["index", "{data}", "-o", "{tmp}/index", "--model", "{model}"],
+    ["train", "{data}", "-o", "{tmp}/model", "--model", "{model}"],
+    ["train", "{data}", "-o", "{tmp}/model", "--model", "{model}", "--dry-run"],
+    ["tune", "{data}", "-o", "{tmp}/study", "--model", "{model}"],
+], ids=" ".join)  # fmt: skip
+def test_a_length_that_the_model_has_no_positions_for(
+    arguments: list[str], cut_off: Path, tiny_encoder_folder: Path, tmp_path: Path, textrip: Run
+) -> None:
+    names = {"data": cut_off, "tmp": tmp_path, "model": tiny_encoder_folder}
+    done = textrip(*(argument.format(**names) for argument in arguments), "--max-length-tokens", 65)
+    told = f"{tiny_encoder_folder} has positions for 64 tokens, and reads at most so many"
+    assert (done.code, done.err.strip()) == (2, f"Error: max_length_tokens is 65; {told}")
+    assert list(tmp_path.iterdir()) == [cut_off]
+
+
 @pytest.mark.parametrize("call", [
     lambda data, out, _: library.fit(data, out, model=NOWHERE),
     lambda data, out, model: library.fit(data, out, model=model, mining=FILTER),
@@ -73,4 +93,14 @@ def test_by_functions(
 ) -> None:
     with pytest.raises(TextripError, match=f"^{re.escape(TOLD)}$"):
         call(cut_off, tmp_path / "out", tiny_encoder_folder)
+    assert list(tmp_path.iterdir()) == [cut_off]
+
+
+@pytest.mark.parametrize("call", [library.fit, library.train, library.tune])
+def test_a_length_by_functions(
+    call: Callable[..., Any], cut_off: Path, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    settings = library.TrainSettings(max_length_tokens=65)
+    with pytest.raises(TextripError, match=r"^max_length_tokens is 65; .* has positions for 64 tokens"):
+        call(cut_off, tmp_path / "out", model=tiny_encoder_folder, settings=settings)
     assert list(tmp_path.iterdir()) == [cut_off]

@@ -244,6 +244,15 @@ def test_bad_folders(tmp_path: Path) -> None:
         read(tmp_path).judged("dev")
 
 
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_file_and_nobody_waits_for_who_writes_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "docs.jsonl")
+    with pytest.raises(
+        InputError, match=r"docs\.jsonl: is a pipe or a device; a file or a folder was expected, or -"
+    ):
+        read(tmp_path / "docs.jsonl")
+
+
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(GOOD)

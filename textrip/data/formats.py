@@ -11,7 +11,7 @@ from textrip.data.split_tables import read_split_files, split_files
 from textrip.data.stdlib_docs import NAME as STDLIB
 from textrip.data.stdlib_docs import read_stdlib
 from textrip.data.tables import collection_from_rows
-from textrip.data.text_folder import SUFFIXES as TEXTS
+from textrip.data.text_file import SUFFIXES as TEXTS
 from textrip.data.text_folder import read_text_folder
 from textrip.errors import InputError
 from textrip.files import STDIN, uncompressed_suffix
@@ -63,6 +63,10 @@ def _read(source: str | Path, columns: Columns) -> Collection:
         if is_beir(path):
             return read_beir(path, columns)
         return read_split_files(path, columns) if split_files(path) else read_text_folder(path)
+    if not path.is_file():  # who opens a pipe waits for who writes
+        raise InputError(
+            f"{path}: is a pipe or a device; a file or a folder was expected, or - for JSONL piped in"
+        )
     if uncompressed_suffix(path) in TEXTS:
         raise InputError(
             f"{path}: is a single text; a folder of texts was expected ({path.parent}), or a table with one "

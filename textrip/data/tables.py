@@ -60,6 +60,14 @@ def corpus_of(
     return as_dataset(distinct.drop_columns("line"))
 
 
+def without_empty_columns(corpus: Dataset) -> Dataset:
+    """The same without metadata, or labels, where no document has any."""
+    for column, nothing in (("metadata", "{}"), ("label", "")):
+        if column in corpus.column_names and pc.all(pc.equal(corpus.data.column(column), nothing)).as_py():
+            corpus = corpus.remove_columns(column)
+    return corpus
+
+
 def _without_duplicates(table: pa.Table, source: str, id_column: str) -> pa.Table:
     counts = pc.value_counts(table.column(id_column).combine_chunks())
     repeated = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
@@ -183,10 +191,7 @@ def collection_from_documents(table: Table, *, name: str) -> Collection:
             yield line, record
 
     remarks: list[Finding] = []
-    corpus = corpus_of(records(), source, remarks=remarks)
-    for column, nothing in (("metadata", "{}"), ("label", "")):
-        if pc.all(pc.equal(corpus.data.column(column), nothing)).as_py():
-            corpus = corpus.remove_columns(column)
+    corpus = without_empty_columns(corpus_of(records(), source, remarks=remarks))
     queries = dataset_of({"query_id": [], "text": []})
     return Collection(
         name=name, corpus=corpus, queries=queries, numbered="id" not in table.roles, remarks=tuple(remarks)

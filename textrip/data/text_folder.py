@@ -1,7 +1,6 @@
 """A folder of .txt and .md files: one file, one document."""
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,21 +8,17 @@ from pathlib import Path
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.finding import Finding, Told, many, some
 from textrip.data.table_file import SPLITS, split_of, table_stem
-from textrip.data.tables import corpus_of
+from textrip.data.tables import corpus_of, without_empty_columns
+from textrip.data.text_file import SUFFIXES, read_text_file
 from textrip.data.words import lone_surrogate
 from textrip.errors import InputError, reason_of
-from textrip.files import COMPRESSIONS, numbered_lines, uncompressed_suffix
+from textrip.files import uncompressed_suffix
 
-SUFFIXES = (".txt", ".md", ".markdown")
 # What holds text, too, and is not read: whoever named the folder may think that it was.
 _DOCUMENTS = {
     ".adoc", ".asciidoc", ".doc", ".docx", ".eml", ".epub", ".htm", ".html", ".ipynb", ".mdx", ".odt", ".org",
     ".pdf", ".ppt", ".pptx", ".rst", ".rtf", ".tex", ".text", ".xhtml", ".xls", ".xlsx", ".xml",
 }  # fmt: skip
-
-
-# A #hashtag, or the #! of a program, is none; hashes that close it are no part of it.
-_HEADING = re.compile(r"#{1,6}\s+(.*?)(?:\s+#+)?")
 
 
 def _files(folder: Path, links: Told) -> Iterator[Path]:
@@ -50,7 +45,7 @@ def _files(folder: Path, links: Told) -> Iterator[Path]:
 
 
 def read_text_folder(folder: Path) -> Collection:
-    """Read a folder of text: doc_id is the path below the folder, title the first heading or the file's name.
+    """Read a folder of text: doc_id is the path below the folder, for the rest see `read_text_file`.
 
     A file without a word is no document; it is told, as are those that would have to be converted.
 
@@ -72,14 +67,14 @@ def read_text_folder(folder: Path) -> Collection:
             if lone_surrogate(doc_id) is not None:
                 name = os.fsencode(doc_id).decode(errors="backslashreplace")
                 raise InputError(f"{folder}: the name of the file {name} is not UTF-8; rename it")
-            title, text = _title_and_text(path)
-            if not title and not text:
+            document = read_text_file(path)
+            if not document["title"] and not document["text"]:
                 empty.add(doc_id)
                 continue
-            yield number, {"doc_id": doc_id, "title": title, "text": text}
+            yield number, {"doc_id": doc_id, **document}
 
     try:
-        corpus = corpus_of(records(), str(folder))
+        corpus = without_empty_columns(corpus_of(records(), str(folder)))
     except InputError as error:
         if "is empty" not in str(error):
             raise
@@ -146,20 +141,3 @@ def _instead(folder: Path) -> str:
     if of_splits:
         return f"; there is {of_splits[0]} and no train.jsonl: what is trained on belongs there"
     return f"; there is {tables[0]}: name the file itself" if tables else ""
-
-
-def _title_and_text(path: Path) -> tuple[str, str]:
-    """Of a file; both are empty where it has no text."""
-    lines = [line for _, line in numbered_lines(path)]
-    suffix = uncompressed_suffix(path)
-    for place, line in enumerate(lines):
-        if not line.strip():
-            continue
-        heading = _HEADING.fullmatch(line.strip())
-        if heading is not None and suffix != ".txt":
-            rest = lines[:place] + lines[place + 1 :]
-            return heading[1], "\n".join(rest).strip()
-        packed = len(path.suffix) if path.suffix.lower() in COMPRESSIONS else 0
-        name = path.name[: len(path.name) - packed - len(suffix)]
-        return name.replace("_", " ").replace("-", " "), "\n".join(lines).strip()
-    return "", ""

@@ -84,21 +84,34 @@ def load_model(name: str | Path, *, device: str, trust_remote_code: bool) -> "Se
     return _from_hub(str(name), device, trust_remote_code)
 
 
-def require_models(*names: object, device: str = "auto") -> None:
-    """Refuse names under which there is no model, before a corpus is read and mined; nothing is loaded.
+def require_models(*names: object, device: str = "auto", max_length_tokens: int | None = None) -> None:
+    """Refuse what no model could be loaded for, before a corpus is read and mined; nothing is loaded.
 
     Args:
         names: Of encoders and cross-encoders. What is no name or path (None, an encoder) is passed over.
         device: Where they are to run.
+        max_length_tokens: Where the first of them is to cut texts; at its own length where None.
 
     Raises:
-        InputError, OfflineError, MissingDependencyError: as `load_model` and `resolve_device`.
+        InputError, OfflineError, MissingDependencyError: as `load_model` and `resolve_device`; or the first
+            has not so many positions.
     """
     if device != "auto":  # which there always is
         resolve_device(device)
     for name in names:
         if isinstance(name, str | Path) and _folder_of(name) is None and not _is_cached(str(name)):
             _require_on_hub(str(name))
+    if max_length_tokens is not None and names and isinstance(names[0], str | Path):
+        _require_positions(names[0], max_length_tokens)
+
+
+def _require_positions(name: str | Path, max_length_tokens: int) -> None:
+    positions = saved_config(name).get("max_position_embeddings")  # who has none is told when it is loaded
+    if isinstance(positions, int) and max_length_tokens > positions:
+        raise InputError(
+            f"max_length_tokens is {max_length_tokens}; {name} has positions for {positions} tokens, and "
+            "reads at most so many"
+        )
 
 
 def _folder_of(name: str | Path) -> Path | None:
@@ -204,9 +217,10 @@ def saved_config(name: str | Path) -> dict[str, Any]:
         OfflineError: the name is only on the hub, and the hub is out of reach or forbidden.
     """
     _require_name(name)
-    path = Path(name) / "config.json"
-    if not Path(name).is_dir():
-        if str(name) in _EMBEDDED_NAMES or Path(name).is_absolute() or str(name).count("/") > 1:
+    embedded = embedded_folder() if str(name) in _EMBEDDED_NAMES and not Path(name).is_dir() else None
+    path = (embedded or Path(name)) / "config.json"
+    if not path.parent.is_dir():
+        if Path(name).is_absolute() or str(name).count("/") > 1:
             return {}
         if not _is_cached(str(name)):
             _require_hub(str(name))

@@ -118,7 +118,7 @@ def fit(
     refuse_what_is_for_labels(settings, by_label=False)
     mining = mining or MineSettings(seed=settings.seed)
     Rounds.wanted(rounds, dense_share, mining)  # refused now, and not after the mining
-    require_models(model, *mining.models, device=device)
+    require_models(model, *mining.models, device=device, max_length_tokens=settings.max_length_tokens)
     stage("reading")
     given = collection_of(data)
     say_what_goes(Path(output) / "index", given)

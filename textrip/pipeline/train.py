@@ -115,7 +115,9 @@ def train(
         refuse_beside_labels(triples, without_own_id=without_own_id)
     given = triples is not None
     mines = not by_label and not given and not (resume and run.has_triples)
-    require_models(model, *(mining.models if mines else ()), device=device)
+    require_models(
+        model, *(mining.models if mines else ()), device=device, max_length_tokens=settings.max_length_tokens
+    )
     collection = collection_of(data)
     if by_label:
         collection = prepare_labels_to_train(collection)

@@ -77,7 +77,7 @@ def tune(
     mining = mining or MineSettings(seed=settings.seed, negatives=4)
     asked = {"settings": asdict(settings), "mining": asdict(mining)}
     refuse_other(folder, asked)  # now, and not after the mining
-    require_models(model, *mining.models, device=device)
+    require_models(model, *mining.models, device=device, max_length_tokens=settings.max_length_tokens)
     given = collection_of(data)
     require_trainable(given, "dev", force=force)
     collection = prepare_to_mine(given, mining.split)
