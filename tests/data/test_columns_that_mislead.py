@@ -69,7 +69,7 @@ def test_what_stands_in_two_splits_of_the_hub_is_kept_once_and_nothing_else_lost
 @pytest.mark.parametrize(("qrels", "told"), [
     ({"validation": [1], "dev": [1]}, "hub:x/y: dev would be a second split dev; one of"),
     ({"dev": [1], "validation": [1]}, "hub:x/y: validation would be a second split dev; one of"),
-    ({"test": [1, 0]}, "hub:x/y:2: test judges 'd1' as 0, an earlier row as 1"),
+    ({"test": [1, 0]}, r"hub:x/y \(test\):2: judges 'd1' as 0, an earlier line as 1"),
 ])  # fmt: skip
 def test_judgments_of_the_hub_that_collide_are_refused(qrels: dict[str, list[int]], told: str) -> None:
     judged = {

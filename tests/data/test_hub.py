@@ -59,6 +59,22 @@ def test_judgments_in_a_data_set_of_their_own(tmp_path: Path) -> None:
     assert read(name).qrels == {"dev": {"q1": {"1": 2}}}
 
 
+def test_judgments_that_are_not_there_are_told_with_where_they_were_looked_for(tmp_path: Path) -> None:
+    name = data_set(tmp_path / "set", {"corpus": CORPUS, "queries": QUERIES})
+    with pytest.raises(
+        InputError, match=r"set-qrels.*; judgments were expected there, as hub:.*set has a corpus"
+    ):
+        read(name)
+
+
+def test_a_line_that_is_no_json_is_told_with_its_row(tmp_path: Path) -> None:
+    name = data_set(tmp_path / "set", {"default": {"train": [{"query": "a", "positive": "b"}] * 3}})
+    with (tmp_path / "set" / "default-train.jsonl").open("a") as lines:
+        lines.write('{"query": "x", "pos\n')
+    with pytest.raises(InputError, match=r"generating the dataset \(JSON parse error: .* in row 3\)"):
+        read(name)
+
+
 def test_a_language_of_a_data_set_of_several(tmp_path: Path) -> None:
     other = {"corpus": [{"_id": "1", "text": "eine Rose"}, {"_id": "2", "text": "ein Boot"}]}
     name = data_set(tmp_path / "set", {

@@ -11,7 +11,7 @@ from pathlib import Path
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
 from textrip.data.finding import Finding, many, some
-from textrip.data.rows import read_rows, table_format
+from textrip.data.rows import Row, read_rows, table_format
 from textrip.data.table_file import split_of, table_stem, the_one, the_table
 from textrip.data.tables import collection_from_rows, corpus_of
 from textrip.data.values import id_value, relevance_value, text_value
@@ -90,6 +90,20 @@ def _judgment_files(folder: Path, remarks: list[Finding]) -> dict[str, Path]:
     return {split: path for split, path in files.items() if path is not None}
 
 
+def add_judgment(qrels: dict[str, dict[str, int]], row: Row, source: str, line: int) -> None:
+    """Add a row (query-id, corpus-id, score) to the judgments of its split.
+
+    Raises:
+        InputError: with `source:line: reason`, also for one that contradicts another.
+    """
+    judged = qrels.setdefault(id_value(row, "query-id", source, line), {})
+    doc_id = id_value(row, "corpus-id", source, line)
+    relevance = relevance_value(row["score"], source, line)
+    if judged.setdefault(doc_id, relevance) != relevance:
+        reason = f"judges {doc_id!r} as {relevance}, an earlier line as {judged[doc_id]}"
+        raise InputError.at(source, line, reason)
+
+
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """Read judgments: tab-separated query-id, corpus-id, score, with a header.
 
@@ -105,12 +119,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
             )
             headed = table_format(path) in {"csv", "tsv"}
             raise InputError.at(source, line - 1 if headed else line, reason)
-        judged = qrels.setdefault(id_value(row, "query-id", source, line), {})
-        doc_id = id_value(row, "corpus-id", source, line)
-        relevance = relevance_value(row["score"], source, line)
-        if judged.setdefault(doc_id, relevance) != relevance:
-            reason = f"judges {doc_id!r} as {relevance}, an earlier line as {judged[doc_id]}"
-            raise InputError.at(source, line, reason)
+        add_judgment(qrels, row, source, line)
     if not qrels:  # a split of one judgment without a header would be taken for none, and another one be cut
         raise InputError(
             f"{source}: has no judgment below its first line; add them with a header (query-id, corpus-id, "

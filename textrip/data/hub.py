@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from textrip.data.beir import add_judgment
 from textrip.data.collection import Collection
 from textrip.data.columns import Columns
 from textrip.data.finding import Finding, many
@@ -15,7 +16,7 @@ from textrip.data.rows import Row
 from textrip.data.split_tables import collection_of_splits, misfit
 from textrip.data.table_file import SPLITS, split_of
 from textrip.data.tables import Table, collection_from_rows, collection_of_table, corpus_of, table_from_rows
-from textrip.data.values import id_value, relevance_value, text_value
+from textrip.data.values import id_value, text_value
 from textrip.errors import InputError, OfflineError, first_line
 from textrip.progress import shows_bars
 from textrip.records import Qrels
@@ -75,11 +76,24 @@ def read_hub(name: str, columns: Columns) -> Collection:
             _asked("load_dataset", source, path, f"{prefix}{part}") for part in ("corpus", "queries")
         )
         judging = [part for part in (f"{prefix}qrels", config or "default") if part in configs]
-        where = (path, judging[0]) if judging else (f"{path}-qrels", config or None)
-        return collection_from_beir_datasets(path, corpus, queries, _asked("load_dataset", source, *where))
+        if judging:
+            qrels = _asked("load_dataset", source, path, judging[0])
+        else:
+            qrels = _judgments_beside(source, path, config)
+        return collection_from_beir_datasets(path, corpus, queries, qrels)
     if not config and len(configs) > 1 and "default" not in configs:
         raise InputError(f"{source}: has configurations; name one of them, {source}:{configs[0]}: {configs}")
     return _from_tables(_asked("load_dataset", source, path, config or None), columns, source, path)
+
+
+def _judgments_beside(source: str, path: str, config: str) -> Any:
+    try:
+        return _asked("load_dataset", source, f"{path}-qrels", config or None)
+    except InputError as error:
+        raise InputError(
+            f"{error}; judgments were expected there, as {source} has a corpus and queries and no "
+            "configuration qrels or default"
+        ) from None
 
 
 def _configurations(source: str, path: str) -> list[str]:
@@ -113,7 +127,8 @@ def _asked(function: str, source: str, *arguments: str | None) -> Any:
     except ConnectionError as error:
         raise OfflineError(f"{source}: {first_line(error)}") from None
     except Exception as error:  # of files, of formats, of what the hub answers, of scripts that it refuses
-        raise InputError(f"{source}: {first_line(error)}") from None
+        cause = f" ({first_line(error.__cause__)})" if isinstance(error.__cause__, Exception) else ""
+        raise InputError(f"{source}: {first_line(error)}{cause}") from None
 
 
 def _from_tables(loaded: Mapping[str, Any], columns: Columns, source: str, name: str) -> Collection:
@@ -194,12 +209,7 @@ def collection_from_beir_datasets(
     for split, rows in qrels.items():
         by_query: dict[str, dict[str, int]] = {}
         for line, row in _numbered(rows):
-            found = by_query.setdefault(id_value(row, "query-id", source, line), {})
-            grade = relevance_value(row.get("score", 1), source, line)
-            doc_id = id_value(row, "corpus-id", source, line)
-            if found.setdefault(doc_id, grade) != grade:
-                reason = f"{split} judges {doc_id!r} as {grade}, an earlier row as {found[doc_id]}"
-                raise InputError.at(source, line, reason)
+            add_judgment(by_query, {"score": 1, **row}, f"{source} ({split})", line)
         _refuse_second(split, judged, source)
         judged[split_of(split)] = by_query
     return Collection(
