@@ -103,7 +103,9 @@ def _pipe_closed() -> None:
 
 
 def _interrupted(stopped: KeyboardInterrupt) -> int:
-    say("Interrupted: nothing is left half-written.")
+    with contextlib.suppress(InputError):  # which process this is may be unknown
+        if processes.is_first():
+            say("Interrupted: nothing is left half-written.")
     return TERMINATED if isinstance(stopped, interrupt.Terminated) else INTERRUPTED
 
 

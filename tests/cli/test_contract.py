@@ -4,6 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.running import Run, tree
 from textrip.cli import output
 from textrip.errors import InputError
 from textrip.pipeline.train import train
+from textrip.retrieval.index import Index
 from textrip.retrieval.snippet import Snippet
 
 
@@ -136,6 +138,20 @@ def test_what_is_left_of_a_launcher_is_told_before_anything_is_read(
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=told):
         train("no-such-folder", tmp_path / "m")
+
+
+@pytest.mark.parametrize(("rank", "told"), [("0", 1), ("1", 0)])
+def test_of_several_processes_that_are_interrupted_the_first_says_so(
+    rank: str, told: int, textrip: Run, index_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_given: Any, **_how: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(Index, "search_many", interrupted)
+    done = textrip("search", index_folder, "rose")
+    assert (done.code, done.err.count("Interrupted")) == (130, told)
 
 
 def test_a_number_of_a_job_is_none_of_a_process(
