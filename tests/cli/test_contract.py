@@ -12,7 +12,6 @@ from tests.running import Run, tree
 from textrip.cli import output
 from textrip.errors import InputError
 from textrip.pipeline.train import train
-from textrip.retrieval.index import Index
 from textrip.retrieval.snippet import Snippet
 
 
@@ -142,16 +141,17 @@ def test_what_is_left_of_a_launcher_is_told_before_anything_is_read(
 
 @pytest.mark.parametrize(("rank", "told"), [("0", 1), ("1", 0)])
 def test_of_several_processes_that_are_interrupted_the_first_says_so(
-    rank: str, told: int, textrip: Run, index_folder: Path, monkeypatch: pytest.MonkeyPatch
+    rank: str, told: int, textrip: Run, beir_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_given: Any, **_how: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", rank)
-    monkeypatch.setattr(Index, "search_many", interrupted)
-    done = textrip("search", index_folder, "rose")
-    assert (done.code, done.err.count("Interrupted")) == (130, told)
+    launched = {"WORLD_SIZE": "2", "RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("textrip.encoding.load.require_models", interrupted)
+    done = textrip("train", beir_folder, "-o", tmp_path / "model")
+    assert (done.code, done.err.count("Interrupted")) == (130, told), done.err
 
 
 def test_a_number_of_a_job_is_none_of_a_process(
