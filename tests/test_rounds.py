@@ -108,6 +108,17 @@ def test_a_round_without_negatives_of_bm25_has_no_window_of_its_scores() -> None
     assert Rounds(count=2, mining=mining, dense_share=1).later("m").most_score == 1
 
 
+@pytest.mark.parametrize(("negatives", "random", "share", "dense"), [
+    (1, 0, 0.5, 1), (3, 0, 0.5, 2), (4, 0, 0.25, 1), (3, 1, 0.4, 1), (25, 0, 0.28, 7), (50, 0, 0.14, 7),
+    (4, 0, 0.01, 1), (4, 3, 1, 1), (4, 0, 1, 4),
+])  # fmt: skip
+def test_the_share_of_dense_negatives_is_the_nearest_that_there_can_be(
+    negatives: int, random: int, share: float, dense: int
+) -> None:
+    mining = MineSettings(negatives=negatives, random=random)
+    assert Rounds(count=2, mining=mining, dense_share=share).later("m").dense == dense
+
+
 def negative_pairs(triples: Triples) -> set[tuple[str, str]]:
     return {(group.query_id, negative.doc_id) for group in triples.groups for negative in group.negatives}
 

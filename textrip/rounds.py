@@ -57,7 +57,8 @@ class Rounds:
         count: At least 2.
         dense_share: Of the negatives of a later round that come from the encoder's own ranking.
         mining: How to mine in later rounds; the filter is the tuned encoder where it says auto. They have at
-            least two negatives, so that there is one of each source.
+            least two negatives, and at least one of the tuned encoder's; what share and random ones leave is
+            BM25's.
 
     Raises:
         InputError: a share that is none, fewer than 2 rounds, or more random negatives than that leaves.
@@ -116,7 +117,8 @@ class Rounds:
     def later(self, model: str) -> MineSettings:
         """How a later round mines with an encoder of this name."""
         negatives = max(2, self.mining.negatives)
-        dense = max(1, min(negatives - self.mining.random, math.ceil(self.dense_share * negatives)))
+        wanted = math.floor(self.dense_share * negatives + 0.5)  # the nearest whole number
+        dense = max(1, min(negatives - self.mining.random, wanted))
         # Where BM25 gives no negative any more, the windows of its scores were the first round's.
         windows = self.mining if negatives > self.mining.random + dense else MineSettings
         return replace(

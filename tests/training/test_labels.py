@@ -110,6 +110,23 @@ def test_an_epoch_shows_what_it_has_not_shown_for_longest() -> None:
     assert len(shown) == 80
 
 
+def test_what_one_epoch_did_not_show_the_next_shows_first() -> None:
+    """A label of 131 texts of which 40 are shown an epoch: after four 30 of them had never been seen."""
+    names = ["large"] * 131 + ["small"] * 14
+    collection = collection_of([f"text {place}" for place in range(145)], names)
+    sampler = LabelSampler(collection, batch_labels=2, texts_per_label=4, seed=0)
+    epochs = []
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        epochs.append(list(sampler))
+    shown = Counter(row for batches in epochs for batch in batches for row in batch if names[row] == "large")
+    assert max(shown.values()) - (min(shown.values()) if len(shown) == 131 else 0) <= 1
+    goes_on = LabelSampler(collection, batch_labels=2, texts_per_label=4, seed=0)
+    for epoch in (3, 1, 1):  # as one that was resumed asks, and one that was asked before
+        goes_on.set_epoch(epoch)
+        assert list(goes_on) == epochs[epoch]
+
+
 def test_large_labels_come_as_often_as_their_texts_want() -> None:
     names = ["large"] * 90 + [f"s{place % 6}" for place in range(60)]
     collection = collection_of([f"text {place}" for place in range(150)], names)

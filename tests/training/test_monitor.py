@@ -156,6 +156,21 @@ def test_the_rate_is_of_the_steps_and_not_of_dev(monkeypatch: pytest.MonkeyPatch
     assert monitor.summary()["tokens_per_second"] == pytest.approx(40)
 
 
+def test_the_rate_of_a_run_that_goes_on_is_of_the_steps_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr("textrip.training.monitor.time.perf_counter", lambda: clock)
+    monitor = Monitor(Cost(0.4))
+    for _ in range(9):
+        watched(monitor)
+    goes_on = Monitor(Cost(0.4))
+    goes_on.restore(monitor.state())
+    watched(goes_on)
+    clock += 1
+    record = goes_on.summary()
+    assert (record["batches"], record["tokens_per_second"]) == (10, pytest.approx(40))
+    assert record["triples_per_second"] == pytest.approx(3)
+
+
 def test_a_checkpoint_carries_the_steps_since_the_last_record() -> None:
     one, other = Monitor(Cost(0.4)), Monitor(Cost(0.4))
     watched(one, 0.5)
@@ -299,6 +314,38 @@ def test_a_collapse_is_seen_by_the_last_batches() -> None:
         batch = Batch(distances, relations, lambda: torch.zeros(3, 3))
         one_of_like_texts.watch(batch, vectors, seen, texts=5, tokens=40, loss=torch.tensor(0.5))
     assert diagnose([{**entry, **one_of_like_texts.summary()}], Cost(0.4)) == []
+
+
+def test_a_passage_and_its_twin_in_the_rest_of_an_epoch_are_no_collapse() -> None:
+    """Of 17 queries every second batch is one alone: its two documents were taken for all vectors."""
+    seen = {"truncated": torch.tensor(0)}
+    many = Batch(
+        torch.tensor([[0.2, 0.5, 0.9], [0.6, 0.1, 0.3]]),
+        torch.tensor([[P, M, B], [M, P, R]], dtype=torch.int8),
+        lambda: torch.zeros(3, 3),
+    )
+    one = Batch(
+        torch.tensor([[0.2, 0.3]]), torch.tensor([[P, M]], dtype=torch.int8), lambda: torch.zeros(2, 2)
+    )
+    found = {}
+    for lone in (False, True):
+        monitor = Monitor(Cost(0.4), lone=lone)
+        for _ in range(5):
+            if not lone:
+                monitor.watch(many, torch.eye(3), seen, texts=5, tokens=40, loss=torch.tensor(0.5))
+            monitor.watch(one, torch.ones(2, 3), seen, texts=3, tokens=9, loss=torch.tensor(0.5))
+        found[lone] = diagnose([{"step": 10, "grad_norm": 1.0, **monitor.summary()}], Cost(0.2))
+    assert found[False] == []
+    assert [diagnosis.name for diagnosis in found[True]] == ["collapsed"]
+
+
+def test_the_gradient_of_a_collapse_is_not_the_usual_one() -> None:
+    """A run that was rolled back, and learned again, was told to explode by an ordinary gradient."""
+    flat = [record(10 * n, grad_norm=1e-4, spread_last=1e-9) for n in range(1, 5)]
+    again = [record(50, grad_norm=0.03), record(60, grad_norm=1.0), record(70, grad_norm=1.1)]
+    assert diagnose([*flat, *again], Cost(0.4)) == []
+    burst = [*again, record(80, grad_norm=40.0)]
+    assert [found.name for found in diagnose([*flat, *burst], Cost(0.4))] == ["exploding"]
 
 
 def test_a_last_batch_of_one_query_is_no_collapse_and_no_class(

@@ -20,6 +20,7 @@ from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.training.diagnosis import DivergedError
 from textrip.training.names import LOSSES, OF_PROXIES, STRATEGIES, Loss, Strategy
+from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import without_dropout
 from textrip.training.train import train
@@ -202,6 +203,30 @@ def test_what_is_not_a_number_is_said_before_dev_is_measured(
     ):
         train(tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings, evaluate_dev=dev)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_what_was_recorded_as_no_number_nothing_is_measured_or_saved(
+    tiny_collection: Collection, triples: Triples, tiny_encoder: Encoder, tmp_path: Path
+) -> None:
+    """The record of step 10 had emptied what the end of the epoch looked at."""
+    measured = 0
+
+    def evaluate(_: Encoder) -> float:
+        nonlocal measured
+        measured += 1
+        return 0.5
+
+    settings = replace(
+        FAST, margin=0.2, loss="smooth", strategy="batch-all", temperature=1e-40, epochs=2, batch_queries=2
+    )
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(TextripError, match="not a number: by step 10 the vectors are finite"):
+        train(
+            tiny_collection, triples, tiny_encoder, tmp_path / "m", settings=settings, evaluate_dev=evaluate,
+            run=run,
+        )  # fmt: skip
+    assert measured == 1  # the untuned encoder
+    assert not list(run.path.glob("checkpoint-*"))
 
 
 def test_weights_that_are_not_numbers_are_said_before_they_are_measured(

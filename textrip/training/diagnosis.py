@@ -11,6 +11,9 @@ from textrip.training.monitor import Cost
 Entry = dict[str, Any]
 
 
+NOT_A_NUMBER = "not a number"
+
+
 class DivergedError(TextripError):
     """The loss, or a weight, is no longer a number."""
 
@@ -53,7 +56,7 @@ def not_a_number(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
         origin = "look at the base's weights, or lower --learning-rate"
     else:
         origin = f"the steps up to {entries[-2]['step']} were in order: lower --learning-rate"
-    return Diagnosis("not a number", f"by step {now['step']} {where}", origin)
+    return Diagnosis(NOT_A_NUMBER, f"by step {now['step']} {where}", origin)
 
 
 def collapsed(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
@@ -127,7 +130,9 @@ def inverted(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
 
 def exploding(entries: Sequence[Entry], cost: Cost) -> Diagnosis | None:
     """The gradient is far larger than it was."""
-    norms = [entry["grad_norm"] for entry in entries if entry.get("grad_norm") is not None]
+    # Those up to a collapse are of vectors that had no gradient left, and of weights that were rolled back.
+    begun = next((at for at in range(len(entries), 0, -1) if collapsed(entries[:at], cost) is not None), 0)
+    norms = [entry["grad_norm"] for entry in entries[begun:] if entry.get("grad_norm") is not None]
     if len(norms) < 3:  # with fewer there is no usual size
         return None
     usual = sorted(norms[:-1])[len(norms[:-1]) // 2]
@@ -154,7 +159,7 @@ def diagnose(entries: Sequence[Entry], cost: Cost) -> list[Diagnosis]:
     """
     examined = (examine(entries, cost) for examine in DIAGNOSES)
     diagnoses = [diagnosis for diagnosis in examined if diagnosis is not None]
-    for alone in ("not a number", "collapsed"):  # what else is wrong comes of it, and has other remedies
+    for alone in (NOT_A_NUMBER, "collapsed"):  # what else is wrong comes of it, and has other remedies
         found = [diagnosis for diagnosis in diagnoses if diagnosis.name == alone]
         if found:
             return found

@@ -26,7 +26,8 @@ class LabelSampler(DefaultBatchSampler):  # type: ignore[misc]
     """Batches of P labels and K texts of each, so that no batch is of one class.
 
     An epoch has as many batches as show, as a rule, as many texts as there are, and its draws follow the
-    labels' sizes: a label of many texts comes often, and what it shows is what it has not shown for longest.
+    labels' sizes: a label of many texts comes often, and what it shows is what it has not shown for longest,
+    in this epoch or an earlier one.
     A label of fewer than K texts shows them all; one of a single distinct text is left out.
 
     Args:
@@ -54,6 +55,8 @@ class LabelSampler(DefaultBatchSampler):  # type: ignore[misc]
         self.batch_labels = min(batch_labels, len(rows))
         self.size = sum(map(len, self.rows))
         self.batches = math.ceil(self.size / self._texts_of_a_batch() - ROUNDING)
+        # The epoch that decks are known before, and the decks: what every label has left to show.
+        self._known: tuple[int, list[list[int]]] = 0, [[] for _ in self.rows]
 
     def __len__(self) -> int:
         return self.batches
@@ -70,9 +73,18 @@ class LabelSampler(DefaultBatchSampler):  # type: ignore[misc]
             always |= sure
 
     def __iter__(self) -> Iterator[list[int]]:
-        draw = np.random.default_rng((self.seed, self.epoch))
+        begun, decks = self._known if self._known[0] <= self.epoch else (0, [[] for _ in self.rows])
+        decks = [list(deck) for deck in decks]
+        for epoch in range(begun, self.epoch):  # a run that goes on has not been through them
+            for _ in self._batches(epoch, decks):
+                pass
+        yield from self._batches(self.epoch, decks)
+        self._known = self.epoch + 1, decks
+
+    def _batches(self, epoch: int, decks: list[list[int]]) -> Iterator[list[int]]:
+        """The batches of an epoch, off the decks."""
+        draw = np.random.default_rng((self.seed, epoch))
         sizes = np.asarray([len(rows) for rows in self.rows], dtype=np.float64)
-        decks: list[list[int]] = [[] for _ in self.rows]
         for _ in range(len(self)):
             chosen = draw.choice(len(sizes), self.batch_labels, replace=False, p=sizes / sizes.sum())
             yield [row for label in chosen for row in self._take(decks[label], self.rows[label], draw)]
@@ -82,7 +94,9 @@ class LabelSampler(DefaultBatchSampler):  # type: ignore[misc]
         wanted = min(self.texts_per_label, len(rows))
         taken = [deck.pop() for _ in range(min(wanted, len(deck)))]
         if len(taken) < wanted:
-            deck.extend(row for row in draw.permutation(rows).tolist() if row not in taken)
+            anew = draw.permutation(rows).tolist()
+            # What was shown just now comes last, and in every round each once.
+            deck.extend(sorted(anew, key=lambda row: row not in taken))
             taken += [deck.pop() for _ in range(wanted - len(taken))]
         return taken
 

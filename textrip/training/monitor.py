@@ -43,7 +43,7 @@ class Step:
     anchors: int
     anchors_with_negatives: int
     largest_distance: float
-    spread: float | None  # None of a single document
+    spread: float | None  # None of a single document, and of the rest of an epoch that is one query
     texts: int
     truncated: int
     tokens: int
@@ -84,11 +84,15 @@ class Monitor:
 
     Args:
         cost: Says which triples are active.
+        lone: Whether every batch is of one query. Else one that is, the rest of an epoch, says nothing of the
+            spread: its documents may be a passage and its twin.
     """
 
-    def __init__(self, cost: Cost) -> None:
+    def __init__(self, cost: Cost, *, lone: bool = False) -> None:
         self.cost = cost
+        self.lone = lone
         self.steps: list[Step] = []
+        self._restored = 0
         self._documents: Tensor | None = None
         self._since = time.perf_counter()
         self._idle = 0.0
@@ -136,7 +140,7 @@ class Monitor:
                 anchors=distances.shape[0],
                 anchors_with_negatives=int(batch.negative.any(dim=1).sum()),
                 largest_distance=float(distances.max()),
-                spread=spread(documents),
+                spread=spread(documents) if self.lone or distances.shape[0] > 1 else None,
                 texts=texts,
                 truncated=int(labels["truncated"]),
                 tokens=tokens,
@@ -169,13 +173,14 @@ class Monitor:
         most become easy, that over the active ones stays near the margin though learning goes on.
         Distances are in units of the loss's distance; quantiles are 10 %, 50 % and 90 %. d_an is of the
         mined negatives, or where there are none, of the nearest in-batch one of every anchor. The spread
-        is the mean cosine distance between two documents of a batch, None where no batch had two, and
+        is the mean cosine distance between two documents of a batch, None where no batch tells it, and
         spread_before that of the first batch and spread_last of the last three, in the median; the effective
         rank is that of the last.
         """
         steps, now = self._with_rank(), time.perf_counter()
         seconds = max(now - self._since - self._idle, 1e-6)
-        self.steps, self._since, self._idle = [], now, 0.0
+        timed = steps[self._restored :]  # how long those of a checkpoint took nobody knows
+        self.steps, self._restored, self._since, self._idle = [], 0, now, 0.0
         mined = sum(len(step.d_mined) for step in steps)
         hinge = sum(step.hinge for step in steps)
         spreads = [step.spread for step in steps if step.spread is not None]
@@ -206,8 +211,8 @@ class Monitor:
             "truncated": _share(
                 sum(step.truncated for step in steps), sum(step.texts for step in steps)
             ),
-            "tokens_per_second": sum(step.tokens for step in steps) / seconds,
-            "triples_per_second": sum(len(step.d_mined) + step.in_batch for step in steps) / seconds,
+            "tokens_per_second": sum(step.tokens for step in timed) / seconds,
+            "triples_per_second": sum(len(step.d_mined) + step.in_batch for step in timed) / seconds,
             "broken": None if broken is None else ("vectors" if not broken.finite_vectors else "loss"),
         }  # fmt: skip
 
@@ -218,6 +223,7 @@ class Monitor:
     def restore(self, state: Sequence[dict[str, Any]]) -> None:
         """Go on from a checkpoint."""
         self.steps = [Step(**step) for step in state]
+        self._restored = len(self.steps)
 
 
 def spread(vectors: Tensor) -> float | None:

@@ -66,7 +66,7 @@ class Steps:
         settings, per_epoch = self.settings, len(self.sampler)
         assert settings.margin != "auto"
         assert settings.epochs != "auto"
-        monitor = Monitor(Cost.of(settings))
+        monitor = Monitor(Cost.of(settings), lone=settings.batch_queries == 1)
         monitor.restore([] if checkpoint is None else checkpoint[1]["window"])
         loss = self._loss(monitor, checkpoint)
 
@@ -107,7 +107,7 @@ class Steps:
             # The library leaves the model wrapped in autocast: what is measured and saved is float32.
             stack.callback(trainer.accelerator.unwrap_model, self.encoder.model, keep_fp32_wrapper=False)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint[0]))
-        if watch.stopped is not None and watch.stopped.name == "not a number":
+        if watch.diverged:
             raise DivergedError(str(watch.stopped))
         return int(trainer.state.global_step), watch.stopped
 

@@ -8,7 +8,7 @@ import torch
 from transformers import TrainerCallback
 
 from textrip.progress import say
-from textrip.training.diagnosis import Diagnosis, diagnose
+from textrip.training.diagnosis import NOT_A_NUMBER, Diagnosis, diagnose
 from textrip.training.log import Log
 from textrip.training.monitor import Monitor, line
 from textrip.training.names import OnCollapse
@@ -53,9 +53,18 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def _call_off(self, control: Any) -> None:
         """A loss that is no number is recorded, and ends the run: nothing is measured or saved of it."""
-        if (control.should_evaluate or control.should_save) and not self.monitor.finite:
+        if not (control.should_evaluate or control.should_save):
+            return
+        if not self.monitor.finite:
             control.should_log = True
-            control.should_evaluate = control.should_save = False
+        elif not self.diverged:  # and by the steps since it was recorded, which may be none
+            return
+        control.should_evaluate = control.should_save = False
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run ended at a loss that is no number."""
+        return self.stopped is not None and self.stopped.name == NOT_A_NUMBER
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **things: Any) -> None:
         """Dev was measured: that time is no step's."""
@@ -96,7 +105,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         # One that went away is said again when it comes back.
         self._said = {diagnosis.name for diagnosis in found}
         for diagnosis in found:
-            if diagnosis.name == "not a number":
+            if diagnosis.name == NOT_A_NUMBER:
                 self._stop(control, diagnosis)
             elif diagnosis.name == "collapsed":
                 self._collapsed(control, things, diagnosis)
