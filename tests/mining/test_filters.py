@@ -1,19 +1,23 @@
 """What is left out of the negatives, by which filter, and that it is counted."""
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import build_cross_encoder
 from tests.mining.test_mine import FILLER, collection_of
 from textrip.data.collection import Collection
 from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, OfflineError
+from textrip.errors import InputError, NotFiniteError, OfflineError
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.audit import audit
 from textrip.mining.filters import DENOISED, JUDGED, NEAR_DUPLICATE, SAME_TEXT, Denoiser
@@ -289,6 +293,33 @@ def test_a_model_that_is_no_scorer_is_one_line(tiny_encoder_folder: Path, tmp_pa
         load_scorer(str(tmp_path), device="cpu")
     with pytest.raises(OfflineError):
         load_scorer("nobody/nothing", device="cpu")
+
+
+def test_scores_that_are_no_numbers_are_told_and_not_compared(
+    tiny_collection: Collection, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """All negatives were left out as relevant, or `NaN` was printed for a score."""
+    folder = build_cross_encoder(tiny_encoder_folder, tmp_path / "cross")
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.weight"] = torch.full_like(weights["classifier.weight"], math.nan)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(NotFiniteError, match=r"cross: gives scores that are not finite; its weights"):
+        mine(tiny_collection, settings=MineSettings(denoise=str(folder)))
+
+
+def test_a_cross_encoder_that_cannot_read_a_pair_is_one_line(
+    tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """A vocabulary of another model: torch's error was called a mistake in textrip."""
+    folder = build_cross_encoder(tiny_encoder_folder, tmp_path / "cross")
+    config = json.loads((folder / "config.json").read_text())
+    weights = load_file(folder / "model.safetensors")
+    name = "bert.embeddings.word_embeddings.weight"
+    weights[name] = weights[name][:3].contiguous()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 3, "pad_token_id": 0}))
+    with pytest.raises(InputError, match=r"cross: cannot score a pair: index out of range.*; name another"):
+        load_scorer(str(folder), device="cpu").scores([("rose soil", 0)], ["rose"])
 
 
 def test_settings_that_contradict_each_other_are_told_at_once() -> None:

@@ -108,7 +108,23 @@ def test_scores_below_0_by_hand() -> None:
     assert scores.tolist() == pytest.approx([1.0, 0.666667, 0.5], abs=1e-6)
 
 
-@given(st.lists(st.integers(-30, 30), min_size=1, max_size=8))
+def test_a_best_score_near_0_makes_no_share_beyond_0_and_1() -> None:
+    """Of 0.2 and -0.6 the shares were 1 and -3, and BM25 alone decided."""
+    dense = np.array([2, 1, 0]), np.array([0.9, 0.8, 0.1], np.float32)
+    rows, scores = Fusion(weight=0.5)(dense, (np.array([0, 1, 2]), np.array([0.2, -0.6, -0.7])), 3)
+    # 0: 0.5 * 1.1 / 1.9 + 0.5; 2: 0.5; 1: 0.5 * 1.8 / 1.9
+    assert rows.tolist() == [0, 2, 1]
+    assert scores.tolist() == pytest.approx([0.789474, 0.5, 0.473684], abs=1e-6)
+    assert (
+        Fusion(weight=0.0)(dense, (np.array([0, 1, 2]), np.array([0.0, -0.6, -0.7])), 3)[1].tolist()
+        == [0] * 3
+    )
+
+
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=8)
+    | st.lists(st.integers(-30, -1), min_size=1, max_size=8)
+)
 def test_what_dense_cannot_tell_apart_stands_as_bm25_has_it(tenths: list[int]) -> None:
     found = np.sort(np.asarray(tenths) / 10)[::-1]
     rows = np.arange(len(found))

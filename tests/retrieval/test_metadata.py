@@ -1,9 +1,12 @@
 """What an index keeps of a row beside its text: as JSON has it, and nothing of it lost in silence."""
 
+import datetime
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.retrieval.stub import StubEncoder
@@ -67,6 +70,22 @@ def test_what_json_cannot_hold_is_refused(value: Any, index: Index) -> None:
     with pytest.raises(InputError, match=r"^document 'm': metadata cannot be kept: "):
         index.add([(ONE, {"n": value})])
     assert len(index) == 1
+
+
+def test_numpys_numbers_are_numbers_as_in_a_condition(index: Index) -> None:
+    index.add([(ONE, {"n": np.int64(3), "x": np.float32(0.5), "b": np.bool_(True), "l": [np.int8(1)]})])
+    assert kept(index) == {"n": 3, "x": 0.5, "b": True, "l": [1]}
+    with pytest.raises(InputError, match="metadata cannot be kept"):
+        index.add([(ONE, {"n": np.float64("nan")})])
+
+
+@pytest.mark.parametrize("value", [datetime.date(2024, 2, 29), {1, 2}, b"x", [b"x"], np.zeros(2)])
+def test_which_value_json_has_no_word_for_is_told(value: Any, index: Index) -> None:
+    told = re.escape(
+        f"document 'm': metadata cannot be kept: 'when' is {value!r}; text, a number, true or false"
+    )
+    with pytest.raises(InputError, match=f"^{told}"):
+        index.add([(ONE, {"year": 1995, "when": value})])
 
 
 @pytest.mark.parametrize("depth", [101, 5000])

@@ -157,6 +157,17 @@ def test_passages_come_and_go_with_their_document(tmp_path: Path) -> None:
                 ]
 
 
+def test_one_of_many_is_not_none_of_them(tmp_path: Path) -> None:
+    """It said 0%."""
+    documents = [Document(f"d{n}", "", "word") for n in range(249)] + [Document("long", "", "word " * 100)]
+    encoder = StubEncoder()
+    encoder.max_length_tokens = 60
+    said: list[str] = []
+    with progress.reporting(bars=False, say=said.append):
+        Index.build(Collection.of("c", documents), encoder, tmp_path / "i").close()
+    assert [remark for remark in said if remark.startswith("under 1% of 250 documents looked at are longer")]
+
+
 def test_no_text_is_cut_in_silence(tmp_path: Path) -> None:
     encoder = StubEncoder()
     encoder.max_length_tokens = 60

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from tests.retrieval.stub import StubEncoder, text_of
 from textrip.data.collection import Collection
@@ -270,6 +272,14 @@ NONSENSE: dict[str, tuple[Callable[[Any], object], str]] = {
     "a number for an id": (lambda to: to.more_like(5), r"doc_id is 5, a text was expected"),
     "rows of two lengths": (lambda to: to.search_vectors([[1.0], [1.0, 0.0]]), r"no array of numbers"),
     "words for vectors": (lambda to: to.search_vectors("rose"), r"no array of numbers"),
+    "complex vectors": (
+        lambda to: to.search_vectors(np.ones((1, 64)) * 1j),
+        r"numbers: they are complex",
+    ),
+    "a tensor in training": (
+        lambda to: to.search_vectors(torch.ones(1, 64, requires_grad=True)),
+        r"of numbers: Can't call",
+    ),
     "a name for a scorer": (lambda to: to.search("rose", rerank="m"), r"rerank is 'm', a scorer was"),
     "half a depth": (lambda to: to.search("rose", rerank=to, rerank_depth=10.5), r"10.5, a whole number"),
     "a number for a condition": (lambda to: to.search("rose", where=5), r"where is 5, an SQL expression"),

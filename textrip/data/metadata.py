@@ -2,9 +2,12 @@
 
 import json
 import math
+import reprlib
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
+
+import numpy as np
 
 from textrip.data.rows import Row
 from textrip.data.words import lone_surrogate
@@ -57,18 +60,40 @@ def as_kept(metadata: Mapping[Any, Any]) -> dict[str, Any]:
         InputError: JSON could not hold it.
     """
     try:
-        text = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False, default=_of_numpy)
         kept: dict[str, Any] = json.loads(text)
         for value in kept.values():
             _plain(value, typed=True)
     except RecursionError:
         raise InputError(f"metadata cannot be kept: {_TOO_DEEP}") from None
     except (TypeError, ValueError) as error:
-        raise InputError(f"metadata cannot be kept: {error}") from None
+        raise InputError(f"metadata cannot be kept: {_culprit(metadata) or error}") from None
     found = lone_surrogate(text)
     if found is not None:
         raise InputError(f"metadata cannot be kept: it has a lone surrogate '{found}', no character")
     return kept
+
+
+def _culprit(metadata: Mapping[Any, Any]) -> str | None:
+    """The first value that JSON has no word for, in words; None where something else is wrong."""
+    for name, value in metadata.items():
+        try:
+            json.dumps(value, default=_of_numpy)
+        except TypeError:
+            return (
+                f"{name!r} is {reprlib.repr(value)}; text, a number, true or false, None, or a list or "
+                "dictionary of them was expected"
+            )
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def _of_numpy(value: Any) -> Any:
+    """NumPy's numbers as Python's, as a condition's values are (see `Where`)."""
+    if isinstance(value, np.bool_ | np.integer | np.floating):
+        return value.item()
+    raise TypeError
 
 
 def is_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

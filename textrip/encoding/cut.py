@@ -18,8 +18,9 @@ def say_what_is_cut(
     """Say which share of some texts an encoder cuts, where it is any, and what that means."""
     share, count = _share_cut(encoder, texts, kind) if texts else (0.0, 0)
     if share:
+        said = f"{share:.0%}" if share >= 0.005 else "under 1%"
         say(
-            f"{share:.0%} of {count:,} {what} looked at are longer than the {encoder.max_length_tokens} "
+            f"{said} of {count:,} {what} looked at are longer than the {encoder.max_length_tokens} "
             f"tokens that the encoder reads{then}"
         )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
 from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_texts
+from textrip.encoding.turns import turn
 from textrip.errors import InputError, NotFiniteError
 from textrip.typed import require_type, typed_arguments
 
@@ -139,7 +140,8 @@ class Encoder(TextEncoder):
         """The `tokenizers.Tokenizer`, which cuts nothing: a copy, as each call sets the model's own anew."""
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_str(self.model.tokenizer.backend_tokenizer.to_str())
+        with turn(self.model):
+            tokenizer = Tokenizer.from_str(self.model.tokenizer.backend_tokenizer.to_str())
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
@@ -182,27 +184,30 @@ class Encoder(TextEncoder):
         return {name: repr(value) for name, value in values.items() if name not in _NO_IDENTITY}
 
     def _encode_window(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
+        with turn(self.model):
+            training = self.model.training
+            self.model.eval()
+            try:
+                return self._encode_in_eval(self._beginnings(texts), kind, advance)
+            finally:
+                self.model.train(training)
+
+    def _encode_in_eval(self, texts: list[str], kind: Kind, advance: Any) -> NDArray[np.float32]:
         import torch
 
-        texts = self._beginnings(texts)
         budget = _TOKENS_A_BATCH[self.model.device.type]
         vectors: NDArray[np.float32] | None = None
-        training = self.model.training
-        self.model.eval()
-        try:
-            with torch.inference_mode():
-                lengths = self.count_tokens(texts)
-                if not self.prompt(kind):
-                    texts = self.read(texts, lengths)
-                for rows in batches(lengths, tokens=budget, texts=_MAX_TEXTS_A_BATCH):
-                    batch = self._forward([texts[row] for row in rows], kind)
-                    if vectors is None:
-                        vectors = np.empty((len(texts), batch.shape[1]), dtype=np.float32)
-                    vectors[rows] = batch
-                    if advance is not None:
-                        advance(len(rows))
-        finally:
-            self.model.train(training)
+        with torch.inference_mode():
+            lengths = self.count_tokens(texts)
+            if not self.prompt(kind):
+                texts = self.read(texts, lengths)
+            for rows in batches(lengths, tokens=budget, texts=_MAX_TEXTS_A_BATCH):
+                batch = self._forward([texts[row] for row in rows], kind)
+                if vectors is None:
+                    vectors = np.empty((len(texts), batch.shape[1]), dtype=np.float32)
+                vectors[rows] = batch
+                if advance is not None:
+                    advance(len(rows))
         assert vectors is not None
         return vectors
 
@@ -235,10 +240,11 @@ class Encoder(TextEncoder):
     def count_tokens(self, texts: Sequence[str], *, cut: bool = True) -> list[int]:
         """How many tokens each text has, special tokens included, cut at the encoder's length or not."""
         require_texts(texts)
-        encoded = self.model.tokenizer(
-            list(texts), truncation=cut, max_length=self.max_length_tokens if cut else None,
-            padding=False, return_attention_mask=False, return_token_type_ids=False,
-        )  # fmt: skip
+        with turn(self.model):
+            encoded = self.model.tokenizer(
+                list(texts), truncation=cut, max_length=self.max_length_tokens if cut else None,
+                padding=False, return_attention_mask=False, return_token_type_ids=False,
+            )  # fmt: skip
         return [len(ids) for ids in encoded["input_ids"]]
 
     def read(self, texts: Sequence[str], tokens: Sequence[int]) -> list[str]:

@@ -261,6 +261,7 @@ def _load(name: str, device: str, trust_remote_code: bool, *, local: bool) -> "S
             "was expected"
         )
     _name_document_prompt(model)
+    model.eval()  # who trains says so; a module as it is made has its dropout on
     return model
 
 

@@ -11,7 +11,8 @@ from textrip.encoding.encoder import Encoder, digest_of_model
 from textrip.encoding.kept import is_keeping, once
 from textrip.encoding.load import quieten, resolve_device, saved_config
 from textrip.encoding.openmp import prepare_torch
-from textrip.errors import InputError, first_line
+from textrip.encoding.turns import turn
+from textrip.errors import InputError, NotFiniteError, first_line
 
 Pairs = Sequence[tuple[str, int]]
 # What a run that is stopped has to score again at most.
@@ -96,11 +97,21 @@ class CrossEncoderScorer:
         return np.concatenate(parts)
 
     def _predict(self, pairs: list[tuple[str, str]]) -> NDArray[np.float32]:
-        found = np.asarray(self.model.predict(pairs, show_progress_bar=False), dtype=np.float32)
+        try:
+            with turn(self.model):
+                found = np.asarray(self.model.predict(pairs, show_progress_bar=False), dtype=np.float32)
+        except (MemoryError, RuntimeError, OSError):  # of the machine
+            raise
+        except Exception as error:  # of a tokenizer that is another model's, of one that has no padding
+            raise InputError(
+                f"{self.name}: cannot score a pair: {first_line(error)}; name another cross-encoder"
+            ) from error
         if found.ndim != 1:
             raise InputError(
                 f"{self.name}: gives {found.shape[1]} scores for a pair, one was expected of a cross-encoder"
             )
+        if not np.isfinite(found).all():
+            raise NotFiniteError(f"{self.name}: gives scores that are not finite; its weights are damaged")
         return found
 
     @cached_property

@@ -41,8 +41,11 @@ def asked_by(vectors: Any, dimension: int) -> NDArray[np.float32]:
         InputError: no numbers, another shape, NaN or infinity, or not of length one.
     """
     try:
-        asked: NDArray[np.float32] = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError) as error:
+        given = np.asarray(vectors)
+        if np.iscomplexobj(given):
+            raise TypeError("they are complex")
+        asked: NDArray[np.float32] = np.ascontiguousarray(given, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last of a tensor in training
         raise InputError(f"vectors are no array of numbers: {first_line(error)}") from None
     if asked.ndim != 2 or asked.shape[1] != dimension or not np.isfinite(asked).all():
         raise InputError(f"vectors have shape {asked.shape}; finite ones of (queries, {dimension}) expected")

@@ -75,9 +75,13 @@ class Fusion:
 
 
 def _to_best(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores, the best first, as shares of it; below 0 (see `WordIndex.hits`) it is the share of theirs."""
+    """Scores, the best first, as shares of it from 0 to 1.
+
+    Of one below 0 behind a best above it the share is 0: a best near 0 would make its quotient anything.
+    Where all are below 0 (see `WordIndex.hits`) the best is the share of theirs.
+    """
     best = float(found[0]) if len(found) else 0.0
-    return best / found if best < 0 else found / (best or 1.0)
+    return best / found if best < 0 else np.maximum(found, 0.0) / (best or 1.0)
 
 
 def reciprocal_rank_fusion(

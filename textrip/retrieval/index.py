@@ -308,8 +308,10 @@ class Index:
     ) -> list[list[Hit]]:
         """`search_many` for questions that are vectors already: (q, d) float32, unit, of this encoder.
 
+        A vector of zeros, as of a text without a word, is as far from every document.
+
         Raises:
-            InputError: vectors of another shape or length, or with NaN.
+            InputError: vectors of another shape or length (but 0), or with NaN; no array of real numbers.
         """
         require_queries([], k)
         asked = answer.asked_by(vectors, self.store.dimension)
