@@ -238,6 +238,14 @@ def test_bad_values_are_one_line() -> None:
         whole.cluster(Collection.of("none", []))
     with pytest.raises(InputError, match=r"seed is 4294967296, at most 4294967295 was expected"):
         cluster_vectors(["a"], ["a"], np.ones((1, 2), np.float32), seed=2**32)
+    one = np.ones((1, 2), np.float32)
+    for vectors in (one, np.ones(2), np.full((2, 2), np.nan)):
+        with pytest.raises(
+            InputError, match=r"vectors have shape \(.*\); a finite one for each of 2 expected"
+        ):
+            cluster_vectors(["a", "b"], ["a", "b"], vectors, k=1)
+    with pytest.raises(InputError, match=r"representatives is -1, at least 0"):
+        cluster_vectors(["a"], ["a"], one, representatives=-1)
     for wrong in (None, 3, b"d"):
         with pytest.raises(InputError, match=r"source is .*, a name or a path or Collection or Index"):
             whole.cluster(wrong)  # type: ignore[arg-type]

@@ -66,13 +66,18 @@ def cluster_vectors(
         representatives: How many doc_ids stand for a cluster.
 
     Raises:
-        InputError: k below 1 or above the number of documents.
+        InputError: k below 1 or above the number of documents; vectors of another shape, or not finite.
     """
+    require_whole("representatives", representatives, least=0)
     require_whole("seed", seed, least=0)
     if seed >= _SEEDS:
         raise InputError(f"seed is {seed}, at most {_SEEDS - 1} was expected")
     if not doc_ids:
         raise InputError("there is no document to cluster; at least one was expected")
+    if vectors.ndim != 2 or len(vectors) != len(doc_ids) or not np.isfinite(vectors).all():
+        raise InputError(
+            f"vectors have shape {vectors.shape}; a finite one for each of {len(doc_ids)} expected"
+        )
     if k is not None:
         require_whole("k", k)
     from sklearn.cluster import KMeans
