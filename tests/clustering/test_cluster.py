@@ -238,8 +238,8 @@ def test_bad_values_are_one_line() -> None:
         whole.cluster(Collection.of("none", []))
     with pytest.raises(InputError, match=r"seed is 4294967296, at most 4294967295 was expected"):
         cluster_vectors(["a"], ["a"], np.ones((1, 2), np.float32), seed=2**32)
-    one = np.ones((1, 2), np.float32)
-    for vectors in (one, np.ones(2), np.full((2, 2), np.nan)):
+    one: Vectors = np.ones((1, 2), np.float32)
+    for vectors in (one, np.ones(2, np.float32), np.full((2, 2), np.nan, np.float32)):
         with pytest.raises(
             InputError, match=r"vectors have shape \(.*\); a finite one for each of 2 expected"
         ):
