@@ -1,6 +1,7 @@
 """Labelled texts: reading a folder of splits, cutting what is missing, and what a text is to find."""
 
 import json
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 from textrip.data.check import check
 from textrip.data.columns import Columns
 from textrip.data.formats import read
+from textrip.data.label_parts import SHARES, check_labels, label_parts
 from textrip.data.labels import by_label, thinned
 from textrip.data.pairs import with_queries
-from textrip.data.split import near_duplicate_key
+from textrip.data.together import near_duplicate_key
 from textrip.errors import InputError
 from textrip.pipeline.prepare import prepare
 from textrip.retrieval.encoded import documents_of
@@ -227,3 +229,32 @@ def test_a_file_of_a_folder_without_a_label_is_counted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2 of its 10 documents have no label .*first 'dev-1'"):
         by_label(found)
     assert "texts-without-a-label" in {one.kind for one in check(found)}
+
+
+def test_a_dev_that_is_cut_has_no_text_of_test(tmp_path: Path) -> None:
+    """8 of 10 were test's, and what was left out of train was counted short by as many."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = [{"text": f"word{n} stands in text number{n}", "label": f"l{n % 4}"} for n in range(100)]
+    for split, part in (("train", rows), ("test", rows[:60])):
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    data = read(folder)
+    asked = by_label(data)
+    of = {split: {asked.query_texts[query] for query in qrels} for split, qrels in asked.qrels.items()}
+    assert of["dev"] and not of["dev"] & of["test"]
+    (told,) = [finding for finding in check_labels(data) if finding.kind == "train-texts-held-out"]
+    assert told.count == 60
+
+
+def test_a_cut_keeps_near_duplicates_on_one_side(tmp_path: Path) -> None:
+    """Of 60 texts and the same with a word more 31 pairs stood on two sides."""
+    draw = random.Random(0)
+    names = [f"w{n}" for n in range(60)]
+    twins: list[str] = []
+    for _ in range(60):
+        one = " ".join(draw.choices(names, k=14))
+        twins += [one, f"{one} please"]
+    labelled = [(text, f"l{n // 2 % 3}") for n, text in enumerate(twins)]
+    splits = label_parts(read(write(tmp_path / "l.jsonl", labelled)), SHARES, 0).splits
+    assert set(splits) == {"train", "dev", "test"}
+    assert [splits[n] for n in range(0, 120, 2)] == [splits[n] for n in range(1, 120, 2)]

@@ -1,6 +1,7 @@
 """Splits: whole groups, no text on both sides, the same cut every time."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textrip.data.collection import Collection
-from textrip.data.split import assign_groups, near_duplicate_key, with_splits
+from textrip.data.split import assign_groups, with_splits
+from textrip.data.together import near_duplicate_key
 from textrip.errors import InputError
 from textrip.progress import reporting
 from textrip.records import Document
@@ -137,3 +139,15 @@ def test_the_cut_of_a_template_is_the_same_in_any_order_of_rows() -> None:
         cuts.append({split: set(judged) for split, judged in with_splits(collection).qrels.items()})
     assert cuts[0] == cuts[1] == cuts[2]
     assert len(cuts[0]["test"]) >= 10
+
+
+@pytest.mark.parametrize("large", [[30], [30, 12], [12]])
+def test_a_large_group_leaves_enough_for_every_split(large: list[int]) -> None:
+    """One of half the items came when train was half full: dev or test was left with nothing."""
+    group_of: dict[str, str] = {}
+    for number, size in enumerate(large):
+        group_of |= {f"{number}-{n}": f"large{number}" for n in range(size)}
+    group_of |= {f"q{n}": f"q{n}" for n in range(60 - len(group_of))}
+    for seed in range(50):
+        counts = Counter(assign_groups(group_of, {"train": 0.7, "dev": 0.1, "test": 0.2}, seed=seed).values())
+        assert counts == {"train": 42, "dev": 6, "test": 12}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textrip.data.near_duplicates import shingles
-from textrip.data.split import near_duplicate_key
+from textrip.data.together import near_duplicate_key
 from textrip.data.words import normalised, splits_a_word, without_accents, words
 
 

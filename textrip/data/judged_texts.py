@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from textrip.data.collection import Collection
-from textrip.data.split import near_duplicate_key
+from textrip.data.together import near_duplicate_key
 from textrip.data.words import normalised
 
 

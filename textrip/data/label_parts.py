@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, many, short, some
-from textrip.data.split import assign_groups, near_duplicate_key
+from textrip.data.split import assign_groups
+from textrip.data.together import hanging_together, near_duplicate_key
 from textrip.data.words import normalised
 
 # The column of a corpus that was read from a file for each split (see split_tables.py).
@@ -62,7 +63,7 @@ def label_parts(collection: Collection, shares: dict[str, float], seed: int) -> 
     """What becomes of every row; a split of `shares` that is missing is cut from train."""
     keys = [near_duplicate_key(text) for text in collection.texts]
     given = collection.corpus[:][SPLIT] if SPLIT in collection.corpus.column_names else None
-    splits = _splits(keys, given, shares, seed)
+    splits = _splits(collection.texts, keys, given, shares, seed)
     held_out = {key for key, split in zip(keys, splits, strict=True) if split != "train"}
     of_train = [row for row, split in enumerate(splits) if split == "train"]
     train = [row for row in of_train if keys[row] not in held_out]
@@ -158,12 +159,30 @@ def _contradicting(texts: Sequence[str], labels: Sequence[str]) -> Iterator[Find
         )  # fmt: skip
 
 
-def _splits(keys: list[str], given: list[str] | None, shares: dict[str, float], seed: int) -> list[str]:
-    """The split of every text; missing ones are cut from train, near-copies together."""
+def _splits(
+    texts: Sequence[str], keys: list[str], given: list[str] | None, shares: dict[str, float], seed: int
+) -> list[str]:
+    """The split of every text; missing ones are cut from train, near-copies together.
+
+    What a split that is there has, too, is no part of the cut: a dev of test's texts would decide by test.
+    """
     splits = given or ["train"] * len(keys)
     wanted = {name: share for name, share in shares.items() if name not in splits and share > 0}
     if not wanted:
         return splits
-    train = {str(row): keys[row] for row, split in enumerate(splits) if split == "train"}
+    held_out = {key for key, split in zip(keys, splits, strict=True) if split != "train"}
+    distinct: dict[str, str] = {}
+    for key, text, split in zip(keys, texts, splits, strict=True):
+        if split == "train" and key not in held_out:
+            distinct[key] = min(distinct.get(key, text), text)  # in whatever order they come
+    group_of = hanging_together(
+        distinct, dict.fromkeys(distinct, ()), most=max(2, int(min(wanted.values()) * len(distinct))),
+        what="texts",
+    )  # fmt: skip
+    train = {
+        str(row): group_of[keys[row]]
+        for row, split in enumerate(splits)
+        if split == "train" and keys[row] in distinct
+    }
     assigned = assign_groups(train, {"train": 1 - sum(wanted.values()), **wanted}, seed=seed)
     return [assigned.get(str(row), split) for row, split in enumerate(splits)]

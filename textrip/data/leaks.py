@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from textrip.data.collection import Collection
 from textrip.data.finding import many
-from textrip.data.split import near_duplicate_key
+from textrip.data.together import near_duplicate_key
 from textrip.errors import InputError
 from textrip.progress import say
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, many, short, some
-from textrip.data.split import near_duplicate_key
+from textrip.data.together import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.records import Qrels
 

@@ -2,21 +2,13 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from textrip.data.collection import Collection
-from textrip.data.finding import many
-from textrip.data.near_duplicates import near_duplicates
-from textrip.data.words import folded, normalised, words
+from textrip.data.together import hanging_together, near_duplicate_key
 from textrip.errors import InputError
-from textrip.progress import say
 from textrip.records import Qrels
-
-
-def near_duplicate_key(text: str) -> str:
-    """Equal for queries that differ in case, punctuation, order and repetition of words alone."""
-    return " ".join(sorted(set(words(folded(text))))) or normalised(text)
 
 
 def assign_groups(
@@ -25,7 +17,8 @@ def assign_groups(
     """From item to split, whole groups at a time, near the wanted shares.
 
     Groups go, in an order drawn by a hash of name and seed (the same on every machine), to the split
-    that lacks most of its share.
+    that lacks most of its share; those that are larger than the least share first, or what is left when
+    they come would be too little for one of the others.
 
     Args:
         group_of: From item to its group.
@@ -35,9 +28,15 @@ def assign_groups(
     members: dict[str, list[str]] = defaultdict(list)
     for item, group in group_of.items():
         members[group].append(item)
-    drawn = sorted(members, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
-    counts = dict.fromkeys(shares, 0)
     total = len(group_of)
+    large = min(shares.values()) * total
+
+    def place(group: str) -> tuple[int, bytes]:
+        size = len(members[group])
+        return -size if size > large else 0, hashlib.sha256(f"{seed}:{group}".encode()).digest()
+
+    drawn = sorted(members, key=place)
+    counts = dict.fromkeys(shares, 0)
     assigned: dict[str, str] = {}
     for group in drawn:
         split = max(shares, key=lambda name: shares[name] - counts[name] / total)
@@ -84,57 +83,11 @@ def with_splits(collection: Collection, *, seed: int = 0, dev: float = 0.1, test
 
 
 def _groups(collection: Collection, qrels: Qrels, most: int) -> dict[str, str]:
-    """From query to the smallest query_id that it hangs together with.
-
-    Texts that are nearly the same hang together, as far as no more than `most` queries do: all questions of
-    one template would be one group, and nothing could be cut.
-    """
-    linked = _Linked(qrels)
-    texts = collection.query_texts
-    first_with: dict[tuple[str, str], str] = {}
+    """From query to the smallest query_id that it hangs together with."""
+    texts = {query: collection.query_texts[query] for query in qrels if query in collection.query_texts}
+    links: dict[str, list[tuple[str, str]]] = {}
     for query in qrels:
-        links = [("text", near_duplicate_key(texts.get(query, query)))]
-        links += [("group", collection.groups[query])] if query in collection.groups else []
-        for link in links:
-            linked.join(first_with.setdefault(link, query), query)
-    asked = sorted(query for query in qrels if query in texts)  # in whatever order they came
-    pairs = near_duplicates(
-        (texts[query] for query in asked), progress="looking for near-duplicate queries", total=len(asked)
-    )
-    apart = 0
-    for pair in sorted(pairs, key=lambda pair: (-pair.resemblance, pair.first, pair.second)):
-        apart += not linked.join(asked[pair.first], asked[pair.second], most=most)
-    if apart:
-        say(
-            f"{many(apart, 'pair', 'pairs')} of nearly the same queries may be cut apart: kept together they "
-            f"would be more than {many(most, 'query', 'queries')} in one piece"
-        )
-    return {query: linked.root(query) for query in qrels}
-
-
-class _Linked:
-    """Queries that hang together (union-find); the smallest query_id stands for all."""
-
-    def __init__(self, queries: Iterable[str]) -> None:
-        self._parent = {query: query for query in queries}
-        self._sizes = dict.fromkeys(self._parent, 1)
-
-    def root(self, query: str) -> str:
-        """The query_id that stands for all that hangs together with this one."""
-        parent = self._parent
-        while parent[query] != query:
-            parent[query] = parent[parent[query]]
-            query = parent[query]
-        return query
-
-    def join(self, one: str, other: str, *, most: int | None = None) -> bool:
-        """Hang two together, where that does not become more than `most`; whether they do now."""
-        low, high = sorted((self.root(one), self.root(other)))
-        if low == high:
-            return True
-        size = self._sizes[low] + self._sizes[high]
-        if most is not None and size > most:
-            return False
-        self._parent[high] = low
-        self._sizes[low] = size
-        return True
+        links[query] = [("text", near_duplicate_key(texts.get(query, query)))]
+        if query in collection.groups:
+            links[query].append(("group", collection.groups[query]))
+    return hanging_together(texts, links, most=most, what="queries")

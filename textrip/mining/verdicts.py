@@ -9,7 +9,7 @@ from typing import Any
 from textrip.data.collection import Collection
 from textrip.data.finding import many
 from textrip.data.rows import json_value
-from textrip.data.split import near_duplicate_key
+from textrip.data.together import near_duplicate_key
 from textrip.data.words import normalised
 from textrip.errors import InputError, MismatchError
 from textrip.files import numbered_lines
