@@ -1,8 +1,9 @@
 """`textrip mine`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from textrip.cli.options import Device, DryRun, Force, Json, Output, Seed, Stemm
 from textrip.data.columns import Columns
 from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
+from textrip.replacing import taken_back
 
 if TYPE_CHECKING:
     from textrip.data.collection import Collection
@@ -137,23 +139,23 @@ def mine(
                 scorer=scorer,
                 verdicts=decided,
             )
-            triples.write(output, force=force)
-        if jsonl is not None:
-            triples.write_jsonl(jsonl, collection, force=force)
-        if report is not None and lines is not None:
-            audited = audit(
-                triples,
-                collection,
-                scorer=reporter or scorer,
-                searcher=searcher,
-                verdicts=decided,
-                queries=report_queries or _REPORTED,
-            )
-            write_page(audited, report, name=collection.name, force=force)
-            write_jsonl(audited, lines, force=force)
+            outputs: dict[Path | None, Callable[[Path], object]] = {}
+            if report is not None:
+                audited = audit(
+                    triples,
+                    collection,
+                    scorer=reporter or scorer,
+                    searcher=searcher,
+                    verdicts=decided,
+                    queries=report_queries or _REPORTED,
+                )
+                outputs[report] = partial(write_page, audited, name=collection.name, force=force)
+                outputs[lines] = partial(write_jsonl, audited, force=force)
+            outputs[jsonl] = partial(triples.write_jsonl, collection=collection, force=force)
+            outputs[output] = partial(triples.write, force=force)
+            _write(outputs)
         paths = {"written": output, "for other programs": jsonl, "page": report, "lines of the page": lines}
-        written = {name: str(path) for name, path in paths.items() if path is not None}
-        plan = {**describe(triples), **written}
+        plan = {**describe(triples), **{name: str(path) for name, path in paths.items() if path is not None}}
     if json:
         emit_json(plan)
     else:
@@ -161,6 +163,21 @@ def mine(
             name: spread_in_words(value) if isinstance(value, dict) else value for name, value in plan.items()
         }
         emit("\n".join(f"{name}: {value}" for name, value in shown.items()))
+
+
+def _write(outputs: dict[Path | None, Callable[[Path], object]]) -> None:
+    """Write all of several outputs, or none: what one that was stopped left would refuse the next.
+
+    Args:
+        outputs: From path to what writes it; the triples, without which the others are nothing, last.
+    """
+    with taken_back() as written:
+        for path, write in outputs.items():
+            if path is not None:
+                was_there = path.exists()
+                write(path)
+                if not was_there:
+                    written.append(path)
 
 
 def _refuse_unread(

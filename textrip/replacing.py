@@ -53,6 +53,18 @@ def replacing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
+def taken_back() -> Iterator[list[Path]]:
+    """Remove, where the block fails, the files that it put into the list: of several outputs all or none."""
+    written: list[Path] = []
+    try:
+        yield written
+    except BaseException:
+        for path in written:
+            _remove(path)
+        raise
+
+
+@contextmanager
 def storage_errors(target: Path) -> Iterator[None]:
     """Whatever the disk refuses inside is a StorageError that names the file."""
     try:

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.running import Run
+from textrip.errors import StorageError
 from textrip.mining.filters import REJECTED
 from textrip.mining.triples import Triples
 
@@ -103,3 +105,23 @@ def test_no_two_files_are_one(
     assert result.code == 2
     assert result.err.splitlines()[-1].startswith(f"Error: {message}")
     assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["write_page", "write_jsonl"])
+def test_a_page_that_cannot_be_written_leaves_nothing_that_refuses_the_next(
+    name: str, textrip: Run, beir_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The triples were there, nobody said so, and the same command was refused for them."""
+    asked = "mine", beir_folder, "-o", tmp_path / "t.parquet", "--report", tmp_path / "a.html"
+
+    def full(*_given: Any, **_how: Any) -> None:
+        raise StorageError("a.html: no space left on device")
+
+    module = "audit_page" if name == "write_page" else "audited"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"textrip.mining.{module}.{name}", full)
+        refused = textrip(*asked)
+    assert (refused.code, refused.err.splitlines()[-1]) == (2, "Error: a.html: no space left on device")
+    assert not list(tmp_path.glob("[!.]*"))
+    assert textrip(*asked).code == 0
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["a.html", "a.jsonl", "t.parquet"]

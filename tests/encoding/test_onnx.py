@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.conftest import TOPICS, build_tiny_encoder
 from textrip import progress
@@ -18,6 +21,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.export import ExportError, export_onnx
 from textrip.encoding.onnx import OnnxEncoder
 from textrip.errors import InputError, StorageError
+from textrip.interrupt import Terminated, listen
 from textrip.retrieval.index import Index
 
 TEXTS = [
@@ -227,3 +231,35 @@ def test_int8_weights_run_on_the_cpu_and_another_device_is_told_so(
 def test_backends_that_cannot_be_are_refused(how: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message), load_backend("x", **how):  # type: ignore[arg-type]
         pass
+
+
+@pytest.mark.parametrize(
+    ("number", "how"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+def test_a_signal_during_the_export_ends_it_afterwards(
+    number: int,
+    how: type[BaseException],
+    tiny_encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In torch's compiled code it became another error: the export failed, and the command went on."""
+    export = torch.onnx.export
+
+    def interrupted(*given: Any, **more: Any) -> Any:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt as error:
+            raise TypeError("unsupported operand") from error  # as torch makes of it
+        return export(*given, **more)
+
+    monkeypatch.setattr(torch.onnx, "export", interrupted)
+    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    listen()
+    try:
+        with pytest.raises(how):
+            export_onnx(tiny_encoder, tmp_path / "onnx")
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
+    assert not (tmp_path / "onnx").exists()

@@ -5,7 +5,6 @@ import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from textrip.data.finding import Finding
 from textrip.data.table_file import SPLITS
 from textrip.data.values import require_document, require_text
 from textrip.errors import InputError
+from textrip.forked import cached_property
 from textrip.ranking import id_order
 from textrip.records import Document, Qrels, full_text
 from textrip.typed import require_type

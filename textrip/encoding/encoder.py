@@ -6,7 +6,6 @@ import json
 import stat
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -17,6 +16,7 @@ from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
 from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_texts
 from textrip.encoding.turns import turn
 from textrip.errors import InputError, NotFiniteError
+from textrip.forked import cached_property
 from textrip.typed import require_type, typed_arguments
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.onnx import FILES, FORMAT, KIND, OnnxEncoder, Precision, without_telemetry
 from textrip.errors import TextripError, first_line
 from textrip.files import sha256, write_sealed_json
+from textrip.interrupt import deferring
 from textrip.stamps import digested
 
 _GRAPH = "model.onnx"
@@ -142,7 +143,8 @@ def _write_graph(encoder: Encoder, path: Path) -> None:
     sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     try:
         model.to("cpu").eval()
-        with _silence(), torch.no_grad():
+        # Both signals wait: raised in torch's compiled code one becomes another error, two end the process.
+        with deferring(), _silence(), torch.no_grad():
             program = torch.onnx.export(
                 Whole(), example, dynamo=True, dynamic_shapes=(sizes, sizes), verbose=False,
                 input_names=["input_ids", "attention_mask"], output_names=["vector"],

@@ -10,7 +10,6 @@ ONNX/
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, Self, get_args
@@ -23,6 +22,7 @@ from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_te
 from textrip.errors import InputError
 from textrip.fields import require_fields
 from textrip.files import read_json
+from textrip.forked import cached_property
 from textrip.place import require_utf8
 from textrip.stamps import require_digests
 

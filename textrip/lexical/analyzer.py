@@ -2,13 +2,13 @@
 
 import unicodedata
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
 import Stemmer
 
 from textrip.data.words import without_accents, without_invisible, words
 from textrip.errors import InputError
+from textrip.forked import cached_property
 
 # The 33 words that Lucene's StandardAnalyzer leaves out.
 ENGLISH_STOP_WORDS = frozenset(

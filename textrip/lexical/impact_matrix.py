@@ -10,7 +10,6 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from textrip import ranking
 from textrip.errors import InputError
+from textrip.forked import cached_property
 from textrip.lexical.blocks import Analyzed, blocks_of_tokens
 from textrip.lexical.counting import count_terms
 from textrip.lexical.impact_files import read_into, write_matrix

@@ -10,13 +10,13 @@ Shapes: t terms, n documents, z postings.
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.forked import cached_property
 from textrip.lexical.analyzer import Analyzer
 from textrip.string_table import StringTable
 

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -13,6 +12,7 @@ from textrip.data.collection import Collection
 from textrip.data.judged_texts import JudgedTexts
 from textrip.data.own import own_row
 from textrip.data.words import normalised
+from textrip.forked import cached_property
 from textrip.mining.filters import (
     DENOISED,
     JUDGED,

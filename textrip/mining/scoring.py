@@ -1,7 +1,7 @@
 """Models that say how relevant a document is for a query, to a filter and to an audit."""
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from textrip.encoding.load import quieten, resolve_device, saved_config
 from textrip.encoding.openmp import prepare_torch
 from textrip.encoding.turns import turn
 from textrip.errors import InputError, NotFiniteError, first_line
+from textrip.forked import cached_property
 
 Pairs = Sequence[tuple[str, int]]
 # What a run that is stopped has to score again at most.

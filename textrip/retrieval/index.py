@@ -12,7 +12,7 @@ INDEX/
 import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from textrip.encoding.approximate import Kind
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import DamagedError, InputError, StorageError
+from textrip.forked import cached_property
 from textrip.lexical.analyzer import Analyzer
 from textrip.place import named
 from textrip.progress import say

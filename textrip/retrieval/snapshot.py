@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from textrip import ranking
 from textrip.encoding.nearest import Passages, candidates_top_k, exact_top_k
 from textrip.errors import InputError
+from textrip.forked import cached_property
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.word_index import WordIndex
 from textrip.retrieval.connection import DAMAGED
