@@ -312,3 +312,15 @@ def test_any_json_rows_are_read_or_refused_in_one_line(rows: list[dict[str, obje
         assert str(error).startswith(str(path))
     else:
         assert len(collection.corpus) > 0
+
+
+def test_a_cell_of_a_single_column_may_be_empty(tmp_path: Path) -> None:
+    """The row was lost without a word, and those after it had other numbers."""
+    (tmp_path / "d.csv").write_text('text\nfoo\n""\n\nbar\n')
+    assert list(read(tmp_path / "d.csv").corpus["text"]) == ["foo", "", "bar"]
+
+
+def test_a_grade_is_no_number_as_python_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1_0\n")
+    with pytest.raises(InputError, match="relevance is '1_0', a whole number was expected"):
+        read_qrels(tmp_path / "train.tsv")

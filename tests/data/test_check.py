@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import build_tiny_encoder
 from tests.mining.test_mine import FILLER, collection_of
 from textrip.data.check import check
 from textrip.data.collection import Collection
@@ -11,9 +12,11 @@ from textrip.data.finding import Finding, require_sound
 from textrip.data.formats import read
 from textrip.data.leaks import leaking
 from textrip.data.truncation import truncation
+from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError
 from textrip.mining.check import check_triples
 from textrip.mining.triples import Group, Negative, Triples
+from textrip.pipeline.check import check as check_whole
 from textrip.pipeline.prepare import prepare
 
 LONG = " ".join(f"word{number}" for number in range(40))
@@ -215,7 +218,7 @@ def test_texts_that_an_encoder_cuts_by_split() -> None:
     collection = collection_of(
         {"p": LONG, "r": "tulip"}, {"q": "rose", "t": LONG}, train={"q": {"p": 1}}, test={"t": {"r": 1}}
     )
-    found = truncation(collection, lambda texts: [len(text.split()) for text in texts], 10)
+    found = truncation(collection, lambda texts, kind: [len(text.split()) for text in texts], 10)
     assert [(finding.level, finding.message.split(" are ")[0]) for finding in found] == [
         ("warning", "50% of the documents"), ("note", "0.0% of the queries of train"),
         ("warning", "100% of the queries of test"),
@@ -223,10 +226,37 @@ def test_texts_that_an_encoder_cuts_by_split() -> None:
     assert "10 tokens; the median is" in found[0].message
 
 
+def test_what_an_encoder_cuts_is_counted_with_its_prompts(tmp_path: Path) -> None:
+    """Texts that fit without a prompt were said to be read whole."""
+    prompts = {"query": "rose rose rose rose : ", "document": "soil soil soil soil soil soil : "}
+    encoder = Encoder.load(build_tiny_encoder(tmp_path, prompts=prompts), device="cpu", max_length_tokens=16)
+    text = "rose soil " * 5
+    collection = collection_of({"p": text, "r": "tulip"}, {"q": text}, train={"q": {"p": 1}})
+    found = [finding for finding in check_whole(collection, encoder=encoder) if finding.kind == "texts-cut"]
+    assert [finding.count for finding in found] == [1, 1]
+
+
+def test_empty_documents_are_no_copies_of_one_another() -> None:
+    collection = collection_of(CLEAN | {"a": "", "b": " "}, {"q": "rose"}, train={"q": {"p": 1}})
+    assert "duplicate-documents" not in kinds(check(collection))
+
+
+def test_queries_that_a_training_would_hold_out_are_told_in_triples() -> None:
+    """Where dev and test are cut from train it said that nothing was wrong."""
+    documents = {f"d{n}": f"w{n} stands in text number{n} and x{n}" for n in range(40)}
+    queries = {f"q{n}": f"where stands w{n} x{n}" for n in range(30)}
+    collection = collection_of(documents, queries, train={f"q{n}": {f"d{n}": 1} for n in range(30)})
+    triples = Triples([Group(f"q{n}", f"d{n}", (Negative("d35", 1, 0.0, "bm25"),)) for n in range(30)])
+    held_out = sum(len(prepare(collection).qrels[split]) for split in ("dev", "test"))
+    told = [found for found in check_whole(collection, triples=triples) if "held-out" in found.kind]
+    assert [finding.count for finding in told] == [held_out]
+    assert held_out > 5
+
+
 def test_a_small_share_that_an_encoder_cuts_is_said_and_is_no_warning() -> None:
     documents = {f"d{number}": "tulip" for number in range(199)} | {"p": LONG}
     collection = collection_of(documents, {"q": "rose"}, train={"q": {"p": 1}})
-    found = truncation(collection, lambda texts: [len(text.split()) for text in texts], 10)
+    found = truncation(collection, lambda texts, kind: [len(text.split()) for text in texts], 10)
     assert [(finding.level, finding.count, finding.message.split(" are ")[0]) for finding in found] == [
         ("note", 1, "0.5% of the documents"), ("note", 0, "0.0% of the queries of train"),
     ]  # fmt: skip

@@ -192,3 +192,24 @@ def test_sentences_end_by_the_marks_of_their_script(first: str, rest: str) -> No
     assert counts == {"first sentence to the rest": 1}
     assert made.query_texts == {"a": first}
     assert list(made.texts) == [rest.strip()]
+
+
+def test_a_heading_in_a_comment_is_none() -> None:
+    """It became a query, and the document was cut within the comment."""
+    words = "a b c d e f g h i j k l m n"
+    text = (
+        f"## The real heading here\n{words}\n<!--\n## The one commented out\n{words}\n-->\n<!-- more -->\n"
+        f"## Another real heading here\n{words}"
+    )
+    collection = Collection.of("c", [Document("d", "", text)])
+    made, counts = with_queries(collection)
+    assert made.queries["text"][:] == ["The real heading here", "Another real heading here"]
+    assert counts == {"heading to section": 2}
+
+
+@pytest.mark.timeout(30)
+def test_a_text_without_the_end_of_a_sentence_is_compared_in_a_moment() -> None:
+    """Every run of its words was looked for through the whole of the rest: 15 minutes for 400,000."""
+    text = " ".join(f"a{n}" for n in range(200_000)) + ". " + " ".join(f"b{n}" for n in range(200_000))
+    _, counts = with_queries(Collection.of("c", [Document("d", "", text)]))
+    assert counts == {"first sentence to the rest": 1}

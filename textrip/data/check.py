@@ -235,6 +235,8 @@ def _duplicates(collection: Collection) -> Iterator[Finding]:
     same, near = Told(), Told()
     pairs = near_duplicates(texts, progress="looking for near-duplicates", total=len(texts))
     for pair in pairs:
+        if not normalised(texts[pair.first]) and not normalised(texts[pair.second]):
+            continue  # told as what they are: empty
         example = f"{ids[pair.first]} and {ids[pair.second]}"
         if pair.resemblance == 1.0 and normalised(texts[pair.first]) == normalised(texts[pair.second]):
             same.add(example)

@@ -57,12 +57,11 @@ def _read(source: str | Path, columns: Columns) -> Collection:
     path = Path(source)
     if not path.exists():
         if name == STDLIB:
+            _refuse_columns(columns, f"{STDLIB} has")
             return read_stdlib()
         raise InputError(f"{path}: no such file or folder")
     if path.is_dir():
-        if is_beir(path):
-            return read_beir(path, columns)
-        return read_split_files(path, columns) if split_files(path) else read_text_folder(path)
+        return _read_folder(path, columns)
     if not path.is_file():  # who opens a pipe waits for who writes
         raise InputError(
             f"{path}: is a pipe or a device; a file or a folder was expected, or - for JSONL piped in"
@@ -73,3 +72,19 @@ def _read(source: str | Path, columns: Columns) -> Collection:
             "in each row"
         )
     return collection_from_rows(read_rows(path), columns, source=name, name=path.name.split(".")[0])
+
+
+def _read_folder(path: Path, columns: Columns) -> Collection:
+    if is_beir(path):
+        return read_beir(path, columns)
+    if split_files(path):
+        return read_split_files(path, columns)
+    found = read_text_folder(path)  # before what follows: it may be no such folder
+    _refuse_columns(columns, f"{path} is a folder of texts, which have")
+    return found
+
+
+def _refuse_columns(columns: Columns, what: str) -> None:
+    named = [f"{role} {name!r}" for role, name in vars(columns).items() if name is not None]
+    if named:
+        raise InputError(f"{what} no columns, and {', '.join(named)} is named; name none")

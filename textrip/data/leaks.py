@@ -46,14 +46,15 @@ def nothing_left(collection: Collection, found: dict[str, dict[str, str]]) -> st
     )
 
 
-def without_held_out(collection: Collection) -> Collection:
-    """The collection without the queries of train whose text dev or test asks; said where there are some."""
+def without_held_out(collection: Collection, *, tell: bool = True) -> Collection:
+    """The collection without the queries of train whose text dev or test asks; told where there are some."""
     found = leaking(collection)
     if not found:
         return collection
     said = nothing_left(collection, found)
     if said is not None:
         raise InputError(f"{collection.name}: {said}")
-    say(f"left out of train: {many(len(found), 'query', 'queries')} whose text is asked in dev or test")
+    if tell:
+        say(f"left out of train: {many(len(found), 'query', 'queries')} whose text is asked in dev or test")
     train = {query: judged for query, judged in collection.qrels["train"].items() if query not in found}
     return replace(collection, qrels={**collection.qrels, "train": train})

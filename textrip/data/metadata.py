@@ -114,7 +114,7 @@ def _plain(value: Any, *, typed: bool, depth: int = 1) -> Any:
         return {str(name): _plain(item, typed=True, depth=depth + 1) for name, item in value.items()}
     if typed or not isinstance(value, str):
         return value
-    return _number(value) if value else None  # an empty cell holds nothing, and no text above all numbers
+    return as_number(value) if value else None  # an empty cell holds nothing, and no text above all numbers
 
 
 def _of_decimal(value: Decimal) -> Any:
@@ -126,7 +126,7 @@ def _of_decimal(value: Decimal) -> Any:
     return float(value) if Decimal(repr(float(value))) == value else str(value)
 
 
-def _number(value: str) -> Any:
+def as_number(value: str) -> Any:
     """What a text is written as: a number only where it reads back the same; "007" and "1e3" are names."""
     for number in (int, float):
         try:

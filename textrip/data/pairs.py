@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.label_parts import SPLIT
+from textrip.data.markdown import heading_of, outside_code
 from textrip.data.tables import corpus_of
 from textrip.data.words import folded, is_unspaced, words
 from textrip.errors import InputError
@@ -19,9 +20,6 @@ TITLE, HEADING, SENTENCE = "title to body", "heading to section", "first sentenc
 LEFT_OUT = "left out: the question stands in its own answer"
 # Arabic and Hindi have marks of their own; after those of Chinese and Japanese there is no blank.
 _SENTENCE_END = re.compile("(?<=[.!?\u061f\u0964])\\s+(?=\\S)|(?<=[\u3002\uff01\uff1f])\\s*(?=\\S)")
-_HEADING = re.compile(r"#{1,6}\s+")
-# What follows backticks has none itself, or it is code within a line.
-_FENCE = re.compile(r"\s*(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<rest>.*)")
 _MIN_QUERY_WORDS = 3
 _MIN_BODY_WORDS = 12
 # A name of three words may well be said again; a sentence that is was copied.
@@ -131,11 +129,15 @@ def _made(title: str, text: str) -> _Made:
 def _sections(text: str) -> _Made:
     """Cut a text at Markdown's headings that say enough and have a section that does not say them again."""
     lines = text.splitlines()
-    marks = [place for place, line in _outside_fences(lines) if _HEADING.match(line)]
+    # Four blanks before it make code of a heading.
+    marks = {
+        place: said
+        for place, line in outside_code(lines)
+        if line[:1] == "#" and (said := heading_of(line)) is not None
+    }
     made = _Made("", [])
     begins: list[tuple[int, str]] = []
-    for place, following in zip(marks, [*marks, len(lines)][1:], strict=True):
-        heading = _heading(lines[place])
+    for (place, heading), following in zip(marks.items(), [*marks, len(lines)][1:], strict=True):
         section = "\n".join(lines[place + 1 : following])
         if not _long(heading, section):
             continue
@@ -154,30 +156,6 @@ def _sections(text: str) -> _Made:
     return made
 
 
-def _heading(line: str) -> str:
-    """What a heading says, without the hashes before it, and those after it that stand alone."""
-    said = _HEADING.sub("", line, count=1).strip()
-    bare = said.rstrip("#")
-    return bare.rstrip() if not bare or bare[-1].isspace() else said
-
-
-def _outside_fences(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Lines that are no code: a comment in a shell script looks like a heading.
-
-    As in CommonMark a fence is closed by one of its own kind, at least as long, with nothing behind it.
-    """
-    opened = ""
-    for place, line in enumerate(lines):
-        match = _FENCE.match(line)
-        if match is None:
-            if not opened:
-                yield place, line
-        elif not opened:
-            opened = match["fence"]
-        elif match["fence"].startswith(opened) and not match["rest"].strip():
-            opened = ""
-
-
 def _copied(query: str, body: str) -> bool:
     """Whether a body begins with its query, or says nearly all of a longer one word for word."""
     asked, said = words(folded(query)), words(folded(body))
@@ -185,9 +163,13 @@ def _copied(query: str, body: str) -> bool:
         return True
     if len(asked) < _COPIED_WORDS:
         return False
-    within = f" {' '.join(said)} "
-    runs = [" ".join(asked[place : place + _RUN]) for place in range(len(asked) - _RUN + 1)]
-    return sum(f" {run} " in within for run in runs) >= _COPIED_SHARE * len(runs)
+    within, runs = set(_runs(said)), list(_runs(asked))
+    return sum(run in within for run in runs) >= _COPIED_SHARE * len(runs)
+
+
+def _runs(of: list[str]) -> Iterator[tuple[str, ...]]:
+    """Every so many words that follow one another."""
+    return zip(*(of[begin:] for begin in range(_RUN)), strict=False)
 
 
 def _long(query: str, body: str) -> bool:

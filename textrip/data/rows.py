@@ -141,7 +141,8 @@ def _read_separated(path: str | Path, separated: Literal["csv", "tsv"]) -> Itera
         except csv.Error as error:
             reason = f"not a row of {_DELIMITERS[delimiter]}-separated values: {error}"
             raise InputError.at(source, begun, reason) from None
-        if not values or (len(values) == 1 and not values[0].strip()):
+        # A blank line is none of a table; of a single column "" is a cell.
+        if not values or (len(values) == 1 and not values[0].strip() and len(header or ()) != 1):
             continue
         if header is None:
             header = [name.strip() for name in values]

@@ -52,7 +52,7 @@ def read_text_folder(folder: Path) -> Collection:
     Raises:
         InputError: there is no text file, or one is not UTF-8 (with file and line).
     """
-    empty, others, links = Told(), Told(), Told()
+    empty, others, links, odd = Told(), Told(), Told(), Told()
     kinds: Counter[str] = Counter()
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
@@ -67,7 +67,9 @@ def read_text_folder(folder: Path) -> Collection:
             if lone_surrogate(doc_id) is not None:
                 name = os.fsencode(doc_id).decode(errors="backslashreplace")
                 raise InputError(f"{folder}: the name of the file {name} is not UTF-8; rename it")
-            document = read_text_file(path)
+            document, readable = read_text_file(path)
+            if not readable:
+                odd.add(doc_id)
             if not document["title"] and not document["text"]:
                 empty.add(doc_id)
                 continue
@@ -95,6 +97,11 @@ def read_text_folder(folder: Path) -> Collection:
         *empty.findings(
             "warning", "empty-files",
             f"{folder}: {many(empty.count, 'file', 'files')} without text passed over",
+        ),
+        *odd.findings(
+            "warning", "front-matter-not-read",
+            f"{folder}: {many(odd.count, 'file begins', 'files begin')} with front matter that is no YAML or "
+            "TOML as textrip reads it (no key twice, no alias): it is a part of the text",
         ),
         *links.findings(
             "warning", "links-not-followed",

@@ -1,26 +1,36 @@
 """Which texts are longer than an encoder reads."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Literal, Protocol
 
 import numpy as np
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding
 
+Kind = Literal["query", "document"]
+
+
+class Count(Protocol):
+    """How many tokens texts have."""
+
+    def __call__(self, texts: Sequence[str], kind: Kind) -> Sequence[int]:
+        """Of each, with the prompt of its kind."""
+
+
 # Of the texts: where fewer are cut, nobody loses anything.
 _MANY_CUT = 0.05
 
 
-def truncation(
-    collection: Collection, count_tokens: Callable[[Sequence[str]], Sequence[int]], limit: int
-) -> list[Finding]:
+def truncation(collection: Collection, count_tokens: Count, limit: int) -> list[Finding]:
     """Which share of the texts is longer than an encoder reads: documents, and queries by split.
 
     A warning where it is more than a twentieth, else a note.
 
     Args:
         collection: Its texts.
-        count_tokens: How many tokens each text has, before it is cut.
+        count_tokens: How many tokens each text has, as a query or a document, before it is cut.
         limit: How many are read.
     """
     found = []
@@ -29,7 +39,8 @@ def truncation(
     for split, qrels in collection.qrels.items():
         parts[f"queries of {split}"] = [queries[query_id] for query_id in qrels if query_id in queries]
     for name, texts in parts.items():
-        lengths = np.fromiter(_lengths(texts, count_tokens), dtype=np.int64)
+        kind: Kind = "document" if name == "documents" else "query"
+        lengths = np.fromiter(_lengths(texts, partial(count_tokens, kind=kind)), dtype=np.int64)
         cut = int((lengths > limit).sum())
         if lengths.size:
             share = cut / lengths.size

@@ -65,6 +65,8 @@ def require_document(document: Document) -> None:
 def relevance_value(value: Any, source: str, line: int) -> int:
     """A judgment: a whole number, 0 and below for judged and not relevant."""
     try:
+        if isinstance(value, str) and "_" in value:  # Python's own way to write 1000
+            raise ValueError
         number = float(value)
         if number == int(number) and number <= HIGHEST_GRADE:
             return int(number)

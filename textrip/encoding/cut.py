@@ -25,10 +25,15 @@ def say_what_is_cut(
         )
 
 
+def whole_lengths(encoder: TextEncoder, texts: Sequence[str], kind: Kind) -> list[int]:
+    """How many tokens texts have before they are cut, with the prompt that goes before them."""
+    prompt = encoder.prompt(kind)
+    return encoder.count_tokens([prompt + text for text in texts], cut=False)
+
+
 def _share_cut(encoder: TextEncoder, texts: Sequence[str], kind: Kind) -> tuple[float, int]:
     """The share of texts that the encoder cuts, and how many were looked at, evenly over all of them."""
     count = min(SAMPLE, len(texts))
     places = np.linspace(0, len(texts) - 1, count).astype(int).tolist()
-    prompt = encoder.prompt(kind)
-    lengths = encoder.count_tokens([prompt + texts[place] for place in places], cut=False)
+    lengths = whole_lengths(encoder, [texts[place] for place in places], kind)
     return float(np.mean(np.asarray(lengths) > encoder.max_length_tokens)), count

@@ -1,14 +1,20 @@
 """What is wrong with a collection, and with triples of it, before it costs a training run."""
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from textrip.data.check import check as check_collection
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding, gravest_first, require_sound
 from textrip.data.formats import collection_of
+from textrip.data.leaks import without_held_out
 from textrip.data.pairs import with_queries
+from textrip.data.split import with_splits
 from textrip.data.truncation import truncation
+from textrip.encoding.cut import whole_lengths
 from textrip.encoding.encoder import Encoder
+from textrip.errors import InputError
 from textrip.mining.check import check_triples
 from textrip.mining.triples import Triples
 from textrip.typed import typed_arguments
@@ -34,12 +40,17 @@ def check(
     collection = collection_of(data)
     found = check_collection(collection, near=near)
     if triples is not None:
-        found += check_triples(triples, with_queries(collection)[0])
+        found += check_triples(triples, _as_trained(with_queries(collection)[0]))
     if encoder is not None:
-        found += truncation(
-            collection, lambda texts: encoder.count_tokens(texts, cut=False), encoder.max_length_tokens
-        )
+        found += truncation(collection, partial(whole_lengths, encoder), encoder.max_length_tokens)
     return gravest_first(found)
+
+
+def _as_trained(collection: Collection) -> Collection:
+    """With the splits that a training cuts, which say what is held out."""
+    with suppress(InputError):  # too few queries to cut: so says who trains
+        return with_splits(without_held_out(collection, tell=False))
+    return collection
 
 
 def require_trainable(
@@ -56,4 +67,7 @@ def require_trainable(
     for split in measured:
         if collection.qrels.get(split):
             collection.require_relevant(split)
-    require_sound(check(collection, triples=triples, near=False), force=force)
+    found = check_collection(collection, near=False)
+    if triples is not None:  # what is held out the training leaves out, and says so
+        found += check_triples(triples, with_queries(collection)[0])
+    require_sound(gravest_first(found), force=force)
