@@ -141,6 +141,14 @@ def test_the_cut_of_a_template_is_the_same_in_any_order_of_rows() -> None:
     assert len(cuts[0]["test"]) >= 10
 
 
+@pytest.mark.parametrize("sizes", [[40, 30, 21], [50, 1, 1], [9, 9, 9], [30, 30, 30, 1]])
+def test_no_split_stays_empty_where_there_are_groups_enough(sizes: list[int]) -> None:
+    group_of = {f"{number}-{n}": str(number) for number, size in enumerate(sizes) for n in range(size)}
+    for seed in range(50):
+        assigned = assign_groups(group_of, {"train": 0.7, "dev": 0.1, "test": 0.2}, seed=seed)
+        assert set(assigned.values()) == {"train", "dev", "test"}
+
+
 @pytest.mark.parametrize("large", [[30], [30, 12], [12]])
 def test_a_large_group_leaves_enough_for_every_split(large: list[int]) -> None:
     """One of half the items came when train was half full: dev or test was left with nothing."""

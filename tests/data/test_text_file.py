@@ -193,3 +193,16 @@ def test_columns_of_a_folder_of_texts_are_refused(tmp_path: Path) -> None:
         read(tmp_path, columns=Columns(label="category"))
     with pytest.raises(InputError, match=r"stdlib has no columns, and id 'x' is named"):
         read("stdlib", columns=Columns(id="x"))
+
+
+def test_a_title_of_something_else_is_no_title_of_the_file(tmp_path: Path) -> None:
+    found = _read(tmp_path, "---\nauthor:\n  title: [Dr, Prof]\n---\nThey purr.\n")
+    assert found["title"] == "some page"
+    assert json.loads(found["metadata"]) == {"author": {"title": ["Dr", "Prof"]}}
+
+
+@pytest.mark.timeout(20)
+def test_a_book_between_two_rules_is_a_text(tmp_path: Path) -> None:
+    text = "---\n" + "chapter: it was a dark and stormy night\n" * 50_000 + "---\nThe end."
+    assert _read(tmp_path, text)["text"] == text
+    assert read(tmp_path).remarks == ()

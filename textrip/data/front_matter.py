@@ -13,6 +13,8 @@ from textrip.data.metadata import as_number
 
 # What ends a block by what begins it.
 _FENCES = {"---": ("---", "..."), "+++": ("+++",)}
+# A text between two rules may be a book, and is not looked through for what it might say of itself.
+_MOST_CHARACTERS = 2**16
 _PLAIN: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -34,6 +36,8 @@ def front_matter(lines: list[str]) -> tuple[dict[str, Any], list[str]]:
     if end is None:
         return {}, lines
     block = "\n".join(lines[1:end])
+    if len(block) > _MOST_CHARACTERS:
+        return {}, lines
     try:
         said = _of_toml(block) if fence == "+++" else _of_yaml(block)
     except RecursionError:
@@ -76,7 +80,14 @@ def _of_yaml(block: str) -> dict[str, Any] | None:
         return {}
     if not isinstance(node, yaml.MappingNode):
         return None
-    return _mapping(node, set())
+    said = _mapping(node, set())
+    # A title is what is written: "No" is no falsehood.
+    written = next((value.value for key, value in node.value if key.value == "title"), None)
+    if said.get("title") is not None:
+        if not isinstance(written, str):
+            raise UnreadableError
+        said["title"] = written
+    return said
 
 
 def _mapping(node: Any, seen: set[int]) -> dict[str, Any]:
@@ -84,11 +95,7 @@ def _mapping(node: Any, seen: set[int]) -> dict[str, Any]:
     for key, value in node.value:
         if not isinstance(key.value, str) or key.value in found:
             raise UnreadableError
-        # A title is what is written: "No" is no falsehood.
-        as_written = key.value == "title" and isinstance(value.value, str) and _scalar(value) is not None
-        found[key.value] = value.value if as_written else _value(value, seen)
-    if isinstance(found.get("title"), list | dict):
-        raise UnreadableError
+        found[key.value] = _value(value, seen)
     return found
 
 

@@ -18,7 +18,7 @@ def heading_of(line: str) -> str | None:
     None of another line: a #hashtag, or the #! of a program, is no heading.
     """
     line = line.strip()
-    if _HASHES.match(line + " ") is None:
+    if _HASHES.match(line) is None:
         return None
     said = line.lstrip("#").strip()
     bare = said.rstrip("#")

@@ -38,8 +38,12 @@ def assign_groups(
     drawn = sorted(members, key=place)
     counts = dict.fromkeys(shares, 0)
     assigned: dict[str, str] = {}
-    for group in drawn:
-        split = max(shares, key=lambda name: shares[name] - counts[name] / total)
+    for left, group in zip(range(len(drawn), 0, -1), drawn, strict=True):
+        empty = [name for name in shares if not counts[name]]
+        # The last groups are for who has none yet, so that no split stays empty where there are enough.
+        split = max(
+            empty if left <= len(empty) else shares, key=lambda name: shares[name] - counts[name] / total
+        )
         counts[split] += len(members[group])
         assigned.update(dict.fromkeys(members[group], split))
     return assigned
