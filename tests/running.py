@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +39,25 @@ def stopped_at(step: int, how: BaseException | type[BaseException] = KeyboardInt
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GroupTrainer, "training_step", stop)
         yield
+
+
+def forked(work: Callable[[], bool]) -> int:
+    """Fork a child that does this work: it ends with 0 where that is true, and at 20 seconds anyway."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # and not the test runner's
+            signal.alarm(20)
+            code = 0 if work() else 1
+        finally:  # or the child would go on with the tests
+            os._exit(code)
+    return child
+
+
+def exit_code_of(child: int) -> int:
+    """How a child of `forked` ended, when it has."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 import os
 import re
-import signal
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests.running import exit_code_of, forked
 from textrip.forked import cached_property
 
 
@@ -33,14 +33,10 @@ def test_what_another_object_is_working_out_is_waited_for_by_nobody_in_a_fork() 
     thread = threading.Thread(target=lambda: Slow(begun, over).value)
     thread.start()
     assert begun.wait(10)
-    child = os.fork()
-    if not child:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # and not the test runner's
-        signal.alarm(20)
-        os._exit(0 if Slow(threading.Event(), at_once).value == 7 else 1)
+    child = forked(lambda: Slow(threading.Event(), at_once).value == 7)
     over.set()
     thread.join()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert exit_code_of(child) == 0
 
 
 def test_nobody_takes_the_librarys_own() -> None:

@@ -1,7 +1,6 @@
 """Threads that share an encoder: each has the vectors that it would have alone."""
 
 import os
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import build_cross_encoder
+from tests.running import exit_code_of, forked
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.turns import turn
 from textrip.mining.scoring import load_scorer
@@ -91,12 +91,12 @@ def test_a_forked_process_waits_for_no_thread_of_its_parent(tiny_encoder: Encode
     thread = threading.Thread(target=hold)
     thread.start()
     assert held.wait(10)
-    child = os.fork()
-    if not child:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # and not the test runner's
-        signal.alarm(20)
+
+    def take_a_turn() -> bool:
         with turn(tiny_encoder.model):
-            os._exit(0)
+            return True
+
+    child = forked(take_a_turn)
     over.set()
     thread.join()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert exit_code_of(child) == 0

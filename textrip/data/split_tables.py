@@ -10,7 +10,7 @@ from textrip.data.finding import Finding, many, some
 from textrip.data.label_parts import SPLIT
 from textrip.data.rows import read_rows
 from textrip.data.table_file import SPLITS, stems_of, table_stem, the_table
-from textrip.data.tables import Table, collection_from_documents, corpus_of, table_from_rows
+from textrip.data.tables import NOTHING, Table, collection_from_documents, corpus_of, table_from_rows
 from textrip.data.triples_table import collection_from_triples
 from textrip.errors import InputError
 
@@ -87,7 +87,7 @@ def collection_of_splits(tables: Mapping[str, Table], *, source: str, name: str)
 
 def _labelled(parts: Mapping[str, Collection], *, source: str, name: str) -> Collection:
     there = {column for part in parts.values() for column in part.corpus.column_names}
-    none = {column: nothing for column, nothing in (("metadata", "{}"), ("label", "")) if column in there}
+    none = {column: nothing for column, nothing in NOTHING.items() if column in there}
 
     def records() -> Iterator[tuple[int, dict[str, str]]]:
         line = 0

@@ -25,6 +25,9 @@ from textrip.data.values import id_value, text_value
 from textrip.errors import InputError
 from textrip.files import uncompressed_suffix
 
+# What a document has in a column that a corpus may lack, where it has nothing to say there.
+NOTHING = {"metadata": "{}", "label": ""}
+
 
 def corpus_of(
     records: Iterable[tuple[int, dict[str, str]]],
@@ -62,7 +65,7 @@ def corpus_of(
 
 def without_empty_columns(corpus: Dataset) -> Dataset:
     """The same without metadata, or labels, where no document has any."""
-    for column, nothing in (("metadata", "{}"), ("label", "")):
+    for column, nothing in NOTHING.items():
         if column in corpus.column_names and pc.all(pc.equal(corpus.data.column(column), nothing)).as_py():
             corpus = corpus.remove_columns(column)
     return corpus
