@@ -63,10 +63,10 @@ def encode(
     from textrip.encoding.backend import load_backend
     from textrip.encoding.cut import SAMPLE, say_what_is_cut
     from textrip.encoding.kept import keeping
-    from textrip.encoding.text_encoder import Kind
     from textrip.encoding.vectors import refuse_foreign_sidecar, refuse_suffix, sidecar, write_vectors
     from textrip.errors import InputError
     from textrip.files import STDIN, uncompressed_suffix
+    from textrip.records import Kind
     from textrip.writable import refuse_taking_away
 
     refuse_taking_away(refuse_suffix(output), force=force, read=[source])

@@ -6,10 +6,12 @@ is judged and not relevant. A Run maps a query to its retrieved documents and th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Qrels = Mapping[str, Mapping[str, int]]
 Run = Mapping[str, Mapping[str, float]]
+# What a text is encoded as: which prompt goes before it.
+Kind = Literal["query", "document"]
 
 # A higher one is no grade but something else, a moment in time or an id: trec_eval counts up to it in memory.
 HIGHEST_GRADE = 1_000_000

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tests.retrieval.stub import StubEncoder, text_of
 from textrip.encoding import text_encoder
 from textrip.encoding.kept import keeping
-from textrip.encoding.text_encoder import Kind
 from textrip.encoding.vectors import write_vectors
+from textrip.records import Kind
 
 WINDOW, TEXTS = 20, 600
 

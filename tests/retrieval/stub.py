@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textrip.encoding.text_encoder import Kind, TextEncoder
+from textrip.encoding.text_encoder import TextEncoder
+from textrip.records import Kind
 
 
 class StubEncoder(TextEncoder):

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from textrip.data.collection import Collection
 from textrip.data.finding import Finding
-
-Kind = Literal["query", "document"]
+from textrip.records import Kind
 
 
 class Count(Protocol):

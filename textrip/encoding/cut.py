@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from textrip.encoding.text_encoder import Kind, TextEncoder
+from textrip.encoding.text_encoder import TextEncoder
 from textrip.progress import say
+from textrip.records import Kind
 
 SAMPLE = 256
 # In an index that does not cut documents into passages.

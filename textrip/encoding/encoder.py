@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip.encoding.load import DEFAULT_ENCODER, load_model, quieten
-from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_texts
+from textrip.encoding.text_encoder import TextEncoder, batches, require_texts
 from textrip.encoding.turns import turn
 from textrip.errors import InputError, NotFiniteError
 from textrip.forked import cached_property
+from textrip.records import Kind
 from textrip.typed import require_type, typed_arguments
 
 if TYPE_CHECKING:

@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textrip import processes
-from textrip.encoding.text_encoder import Kind, TextEncoder, batches, require_texts
+from textrip.encoding.text_encoder import TextEncoder, batches, require_texts
 from textrip.errors import InputError
 from textrip.fields import require_fields
 from textrip.files import read_json
 from textrip.forked import cached_property
 from textrip.place import require_utf8
+from textrip.records import Kind
 from textrip.stamps import require_digests
 
 KIND = "textrip-onnx"

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from functools import partial
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,8 @@ from textrip.data.words import lone_surrogate
 from textrip.encoding.kept import is_keeping, once
 from textrip.errors import InputError
 from textrip.progress import advancing
+from textrip.records import Kind
 from textrip.typed import require_type
-
-Kind = Literal["query", "document"]
 
 # Texts are sorted by length within a window of this many, so that a stream needs bounded memory.
 WINDOW = 4096

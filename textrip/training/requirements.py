@@ -1,8 +1,8 @@
 """What encoder, machine and triples must be for a training's settings; asked before anything is changed."""
 
 from textrip.encoding.encoder import Encoder
-from textrip.encoding.text_encoder import Kind
 from textrip.errors import InputError
+from textrip.records import Kind
 from textrip.training.margin import require_possible
 from textrip.training.material import Material
 from textrip.training.names import MARGINLESS, OF_PROXIES
