@@ -1,34 +1,31 @@
 """Texts that are nearly the same: the Jaccard index of their shingles, found at scale by MinHash.
 
 Broder, "On the resemblance and containment of documents", 1997. A shingle is three words in a row. MinHash
-with locality-sensitive hashing (datasketch) proposes pairs, and every one of them is measured before it
+with locality-sensitive hashing (signatures.py) proposes pairs, and every one of them is measured before it
 counts: what is reported is a pair, and of those just above the threshold a few may be missed.
 """
 
 import zlib
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from heapq import merge
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.data.signatures import Signatures
 from textrip.data.words import folded, normalised, without_accents, words
 from textrip.progress import advancing
 
-if TYPE_CHECKING:
-    from datasketch import MinHash
-
 THRESHOLD = 0.8
 _WORDS_A_SHINGLE = 3
-# A signature in bands of four rows: at a resemblance of 0.8 a pair is missed once in 4,000 times.
-_PERMUTATIONS = 64
-_BANDS, _ROWS = 16, 4
 # A text that resembles so many others is not compared with later ones: they resemble those others.
 _MATCHES = 8
 # One that so many are proposed for is of a template, below the threshold perhaps: compared with later ones as
-# far as bands of sixteen rows propose it, which most of those that are nearly equal share, and few others.
+# far as a fine band proposes it.
 _PROPOSED = 128
-_FINE_BANDS, _FINE_ROWS = 4, 16
 # Of what is proposed so many are measured, those whose signatures agree best.
 _MEASURED = 32
 
@@ -76,7 +73,7 @@ def near_duplicates(
     progress: str | None = None,
     total: int | None = None,
 ) -> Iterator[Pair]:
-    """Pairs of nearly the same text, as they are found.
+    """Pairs of nearly the same text, by the later one's place, once all were read.
 
     Texts that are equal but for case and blanks come as pairs with the first of them, and only that one is
     compared with others: a text that occurs a thousand times gives 999 pairs and not half a million. So do
@@ -84,68 +81,87 @@ def near_duplicates(
     hundreds that resemble each other the nearest are found, and not every pair.
 
     Args:
-        texts: n of them, read once; of each its shingles are kept as numbers of 32 bits.
+        texts: n of them, read once; of each its shingles and its signature are kept, as numbers of 32 bits.
         threshold: The least resemblance.
         progress: What a progress bar says; none without it.
         total: How many texts there are, where it is known.
     """
-    from datasketch import MinHash
-
-    proposals = _Proposals()
-    plain = MinHash(num_perm=_PERMUTATIONS, hashfunc=zlib.crc32)
+    copies: list[Pair] = []
+    read = _Read()
     first_of: dict[int, int] = {}
-    held: dict[int, NDArray[np.uint32]] = {}
     with advancing(progress or "", total) as advance:
         for place, text in enumerate(texts):
             if progress:
                 advance(1)
             first = first_of.setdefault(hash(normalised(text)), place)
             if first != place:
-                yield Pair(first, place, 1.0)
-                continue
-            encoded = [shingle.encode() for shingle in shingles(text)]
-            mine = numbers_of(encoded)
-            signature = plain.copy()
-            signature.update_batch(encoded)
+                copies.append(Pair(first, place, 1.0))
+            else:
+                read.append(place, text)
+    yield from merge(copies, read.pairs(threshold), key=lambda pair: pair.second)
+
+
+class _Read:
+    """Distinct texts that were read: of each its place, its shingles as numbers and its signature."""
+
+    def __init__(self) -> None:
+        self._places = array("q")
+        self._numbers, self._ends = array("I"), array("q", [0])
+        self._signatures = Signatures()
+
+    def append(self, place: int, text: str) -> None:
+        mine = numbers_of(shingle.encode() for shingle in shingles(text))
+        self._places.append(place)
+        self._numbers.frombytes(mine.tobytes())
+        self._ends.append(len(self._numbers))
+        self._signatures.append(mine)
+
+    def pairs(self, threshold: float) -> Iterator[Pair]:
+        """Those of all that were read, by the later one's place."""
+        proposals = _Proposals(self._signatures)
+        for row, others in proposals:
+            mine = self._of(row)
             matches = 0
-            for other in proposals.of(signature):
-                found = resemblance(mine, held[other])
+            for other in others:
+                found = resemblance(self._of(other), mine)
                 if found >= threshold:
                     matches += 1
-                    yield Pair(other, place, found)
-            if matches < _MATCHES and proposals.keep(place, signature):
-                held[place] = mine
+                    yield Pair(self._places[other], self._places[row], found)
+            if matches >= _MATCHES:
+                proposals.drop()
+
+    def _of(self, row: int) -> NDArray[np.uint32]:
+        numbers = np.frombuffer(self._numbers, dtype=np.uint32)
+        return numbers[self._ends[row] : self._ends[row + 1]]
 
 
 class _Proposals:
-    """Which earlier texts may resemble one, by their signatures."""
+    """Which earlier texts may resemble one: those that share a band of its signature, and were kept."""
 
-    def __init__(self) -> None:
-        from datasketch import MinHashLSH
+    def __init__(self, signatures: Signatures) -> None:
+        self._signatures = signatures
+        self._kept: dict[int, list[int]] = defaultdict(list)  # of a band
 
-        self._coarse = MinHashLSH(num_perm=_PERMUTATIONS, params=(_BANDS, _ROWS))
-        self._fine = MinHashLSH(num_perm=_PERMUTATIONS, params=(_FINE_BANDS, _FINE_ROWS))
-        self._signatures: dict[int, NDArray[np.uint64]] = {}
-        self._crowd = 0
+    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
+        """Texts by place, ascending, and for each what to measure; each is kept until it is `dropped`."""
+        for place, coarse, fine in self._signatures.shared_bands():
+            found = {other for band in coarse for other in self._kept[band]}
+            if len(found) > _PROPOSED:
+                found |= {other for band in fine for other in self._kept[band]}
+            self._drop = len(found) > 2 * _PROPOSED  # what would be said of it can be said of the others
+            yield place, self._nearest(place, np.array(sorted(found), dtype=np.int64))
+            if not self._drop:
+                for band in fine if len(found) > _PROPOSED else coarse:
+                    self._kept[band].append(place)
 
-    def of(self, signature: "MinHash") -> list[int]:
+    def drop(self) -> None:
+        """Propose the present text to no later one."""
+        self._drop = True
+
+    def _nearest(self, place: int, others: NDArray[np.int64]) -> list[int]:
         """Ascending; where there are many, those whose signatures agree best, of equals the first."""
-        found = set(self._coarse.query(signature))
-        if len(found) > _PROPOSED:
-            found |= set(self._fine.query(signature))
-        self._crowd = len(found)
-        places = np.array(sorted(found), dtype=np.int64)
-        if len(places) > _MEASURED:
-            known = np.stack([self._signatures[place] for place in places.tolist()])
-            agreeing = (known == signature.hashvalues).sum(axis=1)
-            places = np.sort(places[np.argsort(-agreeing, kind="stable")[:_MEASURED]])
-        return places.tolist()  # type: ignore[no-any-return]
-
-    def keep(self, place: int, signature: "MinHash") -> bool:
-        """Propose a text to later ones, after `of` was asked for it; whether it is."""
-        if self._crowd > 2 * _PROPOSED:  # what would be said of it can be said of the others
-            return False
-        index = self._fine if self._crowd > _PROPOSED else self._coarse
-        index.insert(place, signature, check_duplication=False)
-        self._signatures[place] = signature.hashvalues.copy()
-        return True
+        if len(others) > _MEASURED:
+            mine = self._signatures.of(np.array([place]))
+            agreeing = (self._signatures.of(others) == mine).sum(axis=1)
+            others = np.sort(others[np.argsort(-agreeing, kind="stable")[:_MEASURED]])
+        return others.tolist()  # type: ignore[no-any-return]
