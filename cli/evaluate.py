@@ -1,5 +1,6 @@
 """`textrip eval`."""
 
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -33,8 +34,14 @@ def evaluate(
         list[str] | None,
         typer.Option("--model", help="An encoder's name or folder; may be given many times."),
     ] = None,
+    index: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--index", help="An index, as it is searched: dense, bm25, hybrid; may be given many times."
+        ),
+    ] = None,
     bm25: Annotated[
-        bool, typer.Option("--bm25", help="Measure BM25 (also where no --model is given).")
+        bool, typer.Option("--bm25", help="Measure BM25 (also where no --model and no --index is given).")
     ] = False,
     hybrid: Annotated[
         bool, typer.Option("--hybrid", help="Measure the fusion of BM25 and --model, too.")
@@ -52,7 +59,7 @@ def evaluate(
 
     A split that DATA lacks is cut from train, the same one that `textrip train` and `textrip fit` hold out.
 
-    Example: textrip eval my-corpus/ --bm25 --model all-MiniLM-L6-v2 --model out/model --hybrid
+    Example: textrip eval my-corpus/ --bm25 --model all-MiniLM-L6-v2 --model out/model --index out/index
     """
     from textrip.cli.output import emit, emit_json, emit_table
     from textrip.cli.reading import read_for_models
@@ -61,42 +68,46 @@ def evaluate(
     from textrip.eval.evaluate import evaluate as measure
     from textrip.eval.significance import at_odds
     from textrip.lexical.analyzer import Analyzer
+    from textrip.retrieval.index import Index
 
     if not model:
-        idle = ["max_length_tokens", "dimension", "trust_remote_code", "device"]
+        idle = ["max_length_tokens", "dimension", "trust_remote_code", *([] if index else ["device"])]
         refuse_idle(context, "without --model nothing is encoded", idle)
-    elif not bm25 and not hybrid:
+    if (model or index) and not bm25 and not hybrid:
         refuse_idle(context, "without --bm25 and --hybrid no word is looked at", ["stemmer"])
-    collection = read_for_models(
-        data, columns, *(model or []), device=device, max_length_tokens=max_length_tokens
-    )
-    if by_label:
-        from textrip.pipeline.prepare import prepare_labels
-
-        collection = prepare_labels(collection)
-    elif not collection.qrels.get(split):
-        from textrip.pipeline.prepare import prepare
-
-        collection = prepare(collection)
-    encoders = [
-        Encoder.load(
-            name,
-            device=device,
-            max_length_tokens=max_length_tokens,
-            dimension=dimension,
-            trust_remote_code=trust_remote_code,
+    with ExitStack() as opened:
+        indexes = [opened.enter_context(Index.open(folder, device=device)) for folder in index or []]
+        collection = read_for_models(
+            data, columns, *(model or []), device=device, max_length_tokens=max_length_tokens
         )
-        for name in model or []
-    ]
-    evaluation = measure(
-        collection,
-        split=split,
-        bm25=bm25 or not encoders,
-        encoders=encoders,
-        hybrid=hybrid,
-        analyzer=Analyzer.for_language(stemmer),
-        without_own_id=without_own_id,
-    )
+        if by_label:
+            from textrip.pipeline.prepare import prepare_labels
+
+            collection = prepare_labels(collection)
+        elif not collection.qrels.get(split):
+            from textrip.pipeline.prepare import prepare
+
+            collection = prepare(collection)
+        encoders = [
+            Encoder.load(
+                name,
+                device=device,
+                max_length_tokens=max_length_tokens,
+                dimension=dimension,
+                trust_remote_code=trust_remote_code,
+            )
+            for name in model or []
+        ]
+        evaluation = measure(
+            collection,
+            split=split,
+            bm25=bm25 or not (encoders or indexes),
+            encoders=encoders,
+            indexes=indexes,
+            hybrid=hybrid,
+            analyzer=Analyzer.for_language(stemmer),
+            without_own_id=without_own_id,
+        )
     differences = evaluation.differences()
     if json:
         emit_json({**evaluation.to_dict(), "differences": differences})

@@ -22,7 +22,9 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.progress import say
 from textrip.provenance import provenance
+from textrip.retrieval.answer import MODES
 from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
+from textrip.retrieval.index import Index
 from textrip.typed import typed_arguments
 
 Rows = list[NDArray[np.int64]]
@@ -197,6 +199,60 @@ class Evaluator:
             self._measure(hybrid, fused, result.seconds + seconds)
         return result
 
+    def index(self, index: Index, *, name: str | None = None) -> list[SystemResult]:
+        """Measure an index as it is searched: dense, bm25, and hybrid by its own fusion.
+
+        Its nearest neighbours are those that it finds (a graph is searched as deep as AP looks), its long
+        documents are cut as it has them, and what it holds is what can be found. A blank question, which no
+        index is asked, counts 0.
+        """
+        name = name or str(index.folder)
+        found = self._missing_in(index)
+        if found:
+            say(found)
+        asked = {query_id: text for query_id, text in self.queries.items() if text.strip()}
+        results = []
+        for mode in MODES:
+            started = time.perf_counter()
+            run = index.run(asked, k=self._depth, mode=mode)
+            rankings = [
+                [doc_id for doc_id in run.get(query_id, ()) if self._own is None or doc_id != query_id][
+                    :DEPTH
+                ]
+                for query_id in self.queries
+            ]
+            results.append(self._measured(f"{name} {mode}", rankings, time.perf_counter() - started))
+        self._identities[name] = {
+            "fingerprint": index.encoder.fingerprint,
+            "documents": len(index),
+            "nearest": index.about["nearest"],
+            "fusion": asdict(index.fusion),
+        }
+        return results
+
+    def _own_id(self, query_id: str) -> str | None:
+        """The document that is left out of this query's ranking."""
+        return None if self._own is None else query_id
+
+    def _missing_in(self, index: Index) -> str | None:
+        """What is relevant and cannot be found, as the index does not hold it, in words."""
+        held = set(index.doc_ids)
+        relevant = {
+            doc_id for grades in self._judged.values() for doc_id, grade in grades.items() if grade > 0
+        } & self.collection.doc_row.keys()
+        if relevant.isdisjoint(held):
+            raise InputError(
+                f"{index.folder}: holds no document that is relevant in split {self.split!r} of "
+                f"{self.collection.name}: is it an index of these documents?"
+            )
+        missing = len(relevant - held)
+        if not missing:
+            return None
+        return (
+            f"{index.folder}: lacks {missing:,} of {len(relevant):,} documents that are relevant in split "
+            f"{self.split!r}: they count as not found"
+        )
+
     def evaluation(self) -> Evaluation:
         """What was measured so far, with its provenance."""
         about = {
@@ -234,14 +290,14 @@ class Evaluator:
         return [ranked[ranked != own][:DEPTH] for ranked, own in zip(rows, self._own, strict=True)]
 
     def _measure(self, system: str, rows: Iterable[NDArray[np.int64]], seconds: float) -> SystemResult:
+        doc_ids = self.collection.doc_ids
+        return self._measured(system, [[doc_ids[row] for row in ranked] for ranked in rows], seconds)
+
+    def _measured(self, system: str, rankings: list[list[str]], seconds: float) -> SystemResult:
         if any(result.system == system for result in self.results):
             raise InputError(f"{system!r} is measured already; give each encoder a name of its own")
-        doc_ids = self.collection.doc_ids
-        rankings = {
-            query_id: [doc_ids[row] for row in ranked]
-            for query_id, ranked in zip(self.queries, rows, strict=True)
-        }
-        result = SystemResult(system, per_query(self._judged, rankings), seconds)
+        by_query = dict(zip(self.queries, rankings, strict=True))
+        result = SystemResult(system, per_query(self._judged, by_query), seconds)
         self.results.append(result)
         return result
 
@@ -253,6 +309,7 @@ def evaluate(
     split: str = "test",
     bm25: bool = True,
     encoders: Iterable[TextEncoder] = (),
+    indexes: Iterable[Index] = (),
     hybrid: bool = False,
     analyzer: Analyzer | None = None,
     without_own_id: bool = False,
@@ -264,23 +321,30 @@ def evaluate(
         split: Which queries.
         bm25: Measure BM25.
         encoders: Measured one after another, each under its own name.
+        indexes: Each measured as it is searched: dense, bm25, and hybrid by its own fusion.
         hybrid: Measure the reciprocal-rank fusion of BM25 with every encoder, too.
         analyzer: BM25's.
         without_own_id: Leave out a document with the query's own id (see Evaluator).
 
     Raises:
         InputError: the split has no judgments, or no relevant document; two encoders of one name; nothing
-            to measure; hybrid without an encoder; or no document with the id of a query to leave out.
+            to measure; hybrid without an encoder; no document with the id of a query to leave out; or an
+            index that holds nothing that is relevant.
     """
     encoders = list(encoders)  # who takes what comes can be asked once
-    if not bm25 and not encoders:
-        raise InputError("there is nothing to measure: name an encoder, or take BM25")
+    indexes = list(indexes)
+    if not bm25 and not encoders and not indexes:
+        raise InputError("there is nothing to measure: name an encoder or an index, or take BM25")
     if hybrid and not encoders:
         raise InputError("hybrid fuses BM25 with an encoder: name one with --model")
     names = [encoder.name for encoder in encoders]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
+    folders = [str(index.folder) for index in indexes]
+    again = next((folder for folder in folders if folders.count(folder) > 1), None)
+    if again is not None:
+        raise InputError(f"{again}: this index is named twice; once is enough")
     collection = collection_of(data)
     heed_own_documents(collection, split, without=without_own_id)
     evaluator = Evaluator(collection, split, analyzer=analyzer, without_own_id=without_own_id)
@@ -292,6 +356,8 @@ def evaluate(
         if hybrid:
             fused = "hybrid" if len(encoders) == 1 else f"hybrid {encoder.name}"
         evaluator.encoder(encoder, hybrid=fused)
+    for index in indexes:
+        evaluator.index(index)
     return evaluator.evaluation()
 
 

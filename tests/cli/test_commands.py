@@ -106,6 +106,21 @@ def test_eval_prints_one_object(textrip: Run, beir_folder: Path, tiny_encoder_fo
     assert "query by query" not in textrip("eval", beir_folder).out
 
 
+def test_eval_measures_an_index_as_it_is_searched(
+    textrip: Run, beir_folder: Path, index_folder: Path, tiny_encoder_folder: Path
+) -> None:
+    arguments = ["--index", index_folder, "--model", tiny_encoder_folder]
+    (report,) = textrip("eval", beir_folder, *arguments, "--json").json_lines()
+    model, *modes = report["rows"]
+    assert [row["system"] for row in modes] == [
+        f"{index_folder} {mode}" for mode in ("dense", "bm25", "hybrid")
+    ]
+    assert modes[0]["nDCG@10"] == model["nDCG@10"]
+    assert report["provenance"]["systems"][str(index_folder)]["fusion"]["weight"] is None
+    table = textrip("eval", beir_folder, *arguments).out
+    assert f"{index_folder} hybrid" in table
+
+
 def test_mine_then_train_then_index(
     textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:

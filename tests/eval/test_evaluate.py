@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rank_bm25
+from datasets import Dataset
 
 from tests.conftest import build_tiny_encoder
 from tests.oracles import naive
@@ -23,8 +24,11 @@ from textrip.eval.evaluate import Evaluation, Evaluator, evaluate
 from textrip.eval.measures import MEASURES
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
+from textrip.progress import reporting
 from textrip.records import Document
+from textrip.retrieval.answer import MODES
 from textrip.retrieval.index import Index
+from textrip.retrieval.passages import Cutting
 
 ORACLES = {
     "nDCG@10": naive.ndcg_at_10,
@@ -108,6 +112,69 @@ def test_by_words_it_measures_what_a_search_finds(size: int, encoder: Encoder, t
     for name, measure in ORACLES.items():
         expected = {query_id: measure(judged[query_id], rankings[query_id]) for query_id in queries}
         assert found[name] == pytest.approx(expected)
+
+
+def test_an_index_is_measured_as_it_is_searched(
+    tiny_collection: Collection, encoder: Encoder, tmp_path: Path
+) -> None:
+    """With its own fusion, its own documents and its passages, by hits; a question that is blank counts 0."""
+    asked = dict(tiny_collection.queries_of("test")) | {"blank": " "}
+    judged = {**tiny_collection.judged("test"), "blank": {"d00": 1}}
+    queries = {**tiny_collection.query_texts, **asked}
+    collection = replace(
+        tiny_collection,
+        queries=Dataset.from_dict({"query_id": list(queries), "text": list(queries.values())}),
+        qrels={"test": judged},
+    )
+    folder, said = tmp_path / "index", list[str]()
+    with Index.build(collection, encoder, folder, cutting=Cutting(tokens=8, overlap=2)) as index:
+        index.note(fusion={"weight": 0.3, "tuned_on": None, "queries": 0})
+        index.delete(["d32", "d50"])
+        with reporting(bars=False, say=said.append):
+            evaluation = evaluate(collection, bm25=False, indexes=[index])
+        assert [row.system for row in evaluation.results] == [
+            f"{folder} dense", f"{folder} bm25", f"{folder} hybrid"
+        ]  # fmt: skip
+        rankings = {}
+        for mode in MODES:
+            rankings[mode] = {
+                query_id: [hit.doc_id for hit in index.search(text, k=1000, mode=mode)]
+                for query_id, text in asked.items()
+                if text.strip()
+            }
+            rankings[mode]["blank"] = []
+            require_equal(evaluation, f"{folder} {mode}", judged, rankings[mode])
+        by_ranks = fused_rankings(rankings["dense"], rankings["bm25"])
+        assert any(by_ranks[query_id] != rankings["hybrid"][query_id] for query_id in asked)
+        about = evaluation.provenance["systems"][str(folder)]
+        assert about["fusion"]["weight"] == 0.3
+        assert about["documents"] == 58
+        assert about["fingerprint"] == encoder.fingerprint
+    lacking = "lacks 1 of 9 documents that are relevant in split 'test': they count as not found"
+    assert said == [f"{folder}: {lacking}"]
+
+
+def test_an_index_is_measured_without_the_document_of_the_querys_own_id(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    documents = [Document(f"d{number}", "", f"rose {number} tulip {number % 3}") for number in range(9)]
+    queries = {"d3": "rose 3 tulip 0", "d5": "rose 5 tulip 2"}
+    judged = {"test": {"d3": {"d3": 1, "d6": 1}, "d5": {"d2": 1}}}
+    collection = Collection.of("own", documents, queries, judged)
+    with Index.build(collection, encoder, tmp_path / "index") as index:
+        found = evaluate(collection, encoders=[encoder], indexes=[index], without_own_id=True)
+    for measure in MEASURES:
+        for one, other in ((encoder.name, "dense"), ("bm25", "bm25")):
+            assert found[f"{tmp_path / 'index'} {other}"].values[measure] == found[one].values[measure]
+
+
+def test_an_index_of_other_documents_is_refused(
+    tiny_collection: Collection, encoder: Encoder, tmp_path: Path
+) -> None:
+    others = Collection.of("others", [Document("x", "", "rose"), Document("y", "", "tulip")])
+    told = "index: holds no document that is relevant in split 'test' of tiny"
+    with Index.build(others, encoder, tmp_path / "index") as index, pytest.raises(InputError, match=told):
+        evaluate(tiny_collection, indexes=[index])
 
 
 def test_what_comes_one_by_one_is_measured_too(tiny_collection: Collection, encoder: Encoder) -> None:

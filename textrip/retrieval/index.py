@@ -10,11 +10,11 @@ INDEX/
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,12 @@ from textrip.forked import cached_property
 from textrip.lexical.analyzer import Analyzer
 from textrip.place import named
 from textrip.progress import say
-from textrip.records import Hit
+from textrip.records import Hit, Run
 from textrip.replacing import restore_replaced
 from textrip.retrieval import answer, upkeep
 from textrip.retrieval.about import note_about, read_about, require_index
 from textrip.retrieval.answer import MODES, Mode, require_queries
-from textrip.retrieval.fusion import Fusion
+from textrip.retrieval.fusion import DEPTH, Fusion
 from textrip.retrieval.layout import FORMAT, STORE, require_inside
 from textrip.retrieval.mend import mend_onnx
 from textrip.retrieval.own_encoder import load_own, load_torch, require_same
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from textrip.encoding.encoder import Encoder
     from textrip.mining.scoring import Reranker
 
+_Told = TypeVar("_Told")
 # How many of the best documents a reranker looks at, where it is not told.
 RERANK_DEPTH = 50
 
@@ -279,25 +280,73 @@ class Index:
         # An iterator can be asked once; of a string `require_queries` has something to say.
         require_type("queries", queries, Iterable, "a list of questions")
         queries = queries if isinstance(queries, str) else list(queries)
-        require_queries(queries, k)
-        if mode not in MODES:
-            raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
         if rerank is not None:
+            require_queries(queries, k)
             require_reranker(rerank, rerank_depth, k)
-        # Before the transaction: encoding takes longer than everything else, and no writer has to wait.
-        encoded = self.encoder.encode(list(queries), kind="query") if mode != "bm25" and queries else None
         wanted = k if rerank is None else rerank_depth
-        fuse = self.fusion if mode == "hybrid" else None
-
-        def read(snapshot: Snapshot) -> list[list[Hit]]:
-            keys = self._keys(where)
-            ranked = answer.rank(snapshot, queries, encoded, k=wanted, fuse=fuse, keys=keys, exact=exact)
-            return [self._hits(snapshot, found, query) for query, found in zip(queries, ranked, strict=True)]
-
-        hits = self.states.read(read)
+        hits = self._ranked(queries, k=wanted, mode=mode, where=where, exact=exact, told=self._hits)
         if rerank is None:
             return hits
         return [reranked(query, found, rerank, k) for query, found in zip(queries, hits, strict=True)]
+
+    def run(
+        self,
+        queries: Mapping[str, str],
+        *,
+        k: int = DEPTH,
+        mode: Mode = "dense",
+        where: str | Where | None = None,
+        exact: bool = False,
+    ) -> Run:
+        """What `search` finds for many questions, as ids and scores alone: what is measured, or fused.
+
+        Args:
+            queries: From query_id to text.
+            k: How many documents for each.
+            mode: As in `search`.
+            where: As in `search`.
+            exact: As in `search`.
+
+        Returns:
+            From query_id to doc_id to score, best first.
+
+        Raises:
+            InputError: as `search` does.
+        """
+        require_type("queries", queries, Mapping, "a mapping from query_id to text")
+
+        def told(snapshot: Snapshot, ranked: Ranked, query: str) -> dict[str, float]:
+            rows, scores, _ = ranked
+            return dict(zip(map(snapshot.doc_id, rows.tolist()), scores.tolist(), strict=True))
+
+        texts = list(queries.values())
+        ranked = self._ranked(texts, k=k, mode=mode, where=where, exact=exact, told=told)
+        return dict(zip(queries, ranked, strict=True))
+
+    def _ranked(
+        self,
+        queries: Sequence[str],
+        *,
+        k: int,
+        mode: Mode,
+        where: str | Where | None,
+        exact: bool,
+        told: Callable[[Snapshot, Ranked, str], _Told],
+    ) -> list[_Told]:
+        """The k best rows of every question, told in the state of the index in which they were found."""
+        require_queries(queries, k)
+        if mode not in MODES:
+            raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
+        # Before the transaction: encoding takes longer than everything else, and no writer has to wait.
+        encoded = self.encoder.encode(list(queries), kind="query") if mode != "bm25" and queries else None
+        fuse = self.fusion if mode == "hybrid" else None
+
+        def read(snapshot: Snapshot) -> list[_Told]:
+            keys = self._keys(where)
+            ranked = answer.rank(snapshot, queries, encoded, k=k, fuse=fuse, keys=keys, exact=exact)
+            return [told(snapshot, found, query) for query, found in zip(queries, ranked, strict=True)]
+
+        return self.states.read(read)
 
     def search_vectors(
         self,
