@@ -171,13 +171,10 @@ def _write(outputs: dict[Path | None, Callable[[Path], object]]) -> None:
     Args:
         outputs: From path to what writes it; the triples, without which the others are nothing, last.
     """
-    with taken_back() as written:
+    with taken_back():
         for path, write in outputs.items():
             if path is not None:
-                was_there = path.exists()
                 write(path)
-                if not was_there:
-                    written.append(path)
 
 
 def _refuse_unread(
@@ -237,12 +234,19 @@ def _plan(collection: "Collection", settings: MineSettings) -> dict[str, Any]:
 
 
 def _refuse_to_overwrite(path: Path, data: Path) -> None:
-    """Raise InputError where --force would take away a file of the data."""
-    if not path.exists() or not data.is_dir() or not path.resolve().is_relative_to(data.resolve()):
+    """Raise InputError where a file of the data would be taken away, or one be read as data the next time."""
+    place, folder = _place(path), _place(data)
+    if not folder.is_dir() or not place.is_relative_to(folder):
         return
-    first = path.resolve().relative_to(data.resolve()).parts[0].partition(".")[0]
+    first = place.relative_to(folder).parts[0].partition(".")[0]
     if first in _OF_DATA or path.suffix in {".txt", ".md"}:
-        raise InputError(f"{path}: is of the data that is mined; name another place")
+        verb = "is" if path.exists() else "would be"
+        raise InputError(f"{path}: {verb} of the data that is mined; name another place")
+
+
+def _place(path: Path) -> Path:
+    """Where a path leads; a circle of links, which `Path.resolve` raises for, to itself."""
+    return Path(os.path.realpath(path))
 
 
 def _refuse_one_file_for_two(named: Sequence[tuple[str, Path | None]]) -> None:
@@ -261,6 +265,6 @@ def _refuse_one_file_for_two(named: Sequence[tuple[str, Path | None]]) -> None:
     for name, path in named:
         if path is None:
             continue
-        other = held.setdefault(os.path.normcase(path.resolve()), name)
+        other = held.setdefault(os.path.normcase(_place(path)), name)
         if other != name:
-            raise InputError(f"{other} and {name} are both {path.resolve().name}; name another place for one")
+            raise InputError(f"{other} and {name} are both {_place(path).name}; name another place for one")

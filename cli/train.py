@@ -1,6 +1,7 @@
 """`textrip train`."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,7 +70,9 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            "--resume", help="Go on with a run that was stopped: MODEL.unfinished, and nothing else."
+            "--resume",
+            help="Go on with a run that was stopped: MODEL.unfinished, and nothing else. With --plot also a "
+            "finished MODEL, for its plot.",
         ),
     ] = None,
     checkpoint_minutes: Annotated[
@@ -107,12 +110,14 @@ def train(
     from textrip.encoding.encoder import Encoder
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.train import train as fine_tune
-    from textrip.training.log import read_log
-    from textrip.training.plots import plot_training, require_matplotlib
+    from textrip.training.plots import require_matplotlib
     from textrip.training.run_folder import MANIFEST, RunFolder
 
     if resume is not None:
-        refuse_beside_resume(context, but=["trust_remote_code"])
+        refuse_beside_resume(context, but=["trust_remote_code", "plot"])
+        if plot and (resume / MANIFEST).is_file():
+            _draw_later(resume, json=json)
+            return
         request = Request.of_run(resume, of="train")
     elif source is None or output is None:
         missing = "DATA-or-TRIPLES" if source is None else "-o MODEL"
@@ -127,7 +132,7 @@ def train(
             checkpoint_minutes=checkpoint_minutes, rounds=rounds, dense_share=dense_share, plot=plot,
             tensorboard=tensorboard,
         )  # fmt: skip
-    if request.plot:
+    if request.plot or plot:
         require_matplotlib()
     run = RunFolder.beside(request.output) if resume is None else RunFolder(resume)
     read_from = [request.source, request.data]
@@ -168,16 +173,41 @@ def train(
     )  # fmt: skip
     if not processes.is_first():
         return
-    if request.plot:
+    if request.plot or plot:
         try:
-            plot_training(manifest, read_log(Path(request.output) / "log.jsonl"), Path(request.output))
+            _draw(Path(request.output), manifest)
         except KeyboardInterrupt:
-            say(f"{request.output} is written and complete, but for its plot")
+            way = shlex.join(["textrip", "train", "--resume", request.output, "--plot"])
+            say(f"{request.output} is written and complete, but for its plot, which is drawn by: {way}")
             raise
     if json:
         emit_json({**manifest, "output": request.output})
     else:
         emit(_report(manifest, request))
+
+
+def _draw_later(model: Path, *, json: bool) -> None:
+    from textrip.cli.output import emit, emit_json
+    from textrip.training.plots import require_matplotlib
+    from textrip.training.train import read_manifest
+
+    require_matplotlib()
+    manifest = read_manifest(model)
+    _draw(model, manifest)
+    if json:
+        emit_json({**manifest, "output": str(model)})
+    else:
+        emit(f"drawn: {model / 'training.png'}")
+
+
+def _draw(model: Path, manifest: dict[str, Any]) -> None:
+    from textrip.training.log import read_log
+    from textrip.training.plots import plot_training
+
+    entries = read_log(model / "log.jsonl")
+    if not entries:
+        raise InputError(f"{model / 'log.jsonl'}: is missing or empty, so there is nothing to draw")
+    plot_training(manifest, entries, model)
 
 
 def _prepared(collection: Any, request: Request, triples: "Triples | None", *, force: bool) -> Any:

@@ -10,7 +10,13 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from textrip.errors import InputError, StorageError
-from textrip.replacing import replacing, restore_replaced, storage_errors
+from textrip.replacing import (
+    remove_half_written,
+    replacing,
+    restore_replaced,
+    storage_errors,
+    taken_back,
+)
 from textrip.writable import refuse_existing, refuse_taking_away
 
 
@@ -197,3 +203,46 @@ def test_what_another_user_has_in_a_sticky_folder_is_told_before_any_work(
         InputError, match=r"t\.parquet: belongs to another user, and .* lets none but its owner"
     ):
         refuse_existing(tmp_path / "t.parquet", force=True)
+
+
+@pytest.mark.parametrize("stops", ["textrip.replacing._sync_entry", "textrip.replacing._sync"])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_stop_between_a_files_place_and_the_end_of_its_writing_takes_all_back(
+    stops: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first or the second of two files; what was replaced, and what others wrote, stays."""
+    calls = []
+
+    def stop(path: Path) -> None:
+        calls.append(path)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "theirs").write_text("theirs")
+    monkeypatch.setattr(stops, stop)
+    with pytest.raises(KeyboardInterrupt), taken_back():
+        for name in ("one", "old", "two"):
+            with replacing(tmp_path / name, force=True) as temporary:
+                temporary.write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "theirs"]
+
+
+def test_what_stood_there_before_a_kill_goes_with_what_is_half_written(tmp_path: Path) -> None:
+    """A model's folder that its successor had taken the place of lay there for good, under a hidden name."""
+    target = tmp_path / "model"
+    for left in (
+        ".model.0123abcd.textrip-gone",
+        ".model.0123abcd.tmp",
+        "model",
+        ".model.notes",
+        ".other.0123abcd.tmp",
+    ):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "weights").touch()
+    remove_half_written(target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".model.notes",
+        ".other.0123abcd.tmp",
+        "model",
+    ]

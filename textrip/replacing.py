@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from textrip.errors import InputError, StorageError, TextripError, reason_of
@@ -21,6 +22,8 @@ from textrip.writable import ASIDE, GONE, refuse_existing
 
 # So often a folder steps aside that others bring back.
 _ATTEMPTS = 8
+# What was put where nothing was, inside of `taken_back`.
+_placed: ContextVar[list[Path] | None] = ContextVar("textrip_placed", default=None)
 _RUST_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -53,15 +56,20 @@ def replacing(path: str | Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def taken_back() -> Iterator[list[Path]]:
-    """Remove, where the block fails, the files that it put into the list: of several outputs all or none."""
-    written: list[Path] = []
+def taken_back() -> Iterator[None]:
+    """Remove, where the block fails, what it put where nothing was: of several outputs all or none.
+
+    A stop between a file's taking its place and the end of its writing counts, too: who calls cannot tell.
+    """
+    token = _placed.set([])
     try:
-        yield written
+        yield
     except BaseException:
-        for path in written:
+        for path in _placed.get() or ():
             _remove(path)
         raise
+    finally:
+        _placed.reset(token)
 
 
 @contextmanager
@@ -85,14 +93,21 @@ def storage_errors(target: Path) -> Iterator[None]:
 def move_into_place(temporary: Path, target: Path) -> None:
     """Sync what was made and rename it; what is at `target` gives way."""
     _sync(temporary)
+    placed = _placed.get()
+    if placed is not None and not os.path.lexists(target):
+        placed.append(target)
     _rename(temporary, target)
 
 
 def remove_half_written(path: str | Path) -> None:
-    """Remove what a killed process left of this output; for who knows that no other one writes it."""
+    """Remove what a killed process left of this output, and of what it had taken the place of.
+
+    For who knows that no other one writes it.
+    """
     target = named(path)
-    for temporary in target.parent.glob(f".{glob.escape(target.name)}.????????.tmp"):
-        _remove(temporary)
+    with contextlib.suppress(OSError):  # a folder that cannot be read
+        for left in [*_beside(target, ".tmp"), *_beside(target, GONE)]:
+            _remove(left)
 
 
 def restore_replaced(target: Path, *, tidy: bool = False) -> None:

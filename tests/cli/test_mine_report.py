@@ -1,6 +1,7 @@
 """`textrip mine --report` and `--verdicts`: the page, the lines, and the way back."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,28 @@ def test_a_page_that_cannot_be_written_leaves_nothing_that_refuses_the_next(
     assert not list(tmp_path.glob("[!.]*"))
     assert textrip(*asked).code == 0
     assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["a.html", "a.jsonl", "t.parquet"]
+
+
+def test_what_would_be_read_as_data_the_next_time_is_refused(
+    textrip: Run, beir_folder: Path, tmp_path: Path
+) -> None:
+    """corpus.parquet beside corpus.jsonl made the folder one that nothing reads."""
+    data = tmp_path / "data"
+    shutil.copytree(beir_folder, data)
+    for name in ("corpus.parquet", "qrels/x.parquet", "dev.parquet"):
+        result = textrip("mine", data, "-o", data / name)
+        assert (result.code, result.err) == (
+            2, f"Error: {data / name}: would be of the data that is mined; name another place\n"
+        )  # fmt: skip
+    assert textrip("mine", data, "-o", data / "mined.parquet").code == 0
+    assert textrip("check", data).code == 0
+
+
+def test_a_circle_of_links_is_a_place_like_others(textrip: Run, beir_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.parquet").symlink_to("two")
+    (tmp_path / "two").symlink_to("one.parquet")
+    result = textrip("mine", beir_folder, "-o", tmp_path / "two" / "t.parquet")
+    assert result.code == 2
+    assert result.err.startswith("Error: ") and result.err.count("\n") == 1
+    assert textrip("mine", beir_folder, "-o", tmp_path / "one.parquet").code == 0
+    assert (tmp_path / "one.parquet").is_file()

@@ -20,6 +20,7 @@ from textrip.cli.request import Request
 from textrip.data.columns import Columns
 from textrip.files import write_sealed_json
 from textrip.mining.settings import MineSettings
+from textrip.training import plots
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 
@@ -308,3 +309,40 @@ def test_stopped_after_all_is_there_that_is_said(
     assert result.code == 130
     assert told in result.err
     assert (tmp_path / "m" / "manifest.json").is_file()
+
+
+def test_a_plot_that_was_not_drawn_is_drawn_later(
+    textrip: Run, beir_folder: Path, tiny_encoder_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Of a finished model; a run that was stopped and goes on gets one, too."""
+    model = tmp_path / "a model"
+    asked = ["train", beir_folder, "-o", model, "--model", tiny_encoder_folder, "--denoise", "none"]
+    asked += ["--epochs", 1, "--batch-queries", 8]
+    assert textrip(*asked, "--plot").code == 0
+    drawn = (model / "training.png").read_bytes()
+    (model / "training.png").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(plots, "plot_training", _stopped)
+        result = textrip(*asked, "--force", "--plot")
+    assert result.code == 130
+    way = result.err.split("drawn by: ")[1].splitlines()[0]
+    assert not (model / "training.png").exists()
+    (told,) = textrip(*shlex.split(way)[1:], "--json").json_lines()
+    assert told["output"] == str(model)
+    assert (model / "training.png").read_bytes()[:4] == drawn[:4]
+    (model / "log.jsonl").unlink()
+    result = textrip("train", "--resume", model, "--plot")
+    assert (result.code, result.err) == (
+        2, f"Error: {model}/log.jsonl: is missing or empty, so there is nothing to draw\n"
+    )  # fmt: skip
+    with monkeypatch.context() as patched:
+        patched.setattr("textrip.training.run_folder.RunFolder.prune", _stopped)
+        assert textrip(*asked, "--force").code == 130
+    shutil.rmtree(model)
+    assert textrip("train", "--resume", f"{model}.unfinished", "--plot").code == 0
+    assert (model / "training.png").is_file()
+
+
+def _stopped(*_: Any) -> None:
+    raise KeyboardInterrupt

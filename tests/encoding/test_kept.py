@@ -116,7 +116,7 @@ def test_nothing_that_is_kept_is_not_told(tmp_path: Path, remarks: list[str]) ->
     """The disk took no window: an empty folder stayed, and was said to hold what was encoded."""
     folder = tmp_path / ".v.npy.kept"
     with pytest.raises(StorageError), keeping(tmp_path / "v.npy"):
-        folder.mkdir()
+        assert folder.is_dir()
         raise StorageError("the disk is full")
     assert (remarks, folder.exists()) == ([], False)
     for error, how in (
@@ -168,3 +168,20 @@ def test_killed_again_and_again(kills: int, tmp_path: Path) -> None:
     assert (tmp_path / "vectors.npy").read_bytes() == (whole / "vectors.npy").read_bytes()
     assert read_vectors(tmp_path / "vectors.npy").ids == list(map(str, range(TEXTS)))
     assert not list(tmp_path.glob(".vectors.npy.kept"))
+
+
+def test_what_a_killed_process_had_half_written_goes_and_two_do_not_write_one_file(tmp_path: Path) -> None:
+    output = tmp_path / "v.npy"
+    left = tmp_path / ".v.npy.0123abcd.tmp"
+    left.write_bytes(b"half")
+    with keeping(output):
+        assert not left.exists()
+        left.write_bytes(b"of the one that writes")
+        with pytest.raises(StorageError, match=r"another process is writing v\.npy"), keeping(output):
+            pytest.fail("two of them write")
+        assert left.exists()
+        left.unlink()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError), keeping(output):
+        raise InputError("before anything was encoded")
+    assert list(tmp_path.iterdir()) == []

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from textrip.alone import LOCK, holding
 from textrip.errors import InputError
 from textrip.interrupt import deferring
 from textrip.progress import say
-from textrip.replacing import replacing
+from textrip.replacing import remove_half_written, replacing, storage_errors
 from textrip.seal import seal_of
 
 # Fewer texts are encoded again sooner than they are looked up.
@@ -31,21 +32,40 @@ def keeping(output: Path) -> Iterator[None]:
     """Keep what is encoded inside, beside an output, until the output is there.
 
     Args:
-        output: The folder is `.NAME.kept` beside it; what an earlier block of the same output left is used.
+        output: The folder is `.NAME.kept` beside it; what an earlier block of the same output left is used,
+            and what a killed one had half written is removed.
+
+    Raises:
+        StorageError: another process is writing this output.
     """
     folder = output.parent / f".{output.name}.kept"
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
-        with keeping_in(folder):
-            yield
-    except BaseException as error:
+        with holding(folder, f"another process is writing {output.name}"):
+            remove_half_written(output)
+            with _told(folder), keeping_in(folder):
+                yield
+            with deferring():  # half of it would be kept by who was not told
+                shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
         with suppress(OSError):
-            folder.rmdir()  # the disk may have taken none of it
-        if folder.is_dir():
+            folder.rmdir()  # where it holds nothing
+        raise
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say what is kept where the block fails."""
+    try:
+        yield
+    except BaseException as error:
+        if any(path.name != LOCK for path in folder.iterdir()):
             mended = "once that is mended, " if isinstance(error, InputError) else ""
             say(f"what was encoded is kept in {folder}; {mended}the same command goes on from there")
+        else:  # the disk may have taken none of it
+            (folder / LOCK).unlink(missing_ok=True)
         raise
-    with deferring():  # half of it would be kept by who was not told
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
