@@ -7,15 +7,16 @@ wins over --config FILE, which wins over the default.
 import inspect
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from textrip import processes
+from textrip import processes, progress
 from textrip.cli import output
 from textrip.cli.origin import Command
 from textrip.errors import InputError, reason_of
@@ -78,6 +79,7 @@ def command(
             common = {key: values.pop(key) for key in _COMMON}
             shared = [(group, {key: values.pop(key) for key in group.options}) for group in groups]
             with _in_force(**common):
+                _say_slips(name, [parameter.name for parameter in parameters])
                 arguments = {group.argument: group.make(own, values) for group, own in shared}
                 return function(**values, **arguments)
 
@@ -132,8 +134,6 @@ def is_verbose() -> bool:
 @contextmanager
 def _in_force(*, threads: int | None, offline: bool, quiet: bool, verbose: bool, **_: Any) -> Iterator[None]:
     """Put the common options into force for one command."""
-    from textrip import progress
-
     _verbose[:] = [verbose]
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -185,6 +185,20 @@ def _refuse_slips(context: typer.Context, path: Path, values: dict[str, Any]) ->
             raise InputError(f"{path}: there is no command {name!r} for its table [{name}]")
         if not isinstance(value, dict) and name.replace("-", "_") not in options:
             raise InputError(f"{path}: has {name}, which is an option of no command")
+
+
+def _say_slips(command: str, options: Sequence[str]) -> None:
+    """Say which variables of the environment look like options of this command, and are none.
+
+    A file that names one is refused; an environment is shared with others.
+    """
+    prefix = f"TEXTRIP_{command.upper()}_"
+    known = [f"{prefix}{name.upper()}" for name in options]
+    for name in sorted(os.environ):
+        if name.startswith(prefix) and name not in known:
+            meant = get_close_matches(name, known, n=1)
+            instead = f"; {meant[0]} is one" if meant else ""
+            progress.say(f"{name} is set, and is no option of textrip {command}{instead}")
 
 
 def _as_typed(parameter: Any, value: Any, path: Path) -> Any:

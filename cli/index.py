@@ -1,7 +1,7 @@
 """`textrip index`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,11 @@ from textrip.cli.options import (
 )
 from textrip.data.columns import Columns
 
+if TYPE_CHECKING:
+    from textrip.data.collection import Collection
+    from textrip.lexical.analyzer import Analyzer
+    from textrip.retrieval.passages import Cutting
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -33,7 +38,8 @@ def index(
     data: Annotated[
         str,
         typer.Argument(
-            help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin); an index for --check, --rebuild."
+            help="A folder, a file, hub:NAME, stdlib, or - (JSONL on stdin); an index: its documents, or for "
+            "--check and --rebuild."
         ),
     ],
     columns: Columns,
@@ -76,6 +82,7 @@ def index(
     """Build an index folder that carries documents, vectors, words and its encoder.
 
     A build that is stopped goes on with the same command; --force over an index encodes only new texts.
+    With an index as DATA, its documents get another encoder: textrip index old -o new --model out/model
 
     Example: textrip index my-corpus/ --model out/model -o out/index
     """
@@ -83,11 +90,12 @@ def index(
     from textrip.cli.reading import read_for_models
     from textrip.encoding.approximate import chosen
     from textrip.encoding.backend import load_backend
+    from textrip.encoding.load import require_models
     from textrip.errors import InputError
     from textrip.lexical.analyzer import Analyzer
     from textrip.retrieval.about import ABOUT
-    from textrip.retrieval.encoded import require_labels
     from textrip.retrieval.index import Index
+    from textrip.retrieval.layout import is_index
     from textrip.retrieval.passages import Cutting
     from textrip.writable import refuse_taking_away
 
@@ -103,7 +111,12 @@ def index(
     if not passages:
         refuse_idle(context, "without --passages nothing is cut", ["overlap"])
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
-    collection = read_for_models(data, columns, model, max_length_tokens=max_length_tokens)
+    if is_index(data):
+        require_models(model, device=device, max_length_tokens=max_length_tokens)
+        refuse_idle(context, f"{data} is an index, which has its columns", COLUMNS.options)
+        collection = _held_by(data, cutting, Analyzer.for_language(stemmer))
+    else:
+        collection = read_for_models(data, columns, model, max_length_tokens=max_length_tokens)
     if tune_hybrid:
         collection.queries_of("dev")
         collection.require_relevant("dev")
@@ -119,22 +132,7 @@ def index(
             "fingerprint": encoder.fingerprint,
         }
         if dry_run:
-            require_labels(collection)
-            cutting.require_fit(encoder)
-            count = min(64, documents)
-            sample = [collection.texts[place * documents // count] for place in range(count)]
-            pieces = [
-                text[begin:end]
-                for text, spans in zip(sample, cutting.spans(encoder, sample), strict=True)
-                for begin, end in spans.tolist()
-            ]
-            vectors = documents * len(pieces) / count
-            report |= {
-                "vectors about": round(vectors),
-                "megabytes of vectors": round(vectors * encoder.dimension * 4 / 1e6, 1),
-                "seconds about": round(_seconds(encoder, pieces) * documents / count),
-                "writes": str(output),
-            }
+            report |= {**_plan(collection, encoder, cutting), "writes": str(output)}
         else:
             with Index.build(
                 collection, encoder, output, model=torch_encoder, force=force, seed=seed, cutting=cutting,
@@ -150,6 +148,43 @@ def index(
         emit_json(report)
     else:
         emit("\n".join(f"{name}: {value}" for name, value in report.items()))
+
+
+def _plan(collection: "Collection", encoder: Any, cutting: "Cutting") -> dict[str, Any]:
+    """What a build would make, from 64 of the documents."""
+    from textrip.retrieval.encoded import require_labels
+
+    require_labels(collection)
+    cutting.require_fit(encoder)
+    documents = len(collection.corpus)
+    count = min(64, documents)
+    sample = [collection.texts[place * documents // count] for place in range(count)]
+    pieces = [
+        text[begin:end]
+        for text, spans in zip(sample, cutting.spans(encoder, sample), strict=True)
+        for begin, end in spans.tolist()
+    ]
+    vectors = documents * len(pieces) / count
+    return {
+        "vectors about": round(vectors),
+        "megabytes of vectors": round(vectors * encoder.dimension * 4 / 1e6, 1),
+        "seconds about": round(_seconds(encoder, pieces) * documents / count),
+    }
+
+
+def _held_by(folder: str, cutting: "Cutting", analyzer: "Analyzer") -> "Collection":
+    """The documents of an index; in what the new one will differ is said."""
+    from textrip.progress import say
+    from textrip.retrieval.index import Index
+
+    with Index.open(folder) as held:
+        for mine, other, what in (
+            (held.cutting, cutting, f"--passages {held.cutting.tokens}"),
+            (held.analyzer, analyzer, f"--stemmer {held.analyzer.stemmer or 'none'}"),
+        ):
+            if mine != other:
+                say(f"{folder} was built with {what}, and this one is not")
+        return held.collection()
 
 
 def _in_words(fusion: Any) -> str:

@@ -107,9 +107,14 @@ def tune(
     keep(tuning)
     if plot:
         plot_study(tuning, Path(output))
+    piped = "cat DATA | " if data == STDIN else ""
+    command = (
+        f"{piped}{shlex.join(['textrip', 'train', data, '-o', 'model', '--config', f'{output}/best.toml'])}"
+    )
     if json:
         for trial in tuning.trials:
             emit_json(trial.to_dict())
+        emit_json(_summary(tuning, command))
         return
     emit(_table([trial.to_dict() for trial in tuning.trials]))
     emit()
@@ -128,9 +133,19 @@ def tune(
     emit(f"dev nDCG@10: untuned {tuning.start:.4f}, best {scores[0]:.4f}")
     if scores[0] <= tuning.start:
         emit("No trial was better than the untuned encoder: a training with the best one would keep that")
-    piped = "cat DATA | " if data == STDIN else ""
-    config = shlex.quote(f"{output}/best.toml")
-    emit(f"Train with it: {piped}textrip train {shlex.quote(data)} -o model --config {config}")
+    emit(f"Train with it: {command}")
+
+
+def _summary(tuning: "Tuning", command: str) -> dict[str, Any]:
+    """What the table is followed by, for a program: the last line, and the one without a trial."""
+    best = max(trial.score for trial in tuning.trials if trial.score is not None)
+    return {
+        "untuned dev nDCG@10": round(tuning.start, 4),
+        "best dev nDCG@10": round(best, 4),
+        "better than untuned": best > tuning.start,
+        "what mattered": {name: round(share, 4) for name, share in tuning.importance.items()},
+        "train with it": command,
+    }
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

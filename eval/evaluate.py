@@ -41,6 +41,11 @@ class SystemResult:
     def __getitem__(self, measure: str) -> float:
         return mean(self.by_query(measure))
 
+    def __repr__(self) -> str:
+        """Without the values of every query, which a notebook would show by the thousand."""
+        measured = ", ".join(f"{measure} {self[measure]:.4f}" for measure in self.values)
+        return f"SystemResult({self.system!r}, {measured}, {self.seconds:.1f} s)"
+
     def by_query(self, measure: str) -> dict[str, float]:
         """A measure of every query, by its query_id.
 
@@ -65,7 +70,7 @@ class Evaluation:
     split: str
     queries: int
     results: list[SystemResult]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, system: str) -> SystemResult:
         for result in self.results:

@@ -409,3 +409,15 @@ def test_a_mistake_of_ours_is_one_line_and_exit_code_1(
 def test_json_carries_any_character(textrip: Run, index_folder: Path) -> None:
     (first, *_) = textrip("search", index_folder, "rose 🌹 é", "-k", 1, "--json").json_lines()
     assert json.loads(json.dumps(first))["query"] == "rose 🌹 é"
+
+
+def test_a_slip_in_the_environment_is_said(
+    textrip: Run, beir_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a file it is refused; in an environment, which others read, too, it did nothing without a word."""
+    for name in ("TEXTRIP_CHECK_LABLE_COLUMN", "TEXTRIP_TRAIN_EPOCH", "TEXTRIP_CHECK_JSON"):
+        monkeypatch.setenv(name, "0")
+    said = textrip("check", beir_folder)
+    told = "TEXTRIP_CHECK_LABLE_COLUMN is set, and is no option of textrip check"
+    assert (said.code, said.err) == (0, f"{told}; TEXTRIP_CHECK_LABEL_COLUMN is one\n")
+    assert not textrip("check", beir_folder, "--quiet").err

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder
 
-from tests.conftest import build_cross_encoder
+from tests.conftest import build_cross_encoder, build_tiny_encoder
 from tests.running import Run
 from textrip.cli.report import print_hits
 from textrip.data.formats import read
@@ -256,3 +256,40 @@ def test_a_title_is_not_shown_twice(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         print_hits([Hit(1, "d1", 0.5, title, text, metadata={}, passage=passage)], "grow", Analyzer())
         assert capsys.readouterr().out.splitlines() == [f"  1  0.500  {title}  [d1]", f"            {shown}"]
+
+
+def test_an_index_is_data_for_one_of_another_encoder(
+    textrip: Run, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """What was added to it was in no file any more, and a new model took it away."""
+    rows = [{"id": f"d{n}", "title": f"t{n}", "text": f"rose {n}", "year": 2000 + n} for n in range(6)]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:4]))
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[4:]))
+    old, new, model = tmp_path / "old", tmp_path / "new", build_tiny_encoder(tmp_path / "other", seed=5)
+    common = ["--model", tiny_encoder_folder, "--stemmer", "german", "--passages", 8]
+    done = textrip("index", tmp_path / "data.jsonl", "-o", old, *common)
+    assert done.code == 0, done.err
+    assert textrip("add", old, tmp_path / "more.jsonl").code == 0
+    assert textrip("delete", old, "d1").code == 0
+    done = textrip("index", old, "-o", new, "--model", model)
+    assert done.code == 0, done.err
+    for what in ("--passages 8", "--stemmer german"):
+        assert f"{old} was built with {what}, and this one is not\n" in done.err
+    with Index.open(old) as before, Index.open(new) as after:
+        assert after.doc_ids == before.doc_ids == ["d0", "d2", "d3", "d4", "d5"]
+        assert after.encoder.fingerprint != before.encoder.fingerprint
+        for index in (before, after):
+            hits = {hit.doc_id: (hit.title, hit.text, hit.metadata) for hit in index.search("rose", k=9)}
+            assert hits == {
+                row["id"]: (row["title"], row["text"], {"year": row["year"]})
+                for row in rows
+                if row["id"] != "d1"
+            }
+        assert [hit.doc_id for hit in after.search("rose", where="year > 2004")] == ["d5"]
+    over = textrip("index", old, "-o", old, "--model", model, "--force")
+    assert (over.code, over.err) == (
+        2,
+        f"Error: {old} would be replaced, and {old} is read; name another place\n",
+    )
+    named = textrip("index", old, "-o", tmp_path / "x", "--text-column", "text")
+    assert "is an index, which has its columns: --text-column has nothing to do" in named.err

@@ -146,3 +146,14 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("os.scandir", refuse)  # root may read all
     with pytest.raises(InputError, match=r"locked: permission denied"):
         read(tmp_path)
+
+
+def test_a_table_beside_the_corpus_is_told(tmp_path: Path) -> None:
+    """Questions in it were passed over without a word, and others were made."""
+    (tmp_path / "corpus.csv").write_text("id,text\nd1,rose\nd2,tulip\n")
+    assert [finding.kind for finding in read(tmp_path).remarks] == []
+    (tmp_path / "clicks.csv").write_text("question,answer\nred flower,d1\n")
+    (remark,) = read(tmp_path).remarks
+    assert remark.kind == "tables-not-read"
+    assert "1 table is not read beside the corpus: questions belong into queries.jsonl" in remark.message
+    assert remark.examples == ("clicks.csv",)

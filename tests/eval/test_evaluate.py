@@ -276,6 +276,14 @@ def test_the_report_has_this_shape(tiny_collection: Collection, encoder: Encoder
     assert json.loads(json.dumps(report)) == report
 
 
+def test_a_notebook_shows_means_alone(tiny_collection: Collection) -> None:
+    found = evaluate(tiny_collection)
+    shown = repr(found)
+    assert f"SystemResult('bm25', nDCG@10 {found['bm25']['nDCG@10']:.4f}, RR@10 " in shown
+    assert "q32" not in shown
+    assert len(shown) < 300
+
+
 def test_each_system_is_measured_only_where_it_was_asked_for(
     tiny_collection: Collection, encoder: Encoder, tmp_path: Path
 ) -> None:

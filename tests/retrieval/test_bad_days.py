@@ -231,9 +231,9 @@ def test_what_goes_with_an_index_that_is_replaced_is_said(index: Index, remarks:
     index.close()
     Index.build(collection(range(30)), StubEncoder(), index.folder, force=True).close()
     said = [remark for remark in remarks if "gone with it" in remark]
-    assert said == [
-        f"{index.folder}: the index that is replaced holds 1 document that the data lacks (new): gone with it"
-    ]
+    what = "the index that is replaced holds 1 document that the data lacks (new): gone with it"
+    way = f"textrip index {index.folder} -o OTHER makes one of all that it holds"
+    assert said == [f"{index.folder}: {what} ({way})"]
 
 
 @pytest.mark.parametrize("change", [

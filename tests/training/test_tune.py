@@ -17,6 +17,7 @@ import pytest
 from tests.running import Run
 from tests.training.conftest import SETTINGS
 from textrip import progress
+from textrip.cli.tune import _mining
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, MissingDependencyError, StorageError, TextripError
@@ -316,7 +317,13 @@ def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
     for name in ("study.png", "study.html"):
         assert (tmp_path / "study" / name).stat().st_size > 1000
     again = textrip("tune", data, "-o", tmp_path / "study", *common, "--json")
-    assert [row["trial"] for row in sorted(again.json_lines(), key=lambda row: row["trial"])] == [0, 1]
+    *rows, summary = again.json_lines()
+    assert [row["trial"] for row in sorted(rows, key=lambda row: row["trial"])] == [0, 1]
+    told = f"untuned {summary['untuned dev nDCG@10']:.4f}, best {summary['best dev nDCG@10']:.4f}"
+    assert f"dev nDCG@10: {told}\n" in done.out
+    assert f"Train with it: {summary['train with it']}\n" in done.out
+    assert summary["better than untuned"] is not ("No trial was better" in done.out)
+    assert summary["what mattered"] == {}
     other = textrip("tune", data, "-o", tmp_path / "study", *common, "--depth", 50)
     assert other.code == 2
     assert other.err == (  # before anything is read or mined
@@ -326,7 +333,7 @@ def test_the_command_prints_a_table_and_leaves_a_config_that_trains(
     given = ["--config", config, "--plot", "--json"]
     trained = textrip("train", data, "-o", tmp_path / "m", *given)
     (manifest,) = trained.json_lines()
-    best = max((row for row in again.json_lines() if row["dev nDCG@10"]), key=lambda row: row["dev nDCG@10"])
+    best = max((row for row in rows if row["dev nDCG@10"]), key=lambda row: row["dev nDCG@10"])
     assert manifest["settings"]["learning_rate"] == pytest.approx(best["learning_rate"])
     assert manifest["settings"]["margin"] == pytest.approx(best["margin"])
     assert manifest["base"]["name"] == str(tiny_encoder_folder)  # the one that was searched with
@@ -433,3 +440,25 @@ def test_a_plot_without_matplotlib_is_refused_before_any_work(
     done = textrip("train", "nowhere", "-o", tmp_path / "m", "--plot")
     assert done.code == 2
     assert "a plot needs the package matplotlib" in done.err
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"random": 2}, {"sample": True}, {"sample": True, "random": 1, "positives": 2}]
+)
+def test_the_best_trial_is_trained_on_the_negatives_that_it_had(
+    how: dict[str, Any], tiny_collection: Collection
+) -> None:
+    """A trial takes the first of those that were mined: they stood in the order of their ranks and ids."""
+    judged = {
+        split: {q: {**docs, "d59": 1} for q, docs in part.items()}
+        for split, part in tiny_collection.qrels.items()
+    }
+    collection = replace(tiny_collection, qrels=judged)
+    settings = MineSettings(negatives=4, seed=3, **how)
+    for negatives in (1, 2, 3):
+        asked = MineSettings(negatives=negatives, seed=3, **_mining(settings, negatives))
+        tried = [
+            replace(group, negatives=group.negatives[:negatives])
+            for group in mine(collection, settings=settings).groups
+        ]
+        assert tried == mine(collection, settings=asked).groups

@@ -32,6 +32,12 @@ def table_stem(path: Path) -> str | None:
     return stem if dot + suffix in FORMATS else None
 
 
+def tables_in(folder: Path) -> list[str]:
+    """The names of a folder's tables; what ends in .json may be anything."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".json")
+    return [name for name in names if not name.startswith(".") and table_stem(folder / name) is not None]
+
+
 def the_table(folder: Path, stems: Sequence[str], what: str) -> Path | None:
     """The table of a folder that has one of these names; None where there is none.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
 from textrip.data.finding import Finding, Told, many, some
-from textrip.data.table_file import SPLITS, split_of, table_stem
+from textrip.data.table_file import SPLITS, split_of, table_stem, tables_in
 from textrip.data.tables import corpus_of, without_empty_columns
 from textrip.data.text_file import SUFFIXES, read_text_file
 from textrip.data.words import lone_surrogate
@@ -114,19 +114,13 @@ def read_text_folder(folder: Path) -> Collection:
             f"convert what is to be found to {' or '.join(SUFFIXES[:2])}",
         ),
     ]  # fmt: skip
-    tables = _tables(folder)
+    tables = tables_in(folder)
     return Collection(
         name=folder.resolve().name,
         corpus=corpus,
         queries=dataset_of({"query_id": [], "text": []}),
         remarks=(*remarks, *(_unread(tables, folder) if tables else ())),
     )
-
-
-def _tables(folder: Path) -> list[str]:
-    """The tables that lie beside the texts; what ends in .json may be anything."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".json")
-    return [name for name in names if not name.startswith(".") and table_stem(folder / name) is not None]
 
 
 def _unread(tables: list[str], folder: Path) -> tuple[Finding, ...]:
@@ -143,7 +137,7 @@ def _instead(folder: Path) -> str:
     """What whoever named this folder may have wanted."""
     if (folder / "documents.sqlite").is_file():
         return "; this is an index: name the data that it was built from"
-    tables = _tables(folder)
+    tables = tables_in(folder)
     of_splits = [name for name in tables if split_of(str(table_stem(folder / name))) in SPLITS]
     if of_splits:
         return f"; there is {of_splits[0]} and no train.jsonl: what is trained on belongs there"

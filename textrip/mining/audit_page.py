@@ -110,8 +110,8 @@ _PAGE = Template("""<!doctype html>
 <table><tr><th>Flag</th><th>Negatives</th><th>Share</th><th>Show only</th></tr>$shares</table>
 $histogram
 <p class="quiet">The most suspicious queries come first. Reject what is relevant after all, accept what a
-filter should not leave out, save the file, and mine again:
-<code>textrip mine DATA -o triples.parquet --verdicts verdicts.jsonl</code></p>
+filter should not leave out, save the file, and mine again with the same options and, besides,
+<code>--verdicts verdicts.jsonl --force</code>.</p>
 $queries
 <div id="bar" data-verdicts="$verdicts"><span id="count"></span>
 <button id="save">Save verdicts.jsonl</button></div>

@@ -179,7 +179,8 @@ class Miner:
                 place for place in open_slots if len(taken[place]) < slots[place].streams[stream][1]
             ]
         for place, negatives in taken.items():
-            slots[place].taken += sorted(negatives, key=lambda negative: (negative.rank, negative.doc_id))
+            # As they came: of a mining that draws, the first n are those that a mining of n would draw.
+            slots[place].taken += negatives
 
     def _kept(self, slots: Sequence[Slot], pulled: Sequence[tuple[int, Negative]]) -> list[bool]:
         if self.denoiser is None:

@@ -48,7 +48,10 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One query, one of its positives, and negatives: judged ones first, then the hardest of each source."""
+    """One query, one of its positives, and negatives: judged ones first, then each source's as they came.
+
+    That is the hardest first; where they were drawn, in the order in which they were.
+    """
 
     query_id: str
     positive_id: str

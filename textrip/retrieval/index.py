@@ -209,6 +209,12 @@ class Index:
         """Every doc_id, in the order in which the documents came."""
         return self.states.read(lambda now: [now.doc_id(int(row)) for row in now.rows])
 
+    def collection(self) -> "Collection":
+        """Every document with its metadata, as data: for an index of another encoder, or to mine."""
+        from textrip.retrieval.as_data import collection_from
+
+        return collection_from(self)
+
     @property
     def vectors(self) -> NDArray[np.float32]:
         """Every document's unit vector, in the order of `doc_ids`: (n, d) float32."""

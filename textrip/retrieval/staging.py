@@ -136,5 +136,6 @@ def say_what_goes(folder: Path, collection: Collection) -> None:
     elif gone:
         say(
             f"{folder}: the index that is replaced holds {many(len(gone), 'document', 'documents')} that the "
-            f"data lacks ({gone[0]}{' ...' if len(gone) > 1 else ''}): gone with it"
+            f"data lacks ({gone[0]}{' ...' if len(gone) > 1 else ''}): gone with it (textrip index {folder} "
+            "-o OTHER makes one of all that it holds)"
         )

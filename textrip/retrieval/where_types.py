@@ -24,7 +24,10 @@ _TOKEN = re.compile(
 )
 _COMPARING = {"<=", ">=", "<>", "!=", "==", "=", "<", ">", "is"}
 # What is next to one of these is a part of something that is compared.
-_OF_MORE = {"+", "-", "*", "/", "%", "||", "|", "&", "~", "."}
+_OF_SUMS = {"+", "-", "*", "/", "%"}
+_OF_MORE = _OF_SUMS | {"||", "|", "&", "~", "."}
+_ABOVE = "and to SQL every text is above every number"
+_TRUTHS = {"true", "false"}
 
 Value = float | str
 Parameters = Mapping[str, Any] | Sequence[Any]
@@ -130,26 +133,34 @@ def _values(tokens: Sequence[_Token], place: int) -> list[Value]:
     negative = tokens[place + 1].written == "-"
     place += 1 + negative
     value = tokens[place].value
-    if value is None or (place + 1 < len(tokens) and tokens[place + 1].written in _OF_MORE):
+    after = place + 1
+    if isinstance(value, int | float):  # of numbers alone, as 2027-01-01 is where it stands without quotes
+        while tokens[after].written in _OF_SUMS and isinstance(tokens[after + 1].value, int | float):
+            after += 2
+    if value is None or tokens[after].written in _OF_MORE:
         return []
     return [value]
 
 
 def _remark(name: str, values: Sequence[Value], sample: Sequence[Any]) -> str | None:
+    numbers = [found for found in sample if isinstance(found, int | float)]
     if not any(isinstance(value, str) for value in values):
-        texts = [found for found in sample if isinstance(found, str) and _is_number(found)]
-        if texts:
+        texts = [found for found in sample if isinstance(found, str)]
+        written = [text for text in texts if _is_number(text)]
+        if written:
             return (
-                f"where: {name} has texts that are written as numbers ({texts[0]!r}), and to SQL every text "
-                f"is above every number: compare CAST({_quoted(name)} AS REAL)"
+                f"where: {name} has texts that are written as numbers ({written[0]!r}), {_ABOVE}: compare "
+                f"CAST({_quoted(name)} AS REAL)"
             )
-    elif all(isinstance(value, str) and _is_number(value) for value in values):
-        numbers = [found for found in sample if isinstance(found, int | float)]
-        if numbers:
-            return (
-                f"where: {name} has numbers ({numbers[0]!r}), and to SQL no number equals a text: compare "
-                f"with a number, or CAST({_quoted(name)} AS TEXT)"
-            )
+        if texts and not numbers:
+            return f"where: {name} has texts ({texts[0]!r}), {_ABOVE}: compare with a text, in quotes"
+    elif numbers and all(isinstance(value, str) and _is_number(value) for value in values):
+        return (
+            f"where: {name} has numbers ({numbers[0]!r}), and to SQL no number equals a text: compare "
+            f"with a number, or CAST({_quoted(name)} AS TEXT)"
+        )
+    elif numbers and {*numbers} <= {0, 1} and {str(value).lower() for value in values} <= _TRUTHS:
+        return f"where: {name} has true and false, which to SQL are 1 and 0: compare with one of them"
     return None
 
 

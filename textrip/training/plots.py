@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# So many points or fewer are marked, each one.
+_FEW = 30
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
@@ -65,7 +67,6 @@ def plot_training(manifest: dict[str, Any], entries: Sequence[dict[str, Any]], f
         "dev nDCG@10",
         [point["step"] for point in dev],
         {"dev": [p["nDCG@10"] for p in dev]},
-        "o-",
     )
     if dev:
         axes[1, 1].axvline(manifest["kept_step"], color="gray", linestyle=":", label="kept")
@@ -121,7 +122,7 @@ def plot_study(tuning: Tuning, folder: Path) -> None:
         trial.score for trial in sorted(finished, key=lambda trial: trial.number) if trial.score is not None
     ]
     best = [max(scores[: end + 1]) for end in range(len(scores))]
-    _lines(axes[1, 2], "best so far", list(range(1, len(best) + 1)), {"best": best}, "o-")
+    _lines(axes[1, 2], "best so far", list(range(1, len(best) + 1)), {"best": best})
     axes[1, 2].set_xlabel("finished trials")
     axes[1, 2].xaxis.set_major_locator(MaxNLocator(integer=True))
     rows = {"untuned": f"{tuning.start:.4f}", "best": f"{finished[0].score:.4f}", **finished[0].parameters}
@@ -133,12 +134,15 @@ def _series(entries: Sequence[dict[str, Any]], names: dict[str, str]) -> dict[st
 
 
 def _lines(
-    axis: "Axes", title: str, steps: list[int], series: dict[str, list[Any]], style: str = "-"
+    axis: "Axes",
+    title: str,
+    steps: list[int],
+    series: dict[str, list[Any]],
 ) -> None:
     for label, values in series.items():
         known = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
         if known:
-            axis.plot(*zip(*known, strict=True), style, label=label)
+            axis.plot(*zip(*known, strict=True), marker=_marker(known), label=label)
     axis.set_title(title)
     if len(series) > 1 and axis.lines:
         axis.legend()
@@ -151,7 +155,12 @@ def _band(
     if known:
         at = [step for step, _ in known]
         axis.fill_between(at, [v[0] for _, v in known], [v[2] for _, v in known], color=color, alpha=0.15)
-        axis.plot(at, [v[1] for _, v in known], color=color, label=label)
+        axis.plot(at, [v[1] for _, v in known], color=color, marker=_marker(known), label=label)
+
+
+def _marker(points: Sequence[Any]) -> str:
+    """A line of one point is none; of many, marks would hide it."""
+    return "o" if len(points) <= _FEW else ""
 
 
 def _write(figure: "Figure", path: Path, title: str, rows: dict[str, Any]) -> None:
