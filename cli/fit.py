@@ -64,7 +64,7 @@ def fit(
     """
     from textrip.cli.output import emit, emit_json, heard_or_not
     from textrip.cli.reading import read_for_models
-    from textrip.cli.report import gain, print_evaluation
+    from textrip.cli.report import gain, hybrid_gain, print_evaluation
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.fit import fit as run
     from textrip.progress import say
@@ -118,5 +118,6 @@ def fit(
             print_evaluation(done.evaluation)
             emit()
             emit(gain(done))
+            emit(hybrid_gain(done))
             emit(f'Search it: textrip search {shlex.quote(f"{request.output}/index")} "a question"')
     return 3 if done.verdict == "REGRESSION" else 0

@@ -13,6 +13,7 @@ from textrip.cli.command import command, refuse_idle
 from textrip.cli.groups import COLUMNS, MINING
 from textrip.cli.options import Device, DryRun, Force, Json, Output, Seed, Stemmer
 from textrip.data.columns import Columns
+from textrip.data.table_file import table_stem
 from textrip.errors import InputError
 from textrip.mining.settings import MineSettings
 from textrip.replacing import taken_back
@@ -239,7 +240,8 @@ def _refuse_to_overwrite(path: Path, data: Path) -> None:
     if not folder.is_dir() or not place.is_relative_to(folder):
         return
     first = place.relative_to(folder).parts[0].partition(".")[0]
-    if first in _OF_DATA or path.suffix in {".txt", ".md"}:
+    read = path.exists() or table_stem(path) is not None
+    if (first in _OF_DATA and read) or path.suffix in {".txt", ".md"}:
         verb = "is" if path.exists() else "would be"
         raise InputError(f"{path}: {verb} of the data that is mined; name another place")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textrip.cli.output import emit, emit_json, emit_table, marked, printable
-from textrip.eval.significance import at_odds
+from textrip.eval.significance import ALPHA, at_odds
 from textrip.records import full_text
 
 if TYPE_CHECKING:
@@ -45,6 +45,20 @@ def moved(difference: Mapping[str, Any]) -> list[str]:
     return [f"{difference['mean']:+.4f}", interval, f"{difference['p']:.4f}"]
 
 
+def hybrid_gain(done: "Fit") -> str:
+    """The sentence that says what hybrid search gains over dense search."""
+    hybrid, difference = done.hybrid, done.hybrid.difference
+    how = "by ranks" if hybrid.weight is None else f"{hybrid.weight:.2f} dense, {1 - hybrid.weight:.2f} BM25"
+    dense = done.evaluation[hybrid.against]["nDCG@10"]
+    interval = f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}, p = {difference.p:.4f}"
+    found = "better (--mode hybrid)" if difference.mean > 0 else "worse"
+    told = found if difference.p < ALPHA else "NO DIFFERENCE"
+    return (
+        f"Hybrid search ({how}, chosen on dev) moves nDCG@10 from {dense:.3f} by {difference.mean:+.3f} "
+        f"({interval}): {told}."
+    )
+
+
 def gain(done: "Fit") -> str:
     """The sentence that says what the tuning gained."""
     difference, before = done.difference, done.evaluation["untuned"]["nDCG@10"]
@@ -76,6 +90,7 @@ def print_report(
     print_evaluation(done.evaluation)
     emit()
     emit(gain(done))
+    emit(hybrid_gain(done))
     for question, hits in answers.items():
         emit()
         emit(f"? {question}")

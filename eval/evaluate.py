@@ -22,7 +22,7 @@ from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
 from textrip.progress import say
 from textrip.provenance import provenance
-from textrip.retrieval.answer import MODES
+from textrip.retrieval.answer import MODES, Mode
 from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
 from textrip.retrieval.index import Index
 from textrip.typed import typed_arguments
@@ -215,25 +215,25 @@ class Evaluator:
         found = self._missing_in(index)
         if found:
             say(found)
+        return [self.searched(index, mode, name=f"{name} {mode}") for mode in MODES]
+
+    def searched(self, index: Index, mode: Mode, *, name: str) -> SystemResult:
+        """Measure one mode of an index."""
+        started = time.perf_counter()
         asked = {query_id: text for query_id, text in self.queries.items() if text.strip()}
-        results = []
-        for mode in MODES:
-            started = time.perf_counter()
-            run = index.run(asked, k=self._depth, mode=mode)
-            rankings = [
-                [doc_id for doc_id in run.get(query_id, ()) if self._own is None or doc_id != query_id][
-                    :DEPTH
-                ]
-                for query_id in self.queries
-            ]
-            results.append(self._measured(f"{name} {mode}", rankings, time.perf_counter() - started))
+        run = index.run(asked, k=self._depth, mode=mode)
+        rankings = [
+            [doc_id for doc_id in run.get(query_id, ()) if doc_id != self._own_id(query_id)][:DEPTH]
+            for query_id in self.queries
+        ]
+        result = self._measured(name, rankings, time.perf_counter() - started)
         self._identities[name] = {
-            "fingerprint": index.encoder.fingerprint,
+            "fingerprint": index.about["encoder"]["fingerprint"],
             "documents": len(index),
             "nearest": index.about["nearest"],
             "fusion": asdict(index.fusion),
         }
-        return results
+        return result
 
     def _own_id(self, query_id: str) -> str | None:
         """The document that is left out of this query's ranking."""

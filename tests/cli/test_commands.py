@@ -18,7 +18,7 @@ from textrip.encoding.encoder import Encoder
 from textrip.encoding.vectors import read_vectors
 from textrip.eval.significance import Difference
 from textrip.mining.triples import Triples
-from textrip.pipeline.fit import Fit
+from textrip.pipeline.fit import Fit, Hybrid
 from textrip.retrieval.index import Index
 
 ABOUT = "seconds about (2 CPU cores, MiniLM-L6)"
@@ -73,8 +73,9 @@ def test_eval_says_where_an_interval_is_too_narrow_for_so_few_queries(
 def test_a_gain_says_where_its_interval_is_too_narrow() -> None:
     few, enough = Difference(4, 0.1, 0.05, 0.2, 0.25), Difference(400, 0.1, 0.05, 0.2, 0.0001)
     before: Any = {"untuned": {"nDCG@10": 0.5}}
-    assert AT_ODDS in gain(Fit(Path("out"), before, few, "NO DIFFERENCE", {}))
-    assert AT_ODDS not in gain(Fit(Path("out"), before, enough, "IMPROVED", {}))
+    hybrid = Hybrid("tuned", None, few)
+    assert AT_ODDS in gain(Fit(Path("out"), before, few, "NO DIFFERENCE", {}, hybrid))
+    assert AT_ODDS not in gain(Fit(Path("out"), before, enough, "IMPROVED", {}, hybrid))
 
 
 def test_eval_prints_one_object(textrip: Run, beir_folder: Path, tiny_encoder_folder: Path) -> None:
@@ -116,7 +117,7 @@ def test_eval_measures_an_index_as_it_is_searched(
         f"{index_folder} {mode}" for mode in ("dense", "bm25", "hybrid")
     ]
     assert modes[0]["nDCG@10"] == model["nDCG@10"]
-    assert report["provenance"]["systems"][str(index_folder)]["fusion"]["weight"] is None
+    assert report["provenance"]["systems"][f"{index_folder} hybrid"]["fusion"]["weight"] is None
     table = textrip("eval", beir_folder, *arguments).out
     assert f"{index_folder} hybrid" in table
 
@@ -188,7 +189,7 @@ def test_fit_prints_the_report_and_leaves_what_it_says(
     arguments = ["--model", tiny_encoder_folder, "-o", out, "--epochs", 3, "--learning-rate", 5e-3, "--json"]
     result = textrip("fit", beir_folder, *arguments)
     (report,) = result.json_lines()
-    assert [row["system"] for row in report["rows"]] == ["bm25", "untuned", "tuned"]
+    assert [row["system"] for row in report["rows"]] == ["bm25", "untuned", "tuned", "hybrid"]
     assert report["verdict"] in {"IMPROVED", "NO DIFFERENCE", "REGRESSION"}
     assert result.code == (3 if report["verdict"] == "REGRESSION" else 0)
     assert sorted(path.name for path in out.iterdir()) == [

@@ -146,7 +146,7 @@ def test_an_index_is_measured_as_it_is_searched(
             require_equal(evaluation, f"{folder} {mode}", judged, rankings[mode])
         by_ranks = fused_rankings(rankings["dense"], rankings["bm25"])
         assert any(by_ranks[query_id] != rankings["hybrid"][query_id] for query_id in asked)
-        about = evaluation.provenance["systems"][str(folder)]
+        about = evaluation.provenance["systems"][f"{folder} hybrid"]
         assert about["fusion"]["weight"] == 0.3
         assert about["documents"] == 58
         assert about["fingerprint"] == encoder.fingerprint

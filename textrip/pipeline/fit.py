@@ -17,7 +17,7 @@ from textrip.encoding.kept import keeping_in
 from textrip.encoding.load import DEFAULT_ENCODER, require_models
 from textrip.errors import DamagedError, InputError
 from textrip.eval.evaluate import Evaluation, Evaluator, heed_own_documents
-from textrip.eval.significance import Difference
+from textrip.eval.significance import Difference, paired_difference
 from textrip.files import as_json, write_json
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
@@ -48,6 +48,21 @@ _ASKED = ("dev_documents", "without_own_id", "rounds", "dense_share")
 
 
 @dataclass(frozen=True)
+class Hybrid:
+    """What hybrid search, by the fusion that was tuned on dev, is on test beside dense search.
+
+    Attributes:
+        against: The system whose encoder the index has: tuned, or untuned after a REGRESSION.
+        weight: Of the dense score; None where the index fuses by ranks.
+        difference: Of nDCG@10, query by query.
+    """
+
+    against: str
+    weight: float | None
+    difference: Difference
+
+
+@dataclass(frozen=True)
 class Fit:
     """What `fit` made, and what it measured on the test split."""
 
@@ -56,10 +71,16 @@ class Fit:
     difference: Difference
     verdict: Verdict
     manifest: dict[str, Any]
+    hybrid: Hybrid
 
     def to_dict(self) -> dict[str, Any]:
-        """The evaluation's report with the verdict and the paired difference."""
-        return {**self.evaluation.to_dict(), "verdict": self.verdict, "difference": asdict(self.difference)}
+        """The evaluation's report with the verdict and the paired differences."""
+        return {
+            **self.evaluation.to_dict(),
+            "verdict": self.verdict,
+            "difference": asdict(self.difference),
+            "hybrid": asdict(self.hybrid),
+        }
 
 
 @typed_arguments
@@ -146,6 +167,12 @@ def fit(
     return done
 
 
+def _hybrid(evaluation: Evaluation, *, against: str) -> Hybrid:
+    dense, fused = (evaluation[system].values["nDCG@10"] for system in (against, "hybrid"))
+    weight = evaluation.provenance["systems"]["hybrid"]["fusion"]["weight"]
+    return Hybrid(against, weight, paired_difference(dense, fused))
+
+
 @dataclass
 class _Way:
     """One fit, and where each part of it lies until all are there.
@@ -206,21 +233,25 @@ class _Way:
             started = time.perf_counter()
             vectors = encoder.encode(self.collection.texts, progress="encoding documents")
             test.vectors(encoder, vectors, name="tuned", started=started)
-        evaluation = test.evaluation()
-        evaluation.provenance["resumed"] = self.resumed  # seconds are of what was left to do
-        difference = difference_of(evaluation)
+        difference = difference_of(test.evaluation())
         verdict = verdict_of(difference)
+        kept = "tuned"
         if verdict == "REGRESSION":
             say("the tuned encoder is worse on test: the index is built with the base encoder")
-            encoder, vectors = self.load(self.model), untuned
+            encoder, vectors, kept = self.load(self.model), untuned, "untuned"
         self.stage("indexing")
-        done = Fit(Path(output), evaluation, difference, verdict, manifest)
         with replacing(output, force=force) as folder:
             folder.mkdir()
             index_given(
                 self.given, self.collection, encoder, folder / "index", analyzer=analyzer, vectors=vectors,
                 without_own_id=self.options["without_own_id"],
+                measure=lambda index: test.searched(index, "hybrid", name="hybrid"),
             )  # fmt: skip
+            evaluation = test.evaluation()
+            evaluation.provenance["resumed"] = self.resumed  # seconds are of what was left to do
+            done = Fit(
+                Path(output), evaluation, difference, verdict, manifest, _hybrid(evaluation, against=kept)
+            )
             triples.write(folder / "triples.parquet")
             shutil.copytree(self.tuned_folder, folder / "model")  # the run has it until all is there
             write_json(folder / REPORT, {"kind": KIND, "format": FORMAT, **done.to_dict()})
