@@ -57,12 +57,13 @@ def test_of_equal_rows_rounding_is_no_direction_and_no_distance() -> None:
     assert all(spread(row.repeat(count, 1)) >= 0 for count in range(2, 60))  # type: ignore[operator]
 
 
-def watched(monitor: Monitor, loss: float = 0.5) -> None:
+def watched(monitor: Monitor, loss: float = 0.5, texts: int = 5) -> None:
     distances = torch.tensor([[0.2, 0.5, 0.9], [0.6, 0.1, 0.3]])
     relations = torch.tensor([[P, M, B], [M, P, R]], dtype=torch.int8)
     batch = Batch(distances, relations, lambda: torch.zeros(3, 3))
     seen = {"truncated": torch.tensor(1)}
-    monitor.watch(batch, torch.eye(3), seen, texts=5, tokens=40, loss=torch.tensor(loss))
+    documents = torch.eye(3) if texts >= 5 else torch.ones(3, 3)
+    monitor.watch(batch, documents, seen, texts=texts, tokens=40, loss=torch.tensor(loss))
 
 
 def test_a_record_is_what_the_batches_were() -> None:
@@ -91,6 +92,19 @@ def test_a_record_is_what_the_batches_were() -> None:
     text = line({"step": 2, **record})
     assert "step 2  loss 0.6000  active: mined 50%, in-batch 0%  d_ap 0.10/0.15/0.20" in text
     assert "cut 20%" in text
+
+
+@pytest.mark.parametrize("saved_after", [None, 1, 2])
+def test_the_rank_is_that_of_the_batch_of_most_texts(saved_after: int | None) -> None:
+    """The rest of an epoch, three texts, had a rank of 5 after 29: no collapse. So it is on resuming."""
+    monitor = Monitor(Cost(0.4))
+    for step, texts in enumerate((5, 2), start=1):
+        watched(monitor, texts=texts)
+        if step == saved_after:
+            state = monitor.state()
+            monitor = Monitor(Cost(0.4))
+            monitor.restore(state)
+    assert monitor.summary()["effective_rank"] == pytest.approx(2)
 
 
 def test_what_is_lacking_is_of_triples_by_the_measure_of_the_loss() -> None:

@@ -49,7 +49,7 @@ class Step:
     tokens: int
     triples: int = 0
     hinge: float = 0.0  # the sum over the triples of what each lacks of the margin
-    effective_rank: float = 0.0  # of the last of a record alone: it takes a decomposition
+    effective_rank: float = 0.0  # of one of a record alone: it takes a decomposition
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Monitor:
         self.lone = lone
         self.steps: list[Step] = []
         self._restored = 0
-        self._documents: Tensor | None = None
+        self._largest: tuple[int, Tensor] | None = None  # which of the steps, and its documents
         self._since = time.perf_counter()
         self._idle = 0.0
 
@@ -148,7 +148,9 @@ class Monitor:
                 hinge=float(lacking.sum()),
             )
         )
-        self._documents = documents.detach()
+        last = len(self.steps) - 1
+        if self._largest is None or texts >= self.steps[self._largest[0]].texts:
+            self._largest = last, documents.detach()
 
     @property
     def finite(self) -> bool:
@@ -160,10 +162,14 @@ class Monitor:
         self._idle += seconds
 
     def _with_rank(self) -> list[Step]:
-        """The steps since the last record, the last one with its rank."""
-        if self.steps and self._documents is not None:
-            self.steps[-1] = replace(self.steps[-1], effective_rank=effective_rank(self._documents))
-            self._documents = None
+        """The steps since the last record, that of most texts (the last of several) with its rank.
+
+        The rest of an epoch, a few texts, has a low one.
+        """
+        if self._largest is not None:
+            place, documents = self._largest
+            self.steps[place] = replace(self.steps[place], effective_rank=effective_rank(documents))
+            self._largest = None
         return self.steps
 
     def summary(self) -> dict[str, Any]:
@@ -175,7 +181,7 @@ class Monitor:
         mined negatives, or where there are none, of the nearest in-batch one of every anchor. The spread
         is the mean cosine distance between two documents of a batch, None where no batch tells it, and
         spread_before that of the first batch and spread_last of the last three, in the median; the effective
-        rank is that of the last.
+        rank is that of the batch of most texts.
         """
         steps, now = self._with_rank(), time.perf_counter()
         seconds = max(now - self._since - self._idle, 1e-6)
@@ -203,7 +209,7 @@ class Monitor:
             "spread": _mean(spreads) if spreads else None,
             "spread_before": spreads[0] if spreads else None,
             "spread_last": statistics.median(spreads[-_LAST:]) if spreads else None,
-            "effective_rank": steps[-1].effective_rank,
+            "effective_rank": _of_most_texts(steps).effective_rank,
             "anchors_without_negatives": _share(
                 sum(step.anchors - step.anchors_with_negatives for step in steps),
                 sum(step.anchors for step in steps),
@@ -224,6 +230,11 @@ class Monitor:
         """Go on from a checkpoint."""
         self.steps = [Step(**step) for step in state]
         self._restored = len(self.steps)
+
+
+def _of_most_texts(steps: Sequence[Step]) -> Step:
+    """The last of those of most texts."""
+    return max(reversed(steps), key=lambda step: step.texts)
 
 
 def spread(vectors: Tensor) -> float | None:
