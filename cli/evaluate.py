@@ -40,6 +40,13 @@ def evaluate(
             "--index", help="An index, as it is searched: dense, bm25, hybrid; may be given many times."
         ),
     ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            "--rerank",
+            help="A cross-encoder (or encoder): each --index also with the 50 best of hybrid scored again.",
+        ),
+    ] = None,
     bm25: Annotated[
         bool, typer.Option("--bm25", help="Measure BM25 (also where no --model and no --index is given).")
     ] = False,
@@ -68,17 +75,20 @@ def evaluate(
     from textrip.eval.evaluate import evaluate as measure
     from textrip.eval.significance import at_odds
     from textrip.lexical.analyzer import Analyzer
+    from textrip.mining.scoring import load_scorer
     from textrip.retrieval.index import Index
 
     if not model:
         idle = ["max_length_tokens", "dimension", "trust_remote_code", *([] if index else ["device"])]
         refuse_idle(context, "without --model nothing is encoded", idle)
+    if not index:
+        refuse_idle(context, "without --index nothing is found that could be scored again", ["rerank"])
     if (model or index) and not bm25 and not hybrid:
         refuse_idle(context, "without --bm25 and --hybrid no word is looked at", ["stemmer"])
     with ExitStack() as opened:
         indexes = [opened.enter_context(Index.open(folder, device=device)) for folder in index or []]
         collection = read_for_models(
-            data, columns, *(model or []), device=device, max_length_tokens=max_length_tokens
+            data, columns, *(model or []), rerank, device=device, max_length_tokens=max_length_tokens
         )
         if by_label:
             from textrip.pipeline.prepare import prepare_labels
@@ -104,6 +114,7 @@ def evaluate(
             bm25=bm25 or not (encoders or indexes),
             encoders=encoders,
             indexes=indexes,
+            rerank=None if rerank is None else load_scorer(rerank, device=device),
             hybrid=hybrid,
             analyzer=Analyzer.for_language(stemmer),
             without_own_id=without_own_id,

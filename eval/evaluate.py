@@ -20,11 +20,12 @@ from textrip.eval.measures import MEASURES, mean, per_query
 from textrip.eval.significance import paired_difference
 from textrip.lexical.analyzer import Analyzer
 from textrip.lexical.searcher import LexicalSearcher
+from textrip.mining.scoring import Reranker
 from textrip.progress import say
 from textrip.provenance import provenance
 from textrip.retrieval.answer import MODES, Mode
 from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
-from textrip.retrieval.index import Index
+from textrip.retrieval.index import RERANK_DEPTH, Index
 from textrip.typed import typed_arguments
 
 Rows = list[NDArray[np.int64]]
@@ -204,8 +205,10 @@ class Evaluator:
             self._measure(hybrid, fused, result.seconds + seconds)
         return result
 
-    def index(self, index: Index, *, name: str | None = None) -> list[SystemResult]:
-        """Measure an index as it is searched: dense, bm25, and hybrid by its own fusion.
+    def index(
+        self, index: Index, *, name: str | None = None, rerank: Reranker | None = None
+    ) -> list[SystemResult]:
+        """Measure an index as it is searched: dense, bm25, hybrid by its own fusion, and that reranked.
 
         Its nearest neighbours are those that it finds (a graph is searched as deep as AP looks), its long
         documents are cut as it has them, and what it holds is what can be found. A blank question, which no
@@ -215,13 +218,24 @@ class Evaluator:
         found = self._missing_in(index)
         if found:
             say(found)
-        return [self.searched(index, mode, name=f"{name} {mode}") for mode in MODES]
+        results = [self.searched(index, mode, name=f"{name} {mode}") for mode in MODES]
+        if rerank is not None:
+            results.append(self.searched(index, "hybrid", name=f"{name} hybrid, reranked", rerank=rerank))
+        return results
 
-    def searched(self, index: Index, mode: Mode, *, name: str) -> SystemResult:
-        """Measure one mode of an index."""
+    def searched(
+        self, index: Index, mode: Mode, *, name: str, rerank: Reranker | None = None
+    ) -> SystemResult:
+        """Measure one mode of an index; the 50 best scored again stand before the others."""
         started = time.perf_counter()
         asked = {query_id: text for query_id, text in self.queries.items() if text.strip()}
         run = index.run(asked, k=self._depth, mode=mode)
+        if rerank is not None:
+            texts = list(asked.values())
+            first = index.search_many(texts, k=RERANK_DEPTH, mode=mode, rerank=rerank)
+            scored = ({hit.doc_id: hit.score for hit in hits} for hits in first)
+            run = {query_id: best | {doc_id: 0.0 for doc_id in run[query_id] if doc_id not in best}
+                   for query_id, best in zip(asked, scored, strict=True)}  # fmt: skip
         rankings = [
             [doc_id for doc_id in run.get(query_id, ()) if doc_id != self._own_id(query_id)][:DEPTH]
             for query_id in self.queries
@@ -315,6 +329,7 @@ def evaluate(
     bm25: bool = True,
     encoders: Iterable[TextEncoder] = (),
     indexes: Iterable[Index] = (),
+    rerank: Reranker | None = None,
     hybrid: bool = False,
     analyzer: Analyzer | None = None,
     without_own_id: bool = False,
@@ -327,6 +342,7 @@ def evaluate(
         bm25: Measure BM25.
         encoders: Measured one after another, each under its own name.
         indexes: Each measured as it is searched: dense, bm25, and hybrid by its own fusion.
+        rerank: Also measure the 50 best of each index' hybrid, scored again (`mining.scoring.load_scorer`).
         hybrid: Measure the reciprocal-rank fusion of BM25 with every encoder, too.
         analyzer: BM25's.
         without_own_id: Leave out a document with the query's own id (see Evaluator).
@@ -346,6 +362,8 @@ def evaluate(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
+    if rerank is not None and not indexes:
+        raise InputError("what an index finds is scored again: name one with --index")
     folders = [str(index.folder) for index in indexes]
     again = next((folder for folder in folders if folders.count(folder) > 1), None)
     if again is not None:
@@ -362,7 +380,7 @@ def evaluate(
             fused = "hybrid" if len(encoders) == 1 else f"hybrid {encoder.name}"
         evaluator.encoder(encoder, hybrid=fused)
     for index in indexes:
-        evaluator.index(index)
+        evaluator.index(index, rerank=rerank)
     return evaluator.evaluation()
 
 

@@ -120,6 +120,9 @@ def test_eval_measures_an_index_as_it_is_searched(
     assert report["provenance"]["systems"][f"{index_folder} hybrid"]["fusion"]["weight"] is None
     table = textrip("eval", beir_folder, *arguments).out
     assert f"{index_folder} hybrid" in table
+    again = textrip("eval", beir_folder, "--index", index_folder, "--rerank", tiny_encoder_folder, "--json")
+    (report,) = again.json_lines()
+    assert [row["system"] for row in report["rows"]][-1] == f"{index_folder} hybrid, reranked"
 
 
 def test_mine_then_train_then_index(

@@ -42,6 +42,8 @@ from textrip.retrieval.snippet import Snippet
     (["eval", "{beir}", "--index", "{index}", "--hybrid"], "hybrid fuses BM25 with an encoder: name one with --model"),
     (["eval", "{beir}", "--index", "{index}", "--index", "{index}"], "this index is named twice; once is enough"),
     (["eval", "{beir}", "--index", "{model}"], "is no index"),
+    (["eval", "{beir}", "--rerank", "{model}"], "without --index nothing is found that could be scored again: --rerank has nothing to do"),
+    (["eval", "{beir}", "--index", "{index}", "--rerank", "{tmp}/none"], "no such folder"),
     (["search", "{index}", "--like", "d01", "--device", "cpu"], "--like encodes nothing: --device has nothing to do"),
     (["index", "{index}", "--check", "-o", "{tmp}/zzz", "--recall", "--tune-hybrid"], "--check reads an index that is there: --output, --recall and --tune-hybrid have nothing to do"),
     (["index", "{index}", "--rebuild", "--nearest", "hnsw", "--text-column", "t"], "--rebuild reads an index that is there: --nearest and --text-column have nothing to do"),

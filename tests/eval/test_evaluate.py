@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rank_bm25
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from tests.conftest import build_tiny_encoder
 from tests.oracles import naive
@@ -166,6 +167,38 @@ def test_an_index_is_measured_without_the_document_of_the_querys_own_id(
     for measure in MEASURES:
         for one, other in ((encoder.name, "dense"), ("bm25", "bm25")):
             assert found[f"{tmp_path / 'index'} {other}"].values[measure] == found[one].values[measure]
+
+
+class ByLength:
+    """A reranker: the longer a text, the better."""
+
+    name = "by length"
+
+    def fresh(self) -> "ByLength":
+        return self
+
+    def scores(self, pairs: Sequence[tuple[str, int]], texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.asarray([len(texts[place]) for _, place in pairs], np.float32)
+
+
+def test_what_is_scored_again_stands_before_the_others(
+    tiny_collection: Collection, encoder: Encoder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "index"
+    with Index.build(tiny_collection, encoder, folder) as index:
+        evaluation = evaluate(tiny_collection, indexes=[index], rerank=ByLength())
+        rankings = {}
+        for query_id, text in tiny_collection.queries_of("test").items():
+            first = index.search(text, k=50, mode="hybrid", rerank=ByLength())
+            lengths = [len(f"{hit.title} {hit.text}") for hit in first]
+            assert lengths == sorted(lengths, reverse=True)
+            best = [hit.doc_id for hit in first]
+            rest = [hit.doc_id for hit in index.search(text, k=1000, mode="hybrid")]
+            rankings[query_id] = best + [doc_id for doc_id in rest if doc_id not in best]
+            assert len(rankings[query_id]) == 60
+    require_equal(evaluation, f"{folder} hybrid, reranked", tiny_collection.judged("test"), rankings)
+    with pytest.raises(InputError, match="what an index finds is scored again: name one with --index"):
+        evaluate(tiny_collection, rerank=ByLength())
 
 
 def test_an_index_of_other_documents_is_refused(
