@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import pytest
 from tests.running import Run
 from textrip.cli.report import AT_ODDS, gain
 from textrip.data.collection import Collection
+from textrip.data.formats import read
 from textrip.encoding.encoder import Encoder
 from textrip.encoding.vectors import read_vectors
 from textrip.eval.significance import Difference
+from textrip.mining.mine import mine
+from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.pipeline.fit import Fit, Hybrid
 from textrip.retrieval.index import Index
@@ -511,3 +515,23 @@ def test_texts_under_a_name_that_is_no_text(
     assert made.code == 0, made.err
     assert textrip("search", tmp_path / "index", "wing").code == 0
     assert textrip("index", tmp_path / "index", "--check").code == 0
+
+
+@pytest.mark.parametrize(("part", "value"), [
+    ("settings", -1), ("analyzer", "x"), ("verdicts", "x"), ("verdicts", {"a": 1}),
+    ("verdicts", {"rejected": [["q", "d", "e"]], "accepted": []}),
+])  # fmt: skip
+def test_provenance_of_something_else_is_one_line(
+    part: str, value: Any, textrip: Run, tiny_encoder_folder: Path, beir_folder: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Each was a mistake of textrip's, where later rounds looked at it."""
+    triples = mine(read(beir_folder), settings=MineSettings(queries=8))
+    replace(triples, provenance={**triples.provenance, part: value}).write(tmp_path / "t.parquet")
+    done = textrip(
+        "train", tmp_path / "t.parquet", "--data", beir_folder, "-o", tmp_path / "m", "--rounds", 2,
+        "--model", tiny_encoder_folder, "--epochs", 1, "--batch-queries", 4,
+    )  # fmt: skip
+    assert done.code == 2, done.err
+    assert "mine them again" in done.err or "holds no triples of textrip; make them" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]

@@ -206,3 +206,25 @@ def test_a_book_between_two_rules_is_a_text(tmp_path: Path) -> None:
     text = "---\n" + "chapter: it was a dark and stormy night\n" * 50_000 + "---\nThe end."
     assert _read(tmp_path, text)["text"] == text
     assert read(tmp_path).remarks == ()
+
+
+def test_headings_between_two_rules_are_no_comments_of_front_matter(tmp_path: Path) -> None:
+    """They were lost: to YAML there was nothing but comments."""
+    read_text = _read(tmp_path, "---\n# Refunding a stolen card\n\n## Soon\n---\nCall the bank.\n")
+    assert "Refunding a stolen card" in read_text["title"] + read_text["text"]
+    assert "Call the bank." in read_text["text"]
+
+
+def test_an_alias_of_a_long_text_is_one(tmp_path: Path) -> None:
+    """62 KB of them were 300 MB of metadata."""
+    front = f"---\na: &a {'x' * 3000}\nb: [{','.join(['*a'] * 1000)}]\n---\nbody"
+    document, readable = read_text_file(_written(tmp_path, front))
+    assert not readable
+    assert document["text"].endswith("body")
+    assert "metadata" not in document or len(document["metadata"]) < 10
+
+
+def _written(folder: Path, text: str) -> Path:
+    path = folder / "page.md"
+    path.write_text(text)
+    return path

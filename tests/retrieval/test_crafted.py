@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import json
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from tests.retrieval.whole import answers
 from textrip.errors import InputError
 from textrip.files import write_sealed_json
-from textrip.records import Hit
+from textrip.records import Document, Hit
 from textrip.retrieval.index import Index
 
 GONE = object()
@@ -83,3 +85,38 @@ def test_an_odd_derivation_is_passed_over(
     craft(path, field, value)
     assert answers(copy) == undamaged
     assert any("until textrip index --rebuild does so" in remark for remark in remarks)
+
+
+@pytest.mark.parametrize("statement", [
+    "CREATE TRIGGER t AFTER INSERT ON documents BEGIN DELETE FROM documents WHERE key <> new.key; END",
+    "ALTER TABLE removed RENAME TO other; CREATE VIEW removed AS SELECT * FROM other",
+])  # fmt: skip
+def test_what_no_textrip_puts_into_a_database_is_refused(statement: str, copy: Path) -> None:
+    """A trigger took all documents away, and `add` said that it had added one."""
+    with contextlib.closing(sqlite3.connect(copy / "documents.sqlite")) as database:
+        database.executescript(statement)
+        before = database.execute("SELECT count(*) FROM documents").fetchone()
+    told = r"documents\.sqlite: has a (trigger|view) \((t|removed)\), which no textrip makes"
+    uses: tuple[Callable[[Index], object], ...] = (
+        lambda index: index.check(),
+        lambda index: index.search("rose"),
+        lambda index: index.add([Document("new", "", "zeppelin")]),
+        lambda index: index.delete(["d01"]),
+    )
+    for use in uses:
+        with pytest.raises(InputError, match=told), Index.open(copy) as index:
+            use(index)
+    with contextlib.closing(sqlite3.connect(copy / "documents.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM documents").fetchone() == before
+
+
+def test_metadata_that_is_no_json_is_damage_and_no_mistake_of_the_condition(copy: Path) -> None:
+    condition = "json_extract('{', '$.x') > 5 OR title = 'x'"
+    with Index.open(copy) as index, pytest.raises(InputError, match="malformed JSON"):
+        index.search("rose", where=condition)
+    with contextlib.closing(sqlite3.connect(copy / "documents.sqlite")) as database, database:
+        database.execute("INSERT OR IGNORE INTO columns VALUES ('year')")
+        database.execute("UPDATE documents SET metadata = '{\"year' WHERE key = 3")
+    told = r"documents\.sqlite: a document's metadata is no JSON; the index is damaged"
+    with Index.open(copy) as index, pytest.raises(InputError, match=told):
+        index.search("rose", where="year > 5")

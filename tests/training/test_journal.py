@@ -120,3 +120,27 @@ def test_of_trials_that_ended_alike_nothing_mattered(
     )
     assert tune_module._importance(study, study.trials) == {"learning_rate": 1.0}
     assert not [warning for warning in recwarn if "quantile" in str(warning.message)]
+
+
+@pytest.mark.parametrize(
+    "line", ["3", "{}", '{"op_code": 9, "worker_id": "x"}', '{"op_code": 4, "worker_id": "x"}']
+)
+def test_a_line_of_something_else_is_damage(line: str, journal: Path) -> None:
+    lines = journal.read_text().splitlines()
+    journal.write_text("".join(f"{one}\n" for one in [*lines[:5], line, *lines[5:]]))
+    with pytest.raises(
+        DamagedError, match=r"study\.jsonl: holds what no search wrote .*; name another folder"
+    ):
+        load_study(journal.parent)
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ('"values":[0.5]', '"values":[NaN]'), ('"values":[0.5]', '"values":[Infinity]'),
+    ('"loss"', '"lost"'), ('"epoch"', '"era"'), ('"margin"', '"margins"'), ('"start"', '"end"'),
+])  # fmt: skip
+def test_a_trial_that_no_search_left_is_damage(old: str, new: str, journal: Path, search: Search) -> None:
+    text = journal.read_text()
+    assert old in text
+    journal.write_text(text.replace(old, new))
+    with pytest.raises(DamagedError, match=r"study\.jsonl: trial \d is not one that a search left"):
+        search(trials=3, evaluate_dev=lambda _: 0.5)

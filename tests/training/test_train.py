@@ -19,6 +19,7 @@ from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
 from textrip.mining.triples import Triples
 from textrip.training.diagnosis import DivergedError
+from textrip.training.log import _NUMBERS, Log, read_log
 from textrip.training.names import LOSSES, OF_PROXIES, STRATEGIES, Loss, Strategy
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
@@ -455,3 +456,20 @@ def test_gradient_caching_trains_as_without_it(
     assert [entry["loss"] for entry in losses[1]] == pytest.approx(
         [entry["loss"] for entry in losses[0]], abs=1e-3
     )
+
+
+@pytest.mark.parametrize("line", [
+    b"3", b"{}", b"null", b"[]", b'{"step": null}', b'{"step": "x"}', b"\xff", b"[" * 100_000,
+    b'{"step": 2, "loss": "x"}', b'{"step": 2, "loss": 0.5}',
+])  # fmt: skip
+def test_a_log_ends_before_a_line_that_no_training_wrote(line: bytes, tmp_path: Path) -> None:
+    """Each of them made a resumed run end as a mistake of textrip's."""
+    path = tmp_path / "log.jsonl"
+    numbers = dict.fromkeys(_NUMBERS, 0.5)
+    first = {"step": 1, **numbers, "d_ap": [0.1, 0.2, 0.3], "d_an": None}
+    path.write_bytes(json.dumps(first).encode() + b"\n" + line + b"\n")
+    assert read_log(path) == [first]
+    log = Log(path)
+    log.resume(5)
+    assert log.entries == [first]
+    assert read_log(path) == [first]

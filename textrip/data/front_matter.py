@@ -76,8 +76,8 @@ def _of_yaml(block: str) -> dict[str, Any] | None:
         node = yaml.compose(block, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, ValueError):
         raise UnreadableError from None
-    if node is None:
-        return {}
+    if node is None:  # blank, or comments: of Markdown those are headings
+        return None if block.strip() else {}
     if not isinstance(node, yaml.MappingNode):
         return None
     said = _mapping(node, set())
@@ -100,11 +100,11 @@ def _mapping(node: Any, seen: set[int]) -> dict[str, Any]:
 
 
 def _value(node: Any, seen: set[int]) -> Any:
-    if isinstance(node.value, str):
-        return _scalar(node)
     if id(node) in seen:  # an alias: a few lines of them can stand for more than fits into memory
         raise UnreadableError
     seen.add(id(node))
+    if isinstance(node.value, str):
+        return _scalar(node)
     if node.id == "mapping":
         return _mapping(node, seen)
     return [_value(item, seen) for item in node.value]

@@ -228,5 +228,8 @@ def _header(schema: pa.Schema) -> dict[str, Any] | None:
         return None
     if not isinstance(header, dict) or header.get("kind") != KIND:
         return None
-    whole = isinstance(header.get("format"), int) and isinstance(header.get("provenance"), dict)
-    return header if whole else None
+    about = header.get("provenance")
+    if not isinstance(header.get("format"), int) or not isinstance(about, dict):
+        return None
+    records = [about.get(name) for name in ("settings", "analyzer", "verdicts")]
+    return header if all(record is None or isinstance(record, dict) for record in records) else None

@@ -26,6 +26,9 @@ def texts_mark(query: str, document: str) -> str:
     return hashlib.sha256(both.encode()).hexdigest()[:12]
 
 
+_DAMAGED = "they are damaged, mine them again"
+
+
 @dataclass(frozen=True)
 class Verdicts:
     """Pairs of query_id and doc_id.
@@ -92,15 +95,20 @@ class Verdicts:
     def from_dict(cls, saved: Mapping[str, Any] | None) -> "Verdicts":
         """What `to_dict` gave; none where nothing was saved."""
         kept = saved or {"rejected": (), "accepted": ()}
+        if not {"rejected", "accepted"} <= kept.keys():
+            raise InputError(f"the triples' verdicts are {', '.join(kept)}: {_DAMAGED}")
         if not isinstance(kept["rejected"], (list, tuple)):  # an earlier version kept their number
             raise InputError(
                 f"the triples were mined with {kept['rejected']} rejected documents, and do not say which: "
                 "mine them again with the verdicts, or train one round"
             )
-        rejected, accepted = (
-            frozenset((query_id, doc_id) for query_id, doc_id in kept[name])
-            for name in ("rejected", "accepted")
-        )
+        try:
+            rejected, accepted = (
+                frozenset((query_id, doc_id) for query_id, doc_id in kept[name])
+                for name in ("rejected", "accepted")
+            )
+        except (TypeError, ValueError):
+            raise InputError(f"the triples' verdicts are no pairs: {_DAMAGED}") from None
         return cls(rejected, accepted)
 
     @classmethod

@@ -175,7 +175,22 @@ def connect_reading(path: Path) -> Connection:
         connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", **how)
         connection.unchangeable = state
         connection.execute("SELECT 1 FROM state LIMIT 1").fetchone()
+    try:
+        require_own_schema(connection, path)
+    except InputError:
+        connection.close()
+        raise
     return connection
+
+
+def require_own_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise InputError for a trigger or a view: textrip makes none, and one does what nobody asked for."""
+    asked = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') LIMIT 1"
+    found = connection.execute(asked).fetchone()
+    if found is not None:
+        raise InputError(
+            f"{path}: has a {found[0]} ({found[1]}), which no textrip makes; build the index again"
+        )
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> InputError:

@@ -202,7 +202,13 @@ class DocumentStore:
         """
         columns = self.columns()
         with self._connections.use() as database:
-            return where.keys(database, columns)
+            try:
+                return where.keys(database, columns)
+            except InputError as error:
+                invalid = "SELECT 1 FROM documents WHERE NOT json_valid(metadata) LIMIT 1"
+                if "malformed JSON" in str(error) and database.execute(invalid).fetchone():
+                    raise InputError(f"{self.path}: a document's metadata is no JSON; {DAMAGED}") from None
+                raise
 
     def __iter__(self) -> Iterator[Stored]:
         """Every document, by key, read in chunks."""
@@ -224,7 +230,7 @@ class DocumentStore:
         try:
             seals = [self._sealed(values)[1] for values in self._select(f"SELECT {_COLUMNS} FROM documents")]  # noqa: S608
         except InputError as error:
-            return [str(error)]
+            return [str(error).removeprefix(f"{self.path}: ")]
         if len(seals) != len(self):
             return [f"has {len(seals)} documents, {len(self)} were written"]
         if _sum(seals) != int(self.state("seals"), 16):

@@ -78,6 +78,7 @@ class StoreWriter:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut
             connection.execute("PRAGMA secure_delete = ON")  # what is deleted is not left in the file
+            connections.require_own_schema(connection, path)
         except sqlite3.Error as error:
             raise StorageError(f"{path}: {error}") from error
         return connection

@@ -12,6 +12,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from textrip.errors import DamagedError, TextripError
 from textrip.files import cut_half_line
 from textrip.progress import say
 from textrip.replacing import storage_errors
@@ -26,7 +27,7 @@ def load_study(folder: Path) -> optuna.Study:
     What a process was writing when it was killed is left out: it was told to nobody.
 
     Raises:
-        DamagedError: a line before the last one is none that was written.
+        DamagedError: a line before the last one is none that was written, or of something else.
         StorageError: the disk refused.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # what matters is said by textrip
@@ -35,9 +36,18 @@ def load_study(folder: Path) -> optuna.Study:
         if path.is_file() and cut_half_line(path):  # optuna would write on behind it, in the same line
             say(f"{path}: the last line, which was cut off as it was written, is left out")
         (folder / f"{JOURNAL}.lock").unlink(missing_ok=True)  # optuna's own, of an earlier textrip
+        try:
+            storage = JournalStorage(_Journal(path))
+        except (OSError, TextripError):
+            raise
+        except Exception as error:  # a line that optuna never wrote is an error of whatever kind there
+            raise DamagedError(
+                f"{path}: holds what no search wrote ({type(error).__name__}): the file is damaged; name "
+                "another folder"
+            ) from error
         return optuna.create_study(
             study_name=_STUDY,
-            storage=JournalStorage(_Journal(path)),
+            storage=storage,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
             direction="maximize",
             load_if_exists=True,

@@ -9,6 +9,11 @@ from textrip.processes import is_first
 from textrip.replacing import replacing
 from textrip.training.board import Board
 
+# What is drawn or compared of a record, besides its step and its quantiles.
+_NUMBERS = (
+    "loss", "spread", "spread_before", "spread_last", "active_mined", "active_in_batch", "inverted_mined",
+)  # fmt: skip
+
 
 class Log:
     """Records, in memory and on disk, and on TensorBoard where a board is given.
@@ -46,12 +51,26 @@ class Log:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The records of a log, up to a line that is not whole."""
     entries = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
-            entries.append(json.loads(text))
-        except ValueError:
+            entry = json.loads(text)
+        except (ValueError, RecursionError):
             break
+        if not _is_record(entry):
+            break
+        entries.append(entry)
     return entries
+
+
+def _is_record(entry: Any) -> bool:
+    """Whether a line is one that a training wrote, as far as anything is made of it."""
+    if not isinstance(entry, dict) or type(entry.get("step")) is not int:
+        return False
+    numbers = [entry.get(name, "missing") for name in _NUMBERS]
+    quantiles = [entry.get(name, "missing") for name in ("d_ap", "d_an")]
+    return all(value is None or isinstance(value, int | float) for value in numbers) and all(
+        value is None or (isinstance(value, list) and len(value) == 3) for value in quantiles
+    )
 
 
 def _line(entry: dict[str, Any]) -> str:

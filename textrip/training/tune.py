@@ -20,7 +20,7 @@ from textrip.alone import holding
 from textrip.data.collection import Collection
 from textrip.data.finding import many
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError, TextripError
+from textrip.errors import DamagedError, InputError, TextripError
 from textrip.files import as_json
 from textrip.interrupt import deferring
 from textrip.mining.triples import Triples
@@ -210,6 +210,7 @@ def refuse_other(folder: str | Path, asked: dict[str, Any] | None = None) -> Non
 
 def _open(folder: Path, search: Search, asked: dict[str, Any] | None) -> optuna.Study:
     study = load_study(folder)
+    _require_sound(study, folder / JOURNAL)
     # A sampler begins where its seed says: of a study that goes on it is not to propose the same again.
     seed = (search.settings.seed + len(study.trials)) % 2**32  # what the library's generator takes
     study.sampler = optuna.samplers.TPESampler(seed=seed)
@@ -236,6 +237,27 @@ def _ended(study: optuna.Study) -> list[FrozenTrial]:
         for trial in study.trials
         if trial.state in {TrialState.COMPLETE, TrialState.PRUNED} or ERROR in trial.user_attrs
     ]
+
+
+def _require_sound(study: optuna.Study, path: Path) -> None:
+    """Raise DamagedError for a trial that a search did not leave so."""
+    for trial in study.trials:
+        if trial.state != TrialState.COMPLETE:
+            continue
+        about = trial.user_attrs
+        numbers = [trial.value, *map(about.get, ("margin", "start", "epoch"))]
+        numbers += [trial.params.get(name) for name in ("learning_rate", "negatives")]
+        names = [about.get("loss"), about.get("strategy")]
+        if (
+            all(isinstance(value, int | float) and math.isfinite(value) for value in numbers)
+            and all(isinstance(name, str) for name in names)
+            and about["epoch"] > 0
+        ):
+            continue
+        raise DamagedError(
+            f"{path}: trial {trial.number} is not one that a search left: the file is damaged; name another "
+            "folder"
+        )
 
 
 def _result(study: optuna.Study, search: Search) -> Tuning:
