@@ -112,11 +112,14 @@ def index(
         refuse_idle(context, "without --passages nothing is cut", ["overlap"])
     cutting = Cutting(tokens=passages, overlap=passages // 4 if overlap is None else overlap)
     if is_index(data):
-        require_models(model, device=device, max_length_tokens=max_length_tokens)
         refuse_idle(context, f"{data} is an index, which has its columns", COLUMNS.options)
-        collection = _held_by(data, cutting, Analyzer.for_language(stemmer))
-    else:
-        collection = read_for_models(data, columns, model, max_length_tokens=max_length_tokens)
+        refuse_idle(context, f"{data} is an index, which has no questions", ["tune_hybrid"])
+        require_models(model, device=device, max_length_tokens=max_length_tokens)
+    collection = (
+        _held_by(data, cutting, Analyzer.for_language(stemmer), nearest)
+        if is_index(data)
+        else read_for_models(data, columns, model, max_length_tokens=max_length_tokens)
+    )
     if tune_hybrid:
         collection.queries_of("dev")
         collection.require_relevant("dev")
@@ -172,18 +175,25 @@ def _plan(collection: "Collection", encoder: Any, cutting: "Cutting") -> dict[st
     }
 
 
-def _held_by(folder: str, cutting: "Cutting", analyzer: "Analyzer") -> "Collection":
+def _held_by(folder: str, cutting: "Cutting", analyzer: "Analyzer", nearest: str) -> "Collection":
     """The documents of an index; in what the new one will differ is said."""
     from textrip.progress import say
     from textrip.retrieval.index import Index
 
     with Index.open(folder) as held:
+        cut = held.cutting
         for mine, other, what in (
-            (held.cutting, cutting, f"--passages {held.cutting.tokens}"),
+            (
+                cut,
+                cutting,
+                f"--passages {cut.tokens} --overlap {cut.overlap}" if cut.tokens else "whole documents",
+            ),
             (held.analyzer, analyzer, f"--stemmer {held.analyzer.stemmer or 'none'}"),
+            (held.about["nearest"], nearest, f"--nearest {held.about['nearest']}"),
+            (held.fusion.weight, None, "a weight for hybrid that was tuned on dev"),
         ):
             if mine != other:
-                say(f"{folder} was built with {what}, and this one is not")
+                say(f"{folder} has {what}, and this one has not")
         return held.collection()
 
 

@@ -123,7 +123,7 @@ def _report(error: Exception) -> int:
             message, code = error.format_message() + _typed(error) + ask, BAD_INPUT
             if not error.format_message():  # no arguments at all: the help was shown
                 return code
-        case MemoryError():
+        case MemoryError() | ImportError() | OSError() if _lacks_memory(error):
             message, code = "out of memory; give less data or smaller batches", FAILED
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
@@ -136,6 +136,12 @@ def _report(error: Exception) -> int:
             processes.leave_it_to_the_first()
     say("Error: " + " ".join(message.split()))
     return code
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether it is memory that was not given, to a library that is loaded, too."""
+    words = ("failed to map segment", "cannot allocate memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
 
 
 def _typed(error: Exception) -> str:

@@ -129,7 +129,7 @@ def mine(
         plan = {**_plan(collection, settings), "writes": str(output)}
     else:
         searcher = LexicalSearcher.build(collection.texts, analyzer=analyzer, order=collection.doc_order)
-        with keeping(output):  # what an encoder or a cross-encoder said of a document
+        with keeping(output, jsonl, report, lines):  # what an encoder or a cross-encoder said of a document
             triples = mine_triples(
                 collection,
                 settings=settings,

@@ -173,8 +173,9 @@ def _mining(mining: MineSettings, negatives: int) -> dict[str, Any]:
 
     BM25's come first, then an encoder's, then random ones: of fewer, less are of the later sources.
     """
-    dense = max(0, min(mining.dense, negatives - (mining.negatives - mining.dense - mining.random)))
-    of_chance = max(0, negatives - (mining.negatives - mining.random))
+    from textrip.mining.fewer import shares_of
+
+    dense, of_chance = shares_of(asdict(mining), negatives)
     unused = set() if dense else {"dense_model", "dense_nearest"}
     placed = mining.from_anywhere()
     found = {field.name: getattr(placed, field.name) for field in fields(MineSettings)}

@@ -16,6 +16,7 @@ from textrip.data.own import check_own, judged_without_own, own_row
 from textrip.encoding.nearest import dense_top_k
 from textrip.encoding.text_encoder import TextEncoder
 from textrip.errors import InputError
+from textrip.eval.held import heed_what_it_holds
 from textrip.eval.measures import MEASURES, mean, per_query
 from textrip.eval.significance import paired_difference
 from textrip.lexical.analyzer import Analyzer
@@ -23,12 +24,15 @@ from textrip.lexical.searcher import LexicalSearcher
 from textrip.mining.scoring import Reranker
 from textrip.progress import say
 from textrip.provenance import provenance
+from textrip.records import Run
 from textrip.retrieval.answer import MODES, Mode
 from textrip.retrieval.fusion import DEPTH, reciprocal_rank_fusion
 from textrip.retrieval.index import RERANK_DEPTH, Index
 from textrip.typed import typed_arguments
 
 Rows = list[NDArray[np.int64]]
+# So many hits are what a person looks at, and nDCG@10 and RR@10.
+_FIRST = 10
 
 
 @dataclass(frozen=True)
@@ -210,14 +214,17 @@ class Evaluator:
     ) -> list[SystemResult]:
         """Measure an index as it is searched: dense, bm25, hybrid by its own fusion, and that reranked.
 
-        Its nearest neighbours are those that it finds (a graph is searched as deep as AP looks), its long
-        documents are cut as it has them, and what it holds is what can be found. A blank question, which no
-        index is asked, counts 0.
+        Its nearest neighbours are those that it finds (the first ten are those of a search for ten, what AP
+        and R@100 look at besides those of a search as deep as they look), its long documents are cut as it
+        has them, and what it holds is what can be found. A blank question, which no index is asked, counts 0.
+
+        Raises:
+            InputError: it holds other texts of the data's documents, or questions as documents.
         """
         name = name or str(index.folder)
-        found = self._missing_in(index)
-        if found:
-            say(found)
+        heed_what_it_holds(
+            index, self.collection, split=self.split, queries=self.queries, judged=self._judged
+        )
         results = [self.searched(index, mode, name=f"{name} {mode}") for mode in MODES]
         if rerank is not None:
             results.append(self.searched(index, "hybrid", name=f"{name} hybrid, reranked", rerank=rerank))
@@ -230,12 +237,13 @@ class Evaluator:
         started = time.perf_counter()
         asked = {query_id: text for query_id, text in self.queries.items() if text.strip()}
         run = index.run(asked, k=self._depth, mode=mode)
+        if mode == "dense":
+            run = _before(index.run(asked, k=self._depth - DEPTH + _FIRST, mode=mode), run)
         if rerank is not None:
             texts = list(asked.values())
             first = index.search_many(texts, k=RERANK_DEPTH, mode=mode, rerank=rerank)
             scored = ({hit.doc_id: hit.score for hit in hits} for hits in first)
-            run = {query_id: best | {doc_id: 0.0 for doc_id in run[query_id] if doc_id not in best}
-                   for query_id, best in zip(asked, scored, strict=True)}  # fmt: skip
+            run = _before(dict(zip(asked, scored, strict=True)), run)
         rankings = [
             [doc_id for doc_id in run.get(query_id, ()) if doc_id != self._own_id(query_id)][:DEPTH]
             for query_id in self.queries
@@ -252,25 +260,6 @@ class Evaluator:
     def _own_id(self, query_id: str) -> str | None:
         """The document that is left out of this query's ranking."""
         return None if self._own is None else query_id
-
-    def _missing_in(self, index: Index) -> str | None:
-        """What is relevant and cannot be found, as the index does not hold it, in words."""
-        held = set(index.doc_ids)
-        relevant = {
-            doc_id for grades in self._judged.values() for doc_id, grade in grades.items() if grade > 0
-        } & self.collection.doc_row.keys()
-        if relevant.isdisjoint(held):
-            raise InputError(
-                f"{index.folder}: holds no document that is relevant in split {self.split!r} of "
-                f"{self.collection.name}: is it an index of these documents?"
-            )
-        missing = len(relevant - held)
-        if not missing:
-            return None
-        return (
-            f"{index.folder}: lacks {missing:,} of {len(relevant):,} documents that are relevant in split "
-            f"{self.split!r}: they count as not found"
-        )
 
     def evaluation(self) -> Evaluation:
         """What was measured so far, with its provenance."""
@@ -319,6 +308,15 @@ class Evaluator:
         result = SystemResult(system, per_query(self._judged, by_query), seconds)
         self.results.append(result)
         return result
+
+
+def _before(first: Run, rest: Run) -> Run:
+    """Rankings with some documents first, and the others as they are."""
+    joined = {}
+    for query_id, best in first.items():
+        others = {doc_id: score for doc_id, score in rest[query_id].items() if doc_id not in best}
+        joined[query_id] = {**best, **others}
+    return joined
 
 
 @typed_arguments

@@ -28,6 +28,7 @@ from textrip.pipeline.mined import without_dev
 from textrip.pipeline.prepare import prepare
 from textrip.pipeline.train import train
 from textrip.pipeline.tune import tune
+from textrip.progress import reporting
 from textrip.records import Document
 from textrip.retrieval.index import Index
 from textrip.training.settings import TrainSettings
@@ -130,6 +131,26 @@ def test_a_corpus_without_queries_goes_the_whole_way(tiny_encoder_folder: Path, 
     )  # fmt: skip
     assert done.evaluation.queries == 6
     assert done.manifest["data"]["queries"] == 21
+
+
+def test_nothing_is_said_to_go_with_an_index_that_nobody_had(
+    tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Of sections, which were documents of a step on the way, it was said that they were lost."""
+    documents, said = tmp_path / "documents", list[str]()
+    documents.mkdir()
+    for number in range(24):
+        body = f"rose tulip {number} soil seed wave boat {number} oven flour butter whisk tide {number} dough"
+        (documents / f"{number:02d}.md").write_text(
+            f"# Page {number}\n\n{body}.\n\n## Of the {number}th harbour and tide\n\n{body} oven flour.\n"
+        )
+    with reporting(bars=False, say=said.append):
+        fit(
+            documents, tmp_path / "out", model=tiny_encoder_folder, device="cpu",
+            settings=TrainSettings(epochs=1, batch_queries=4), mining=MineSettings(denoise="none"),
+        )  # fmt: skip
+    assert any("heading to section" in remark for remark in said)
+    assert not any("gone with it" in remark for remark in said)
 
 
 def test_what_one_command_holds_out_no_other_trains_on(

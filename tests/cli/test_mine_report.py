@@ -151,3 +151,17 @@ def test_a_circle_of_links_is_a_place_like_others(textrip: Run, beir_folder: Pat
     assert result.err.startswith("Error: ") and result.err.count("\n") == 1
     assert textrip("mine", beir_folder, "-o", tmp_path / "one.parquet").code == 0
     assert (tmp_path / "one.parquet").is_file()
+
+
+def test_what_a_killed_one_had_half_written_goes_with_the_next(
+    textrip: Run, beir_folder: Path, tmp_path: Path
+) -> None:
+    names = ("t.parquet", "t.jsonl", "a.html", "a.jsonl")
+    for name in names:
+        (tmp_path / f".{name}.0123abcd.tmp").write_text("half")
+    done = textrip(
+        "mine", beir_folder, "-o", tmp_path / "t.parquet", "--jsonl", tmp_path / "t.jsonl", "--report",
+        tmp_path / "a.html",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from textrip.cli.main import _report
+
 PROGRAM = [sys.executable, "-m", "textrip"]
 
 
@@ -228,3 +230,15 @@ def test_a_version_in_the_environment_asks_for_nothing(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert "no such file or folder" in done.stderr
+
+
+@pytest.mark.parametrize("error", [
+    ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    OSError("libgomp.so.1: failed to map segment from shared object"),
+    OSError(12, "Cannot allocate memory"), MemoryError(),
+])  # fmt: skip
+def test_too_little_memory_for_a_library_is_no_mistake_of_textrips(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _report(error) == 1
+    assert capsys.readouterr().err == "Error: out of memory; give less data or smaller batches\n"

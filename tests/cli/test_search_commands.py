@@ -273,8 +273,9 @@ def test_an_index_is_data_for_one_of_another_encoder(
     assert textrip("delete", old, "d1").code == 0
     done = textrip("index", old, "-o", new, "--model", model)
     assert done.code == 0, done.err
-    for what in ("--passages 8", "--stemmer german"):
-        assert f"{old} was built with {what}, and this one is not\n" in done.err
+    for what in ("--passages 8 --overlap 2", "--stemmer german"):
+        assert f"{old} has {what}, and this one has not\n" in done.err
+    assert done.err.count("this one has not") == 2
     with Index.open(old) as before, Index.open(new) as after:
         assert after.doc_ids == before.doc_ids == ["d0", "d2", "d3", "d4", "d5"]
         assert after.encoder.fingerprint != before.encoder.fingerprint
@@ -291,5 +292,9 @@ def test_an_index_is_data_for_one_of_another_encoder(
         2,
         f"Error: {old} would be replaced, and {old} is read; name another place\n",
     )
+    tuned = textrip("index", old, "-o", tmp_path / "x", "--tune-hybrid")
+    assert "is an index, which has no questions: --tune-hybrid has nothing to do" in tuned.err
+    tuned = textrip("index", old, "-o", tmp_path / "x", "--tune-hybrid")
+    assert "is an index, which has no questions: --tune-hybrid has nothing to do" in tuned.err
     named = textrip("index", old, "-o", tmp_path / "x", "--text-column", "text")
     assert "is an index, which has its columns: --text-column has nothing to do" in named.err

@@ -13,9 +13,10 @@ import rank_bm25
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from tests.conftest import build_tiny_encoder
+from tests.conftest import TOPICS, build_tiny_encoder
 from tests.oracles import naive
 from textrip.data.collection import Collection
+from textrip.encoding import approximate
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError
 from textrip.eval import dev as dev_module
@@ -536,3 +537,55 @@ def test_dev_needs_a_dev_split(encoder: Encoder) -> None:
     collection = Collection.of("c", [Document("a", "", "rose")], {"q": "rose"}, {"test": {"q": {"a": 1}}})
     with pytest.raises(InputError, match=r"no judgments for split 'dev' \(judged splits: test\)"):
         dev_evaluation(collection, max_documents=0)
+
+
+def test_an_index_that_holds_the_questions_is_refused(encoder: Encoder, tmp_path: Path) -> None:
+    """Questions that were made of documents, or are held out of labelled ones, would find themselves."""
+    rows = [f"a title of four {n}\twords of document number {n} and others" for n in range(12)]
+    documents = [Document(f"d{n}", *row.split("\t")) for n, row in enumerate(rows)]
+    given = Collection.of("given", documents)
+    made = Collection.of(
+        "given",
+        [Document(document.doc_id, "", document.text) for document in documents],
+        {f"q{n}": document.title for n, document in enumerate(documents)},
+        {"test": {f"q{n}": {f"d{n}": 1} for n in range(12)}},
+    )
+    held_out = Collection.of(
+        "given", documents[:9], {"q": documents[10].full_text}, {"test": {"q": {"d1": 1}}}
+    )
+    fewer = Collection.of("given", documents[:9], {"q": "words of document"}, {"test": {"q": {"d1": 1}}})
+    folder, said = tmp_path / "index", list[str]()
+    with Index.build(given, encoder, folder) as index:
+        with pytest.raises(
+            InputError, match="12 of its documents have another text in given: index the data"
+        ):
+            evaluate(made, indexes=[index])
+        with pytest.raises(InputError, match="holds 1 question of split 'test' of given as documents"):
+            evaluate(held_out, indexes=[index])
+        with reporting(bars=False, say=said.append):
+            evaluate(fewer, indexes=[index])
+    assert said == [f"{folder}: holds 3 documents that given lacks: found, they count as not relevant"]
+
+
+def test_the_first_ten_are_those_of_a_search_for_ten(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A binary index looks at 60 codes a hit: asked for a thousand it was measured as an exact one."""
+    monkeypatch.setitem(approximate._BREADTH, "binary", (2, 20))
+    draw = random.Random(0)
+    words = sorted({word for topic in TOPICS.values() for word in topic})
+    texts = {f"d{n:04}": " ".join(draw.choices(words, k=6)) for n in range(600)}
+    queries = {f"q{n}": " ".join(texts[f"d{n:04}"].split()[:3]) for n in range(30)}
+    judged = {f"q{n}": {f"d{n:04}": 1} for n in range(30)}
+    documents = [Document(doc_id, "", text) for doc_id, text in texts.items()]
+    collection = Collection.of("known", documents, queries, {"test": judged})
+    folder = tmp_path / "index"
+    with Index.build(collection, encoder, folder, nearest="binary") as index:
+        found = evaluate(collection, indexes=[index])[f"{folder} dense"].values
+        for query_id, text in queries.items():
+            ten = [hit.doc_id for hit in index.search(text, k=10)]
+            assert found["RR@10"][query_id] == pytest.approx(naive.reciprocal_rank(judged[query_id], ten))
+        deep = index.run(queries, k=1000)
+        assert any(
+            list(deep[q])[:10] != [h.doc_id for h in index.search(t, k=10)] for q, t in queries.items()
+        )

@@ -52,7 +52,7 @@ YEAR = f"where: year has texts that are written as numbers ('1999'), {ABOVE}(yea
 ODD = f"where: odd name has texts that are written as numbers ('1e3'), {ABOVE}(\"odd name\" AS REAL)"
 QUOTED = "and to SQL every text is above every number: compare with a text, in quotes"
 DAY = f"where: day has texts ('2027-01-31'), {QUOTED}"
-DONE = "where: done has true and false, which to SQL are 1 and 0: compare with one of them"
+DONE = "where: done has 1; true and false are 1 and 0 to SQL: compare with these"
 UNEQUAL = "and to SQL no number equals a text: compare with a number, or CAST"
 ZIP = f"where: zip has numbers (12345), {UNEQUAL}(zip AS TEXT)"
 

@@ -24,7 +24,7 @@ from textrip.training.names import LOSSES, OF_PROXIES, STRATEGIES, Loss, Strateg
 from textrip.training.run_folder import RunFolder
 from textrip.training.settings import TrainSettings
 from textrip.training.shaping import without_dropout
-from textrip.training.train import train
+from textrip.training.train import _lost_peers, train
 from textrip.training.trainer import GroupTrainer
 
 FAST = TrainSettings(epochs=12, batch_queries=8, learning_rate=5e-3, strategy="batch-hard")
@@ -473,3 +473,21 @@ def test_a_log_ends_before_a_line_that_no_training_wrote(line: bytes, tmp_path: 
     log.resume(5)
     assert log.entries == [first]
     assert read_log(path) == [first]
+
+
+def test_a_process_that_is_lost_is_told_with_the_way_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By gloo's words, which were a mistake of textrip's; alone in its process a run has lost nobody."""
+    closed = RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:17812")
+    run = RunFolder(tmp_path / "m.unfinished")
+    with pytest.raises(RuntimeError, match="gloo"), _lost_peers(run):
+        raise closed
+    monkeypatch.setattr("textrip.processes.count", lambda: 2)
+    told = (
+        r"another of the 2 processes has ended.*start all of them again with: textrip train --resume .*m.unf"
+    )
+    with pytest.raises(TextripError, match=told), _lost_peers(run):
+        raise closed
+    with pytest.raises(RuntimeError, match="of another kind"), _lost_peers(run):
+        raise RuntimeError("of another kind")

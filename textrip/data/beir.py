@@ -37,9 +37,10 @@ def read_beir(folder: Path, columns: Columns) -> Collection:
     )
     remarks = [*documents.remarks]
     query_file = the_table(folder, ["queries"], "the queries")
-    remarks += _unread(folder, {path.name for path in (corpus_file, query_file) if path is not None})
     files = _judgment_files(folder, remarks)
     qrels = {split: read_qrels(path) for split, path in files.items()}
+    if not qrels:
+        remarks += _unread(folder, {path.name for path in (corpus_file, query_file) if path is not None})
     if query_file is None:
         if qrels:
             raise InputError(f"{folder}: has judgments and no queries.jsonl; add the queries' texts")

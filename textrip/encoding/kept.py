@@ -28,12 +28,13 @@ _folder: ContextVar[Path | None] = ContextVar("textrip_kept", default=None)
 
 
 @contextmanager
-def keeping(output: Path) -> Iterator[None]:
+def keeping(output: Path, *others: Path | None) -> Iterator[None]:
     """Keep what is encoded inside, beside an output, until the output is there.
 
     Args:
         output: The folder is `.NAME.kept` beside it; what an earlier block of the same output left is used,
             and what a killed one had half written is removed.
+        others: That are written with it.
 
     Raises:
         StorageError: another process is writing this output.
@@ -43,7 +44,8 @@ def keeping(output: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with holding(folder, f"another process is writing {output.name}"):
-            remove_half_written(output)
+            for path in filter(None, (output, *others)):
+                remove_half_written(path)
             with _told(folder), keeping_in(folder):
                 yield
             with deferring():  # half of it would be kept by who was not told

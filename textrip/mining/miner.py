@@ -103,6 +103,11 @@ class Miner:
         draw = random.Random(f"{settings.seed}:{query_id}")  # noqa: S311  # of its own: order does not matter
         if len(positives) > settings.positives:
             positives = sorted(draw.sample(positives, settings.positives))
+        # What one source draws does not hang on whether another one draws.
+        draws: dict[Source, random.Random] = {
+            "bm25": draw,
+            "dense": random.Random(f"{settings.seed}:{query_id}:dense"),  # noqa: S311
+        }
         own = own_row(self.collection, query_id)
         judged, seen = self._judged(query_id, known, own)
         windows: dict[Source, Window] = {
@@ -121,7 +126,10 @@ class Miner:
                 known,
                 judged,
                 [
-                    *((window.candidates(draw), shares[source]) for source, window in windows.items()),
+                    *(
+                        (window.candidates(draws[source]), shares[source])
+                        for source, window in windows.items()
+                    ),
                     (self._chance(query_id, positive, own), by_chance),
                 ],
                 set(seen),

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.lexical.analyzer import Analyzer
+from textrip.retrieval.build import build_index
 from textrip.retrieval.index import Index
+from textrip.retrieval.passages import Cutting
 
 
 def index_given(
@@ -40,5 +42,9 @@ def index_given(
         fusion = asked.tune_fusion(collection, without_own_id=without_own_id)
         measure(asked)
     # Over the other one, so that the texts that lost nothing keep their vectors.
-    with Index.build(given, encoder, folder, analyzer=analyzer, force=True) as index:
+    build_index(
+        given, encoder, folder, model=encoder, analyzer=analyzer or Analyzer(), vectors=None,
+        cutting=Cutting(), nearest="auto", onnx=True, force=True, seed=0, over_own=True,
+    )  # fmt: skip
+    with Index.open(folder, encoder=encoder) as index:
         index.note(fusion=asdict(fusion))

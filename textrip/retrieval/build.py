@@ -73,6 +73,7 @@ def build_index(
     onnx: bool,
     force: bool,
     seed: int,
+    over_own: bool = False,
 ) -> None:
     """Write an index folder. Arguments as in `Index.build`, which see.
 
@@ -88,6 +89,7 @@ def build_index(
         onnx: Carry the query encoder as ONNX.
         force: Overwrite `folder`.
         seed: For draws.
+        over_own: What is replaced is no index of anybody's, but a step on the way to this one.
     """
     _require_fitting(collection, encoder, vectors, cutting, model=model, analyzer=analyzer, seed=seed)
     chosen(nearest, 0)
@@ -103,7 +105,8 @@ def build_index(
             f"{FURTHER_DOWN}; textrip index --passages {suggested} finds it by meaning too",
         )  # fmt: skip
     seen = state_there(folder)
-    say_what_goes(folder, collection)
+    if not over_own:
+        say_what_goes(folder, collection)
     identity = {
         "encoder": encoder.fingerprint,
         "precision": encoder.precision,

@@ -170,6 +170,10 @@ class DocumentStore:
         rows = self._among(_COLUMNS, "doc_id", list(filterfalse(lone_surrogate, doc_ids)))
         return {stored.document.doc_id: stored for stored, _ in map(self._sealed, rows)}
 
+    def digests(self) -> dict[str, bytes]:
+        """From doc_id to its text's digest, of all."""
+        return dict(self._select("SELECT doc_id, digest FROM documents"))
+
     def by_digest(self, digests: Sequence[bytes]) -> dict[bytes, Stored]:
         """For each text that is there, by its digest, one document that has it."""
         rows = self._among(_COLUMNS, "digest", digests)

@@ -160,7 +160,7 @@ def _remark(name: str, values: Sequence[Value], sample: Sequence[Any]) -> str | 
             f"with a number, or CAST({_quoted(name)} AS TEXT)"
         )
     elif numbers and {*numbers} <= {0, 1} and {str(value).lower() for value in values} <= _TRUTHS:
-        return f"where: {name} has true and false, which to SQL are 1 and 0: compare with one of them"
+        return f"where: {name} has {numbers[0]!r}; true and false are 1 and 0 to SQL: compare with these"
     return None
 
 

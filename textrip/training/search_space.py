@@ -14,6 +14,7 @@ from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
+from textrip.mining.fewer import with_fewer
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation
@@ -168,9 +169,8 @@ class Search:
         if self._searches_margin(loss):
             factor = trial.suggest_float("margin_factor", *_MARGIN_FACTORS, log=True)
         negatives = trial.suggest_int("negatives", 1, self.most_negatives)
-        groups = [replace(group, negatives=group.negatives[:negatives]) for group in self.triples.groups]
         settings = replace(self.settings_of(loss, strategy), learning_rate=learning_rate)
-        triples = replace(self.triples, groups=groups)
+        triples = with_fewer(self.triples, negatives)
         per_epoch = len(GroupedTriples(self.collection, triples).sampler(settings))
         measurements = len(measured_steps(settings, per_epoch))
         measured = 0

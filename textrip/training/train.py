@@ -15,7 +15,7 @@ import torch
 from textrip import processes
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
-from textrip.errors import InputError
+from textrip.errors import InputError, TextripError
 from textrip.files import as_json, read_json, write_json
 from textrip.mining.triples import Triples
 from textrip.progress import say
@@ -164,7 +164,7 @@ def train(
             remove_half_written(output)  # of a process that was killed
         together.wait()
         try:
-            with _memory_errors(settings):
+            with _memory_errors(settings), _lost_peers(job.run):
                 job.choose_rate()
                 job.choose_epochs()
                 chosen = job.choose(margin_factor) if "auto" in {settings.margin, settings.strategy} else None
@@ -299,8 +299,29 @@ class _Job:
         }
 
 
+# How the libraries between processes say that one is gone.
+_LOST = re.compile(
+    r"Connection (closed|reset) by peer|Broken pipe|Socket Timeout|[Tt]imed out|ncclRemoteError"
+)
+
+
 def _nothing(batch: Batch) -> torch.Tensor:
     return batch.distances.sum() * 0
+
+
+@contextmanager
+def _lost_peers(run: RunFolder) -> Iterator[None]:
+    """Say that another of several processes has ended, and how to go on, not in gloo's or NCCL's words."""
+    try:
+        yield
+    except RuntimeError as error:
+        if processes.count() == 1 or not _LOST.search(str(error)):
+            raise
+        several = processes.count()
+        raise TextripError(
+            f"another of the {several} processes has ended, or cannot be reached; start all of them again "
+            f"with: {run.whole.way_on}"
+        ) from error
 
 
 @contextmanager
