@@ -20,7 +20,7 @@ from textrip.mining.mine import mine
 from textrip.mining.triples import Group, Negative, Triples
 from textrip.records import Document
 from textrip.training.diagnosis import diagnose
-from textrip.training.log import Log
+from textrip.training.log import _NUMBERS, Log
 from textrip.training.monitor import Cost, Monitor, effective_rank, line, spread
 from textrip.training.relations import Batch, Relation
 from textrip.training.settings import TrainSettings
@@ -200,10 +200,12 @@ def test_a_checkpoint_carries_the_steps_since_the_last_record() -> None:
 
 def test_the_log_has_no_nan_and_survives_a_half_written_line(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.jsonl")
-    log.append({"step": 10, "loss": math.nan, "d_ap": [1.0, math.inf]})
-    log.append({"step": 20, "loss": 1.0})
-    log.append({"step": 30, "loss": 1.0})
-    assert json.loads(log.path.read_text().splitlines()[0]) == {"step": 10, "loss": None, "d_ap": [1.0, None]}
+    record = {**dict.fromkeys(_NUMBERS, 0.5), "d_ap": None, "d_an": None}
+    log.append({**record, "step": 10, "loss": math.nan, "d_ap": [1.0, 2.0, math.inf]})
+    log.append({**record, "step": 20})
+    log.append({**record, "step": 30})
+    first = json.loads(log.path.read_text().splitlines()[0])
+    assert first == {**record, "step": 10, "loss": None, "d_ap": [1.0, 2.0, None]}
     with log.path.open("a") as stream:
         stream.write('{"step": 40, "lo')
     again = Log(log.path)

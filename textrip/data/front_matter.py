@@ -44,11 +44,18 @@ def front_matter(lines: list[str]) -> tuple[dict[str, Any], list[str]]:
         raise UnreadableError from None
     if said is None:
         return {}, lines
+    if not said and any(map(str.strip, lines[1:end])):
+        # Comments to YAML; of Markdown they are headings, and one of nothing else may be either.
+        return {}, [*lines[1:end], *lines[end + 1 :]] if _all_comments(lines[1:end]) else lines[end + 1 :]
     try:
         json.dumps(said, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError):  # half a character; a number of more digits than Python writes
         raise UnreadableError from None
     return said, lines[end + 1 :]
+
+
+def _all_comments(lines: list[str]) -> bool:
+    return all(line.lstrip().startswith("#") for line in lines if line.strip())
 
 
 def _of_toml(block: str) -> dict[str, Any]:
@@ -76,8 +83,8 @@ def _of_yaml(block: str) -> dict[str, Any] | None:
         node = yaml.compose(block, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, ValueError):
         raise UnreadableError from None
-    if node is None:  # blank, or comments: of Markdown those are headings
-        return None if block.strip() else {}
+    if node is None:
+        return {}
     if not isinstance(node, yaml.MappingNode):
         return None
     said = _mapping(node, set())
