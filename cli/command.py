@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -196,6 +195,8 @@ def _say_slips(command: str, options: Sequence[str]) -> None:
     known = [f"{prefix}{name.upper()}" for name in options]
     for name in sorted(os.environ):
         if name.startswith(prefix) and name not in known:
+            from difflib import get_close_matches  # only where there is one: every search starts here
+
             meant = get_close_matches(name, known, n=1)
             instead = f"; {meant[0]} is one" if meant else ""
             progress.say(f"{name} is set, and is no option of textrip {command}{instead}")

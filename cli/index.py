@@ -198,8 +198,9 @@ def _held_by(folder: str, cutting: "Cutting", analyzer: "Analyzer", nearest: str
 
 
 def _in_words(fusion: Any) -> str:
-    how = "by ranks" if fusion.weight is None else f"{fusion.weight:.2f} dense, {1 - fusion.weight:.2f} BM25"
-    return f"{how} (tuned on {fusion.tuned_on}, {fusion.queries:,} queries)"
+    from textrip.cli.report import weighed
+
+    return f"{weighed(fusion.weight)} (tuned on {fusion.tuned_on}, {fusion.queries:,} queries)"
 
 
 def _mend(folder: Path, *, rebuild: bool, json: bool) -> None:

@@ -12,6 +12,7 @@ from textrip.records import full_text
 if TYPE_CHECKING:
     from textrip.clustering.cluster import Cluster
     from textrip.eval.evaluate import Evaluation
+    from textrip.eval.significance import Difference
     from textrip.lexical.analyzer import Analyzer
     from textrip.pipeline.fit import Fit
     from textrip.records import Hit
@@ -45,24 +46,31 @@ def moved(difference: Mapping[str, Any]) -> list[str]:
     return [f"{difference['mean']:+.4f}", interval, f"{difference['p']:.4f}"]
 
 
+def weighed(weight: float | None) -> str:
+    """How hybrid search fuses, in words."""
+    return "by ranks" if weight is None else f"{weight:.2f} dense, {1 - weight:.2f} BM25"
+
+
+def _interval(difference: "Difference") -> str:
+    return f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}, p = {difference.p:.4f}"
+
+
 def hybrid_gain(done: "Fit") -> str:
     """The sentence that says what hybrid search gains over dense search."""
     hybrid, difference = done.hybrid, done.hybrid.difference
-    how = "by ranks" if hybrid.weight is None else f"{hybrid.weight:.2f} dense, {1 - hybrid.weight:.2f} BM25"
     dense = done.evaluation[hybrid.against]["nDCG@10"]
-    interval = f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}, p = {difference.p:.4f}"
     found = "better (--mode hybrid)" if difference.mean > 0 else "worse"
     told = found if difference.p < ALPHA else "NO DIFFERENCE"
     return (
-        f"Hybrid search ({how}, chosen on dev) moves nDCG@10 from {dense:.3f} by {difference.mean:+.3f} "
-        f"({interval}): {told}."
+        f"Hybrid search ({weighed(hybrid.weight)}, chosen on dev) moves nDCG@10 from {dense:.3f} by "
+        f"{difference.mean:+.3f} ({_interval(difference)}): {told}."
     )
 
 
 def gain(done: "Fit") -> str:
     """The sentence that says what the tuning gained."""
     difference, before = done.difference, done.evaluation["untuned"]["nDCG@10"]
-    interval = f"95 % interval {difference.low:+.3f} to {difference.high:+.3f}, p = {difference.p:.4f}"
+    interval = _interval(difference)
     if at_odds(difference.low, difference.high, difference.p):
         interval += f"; {AT_ODDS}"
     tested = f"over {difference.n:,} test queries ({interval})"

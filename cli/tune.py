@@ -111,14 +111,14 @@ def tune(
     command = (
         f"{piped}{shlex.join(['textrip', 'train', data, '-o', 'model', '--config', f'{output}/best.toml'])}"
     )
+    scores = [trial.score for trial in tuning.trials if trial.score is not None]  # the best one first
     if json:
         for trial in tuning.trials:
             emit_json(trial.to_dict())
-        emit_json(_summary(tuning, command))
+        emit_json(_summary(tuning, scores[0], command))
         return
     emit(_table([trial.to_dict() for trial in tuning.trials]))
     emit()
-    scores = [trial.score for trial in tuning.trials if trial.score is not None]
     if tuning.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in tuning.importance.items())
         emit(f"What mattered: {shares}")
@@ -136,9 +136,8 @@ def tune(
     emit(f"Train with it: {command}")
 
 
-def _summary(tuning: "Tuning", command: str) -> dict[str, Any]:
+def _summary(tuning: "Tuning", best: float, command: str) -> dict[str, Any]:
     """What the table is followed by, for a program: the last line, and the one without a trial."""
-    best = max(trial.score for trial in tuning.trials if trial.score is not None)
     return {
         "untuned dev nDCG@10": round(tuning.start, 4),
         "best dev nDCG@10": round(best, 4),
@@ -173,7 +172,7 @@ def _mining(mining: MineSettings, negatives: int) -> dict[str, Any]:
 
     BM25's come first, then an encoder's, then random ones: of fewer, less are of the later sources.
     """
-    from textrip.mining.fewer import shares_of
+    from textrip.mining.shares import shares_of
 
     dense, of_chance = shares_of(asdict(mining), negatives)
     unused = set() if dense else {"dense_model", "dense_nearest"}

@@ -236,13 +236,15 @@ class Evaluator:
         """Measure one mode of an index; the 50 best scored again stand before the others."""
         started = time.perf_counter()
         asked = {query_id: text for query_id, text in self.queries.items() if text.strip()}
-        run = index.run(asked, k=self._depth, mode=mode)
+        texts = list(asked.values())
+        vectors = index.encoder.encode(texts, kind="query") if mode == "dense" and texts else None
+        run = index.run(asked, k=self._depth, mode=mode, vectors=vectors)
         if mode == "dense":
-            run = _before(index.run(asked, k=self._depth - DEPTH + _FIRST, mode=mode), run)
+            first = index.run(asked, k=self._depth - DEPTH + _FIRST, mode=mode, vectors=vectors)
+            run = _before(first, run)
         if rerank is not None:
-            texts = list(asked.values())
-            first = index.search_many(texts, k=RERANK_DEPTH, mode=mode, rerank=rerank)
-            scored = ({hit.doc_id: hit.score for hit in hits} for hits in first)
+            found = index.search_many(texts, k=RERANK_DEPTH, mode=mode, rerank=rerank)
+            scored = ({hit.doc_id: hit.score for hit in hits} for hits in found)
             run = _before(dict(zip(asked, scored, strict=True)), run)
         rankings = [
             [doc_id for doc_id in run.get(query_id, ()) if doc_id != self._own_id(query_id)][:DEPTH]
@@ -310,6 +312,10 @@ class Evaluator:
         return result
 
 
+def _twice(names: list[str]) -> str | None:
+    return next((name for name in names if names.count(name) > 1), None)
+
+
 def _before(first: Run, rest: Run) -> Run:
     """Rankings with some documents first, and the others as they are."""
     joined = {}
@@ -357,13 +363,13 @@ def evaluate(
     if hybrid and not encoders:
         raise InputError("hybrid fuses BM25 with an encoder: name one with --model")
     names = [encoder.name for encoder in encoders]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = _twice(names)
     if twice is not None:
         raise InputError(f"two encoders have the name {twice!r}: give each one of its own (encoder.name)")
     if rerank is not None and not indexes:
         raise InputError("what an index finds is scored again: name one with --index")
     folders = [str(index.folder) for index in indexes]
-    again = next((folder for folder in folders if folders.count(folder) > 1), None)
+    again = _twice(folders)
     if again is not None:
         raise InputError(f"{again}: this index is named twice; once is enough")
     collection = collection_of(data)

@@ -586,6 +586,10 @@ def test_the_first_ten_are_those_of_a_search_for_ten(
             ten = [hit.doc_id for hit in index.search(text, k=10)]
             assert found["RR@10"][query_id] == pytest.approx(naive.reciprocal_rank(judged[query_id], ten))
         deep = index.run(queries, k=1000)
+        vectors = index.encoder.encode(list(queries.values()), kind="query")
+        assert index.run(queries, k=1000, vectors=vectors) == deep
+        with pytest.raises(InputError, match="vectors are 29, and queries 30: one for each was expected"):
+            index.run(queries, vectors=vectors[1:])
         assert any(
             list(deep[q])[:10] != [h.doc_id for h in index.search(t, k=10)] for q, t in queries.items()
         )

@@ -23,9 +23,9 @@ from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, MismatchError, MissingDependencyError, StorageError, TextripError
 from textrip.mining.dense import DenseRanker
-from textrip.mining.fewer import with_fewer
 from textrip.mining.mine import mine
 from textrip.mining.settings import MineSettings
+from textrip.mining.shares import with_fewer
 from textrip.mining.triples import Triples
 from textrip.training import plots
 from textrip.training.names import STRATEGIES

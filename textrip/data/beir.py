@@ -12,10 +12,14 @@ from textrip.data.collection import Collection, dataset_of
 from textrip.data.columns import Columns
 from textrip.data.finding import Finding, many, some
 from textrip.data.rows import Row, read_rows, table_format
-from textrip.data.table_file import split_of, table_stem, tables_in, the_one, the_table
+from textrip.data.table_file import split_of, table_stem, tables_in, tables_not_read, the_one, the_table
 from textrip.data.tables import collection_from_rows, corpus_of
 from textrip.data.values import id_value, relevance_value, text_value
 from textrip.errors import InputError
+
+_QUESTIONS = (
+    " beside the corpus: questions belong into queries.jsonl, what is relevant for them into qrels/train.tsv"
+)
 
 
 def is_beir(folder: Path) -> bool:
@@ -40,7 +44,9 @@ def read_beir(folder: Path, columns: Columns) -> Collection:
     files = _judgment_files(folder, remarks)
     qrels = {split: read_qrels(path) for split, path in files.items()}
     if not qrels:
-        remarks += _unread(folder, {path.name for path in (corpus_file, query_file) if path is not None})
+        read = {path.name for path in (corpus_file, query_file) if path is not None}
+        others = [name for name in tables_in(folder) if name not in read]
+        remarks += tables_not_read(folder, others, _QUESTIONS)
     if query_file is None:
         if qrels:
             raise InputError(f"{folder}: has judgments and no queries.jsonl; add the queries' texts")
@@ -48,17 +54,6 @@ def read_beir(folder: Path, columns: Columns) -> Collection:
     else:
         queries = corpus_of(_read_queries(query_file), str(query_file), id_column="query_id", remarks=remarks)
     return replace(documents, queries=queries, qrels=qrels, remarks=tuple(remarks))
-
-
-def _unread(folder: Path, read: set[str]) -> Iterator[Finding]:
-    """A table beside the corpus may hold questions, and who put it there waits for them."""
-    others = [name for name in tables_in(folder) if name not in read]
-    if others:
-        yield Finding(
-            "warning", "tables-not-read", len(others),
-            f"{folder}: {many(len(others), 'table is', 'tables are')} not read beside the corpus: questions "
-            "belong into queries.jsonl, what is relevant for them into qrels/train.tsv", some(others),
-        )  # fmt: skip
 
 
 def _read_queries(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

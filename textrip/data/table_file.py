@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from textrip.data.finding import Finding, many, some
 from textrip.data.rows import FORMATS
 from textrip.errors import InputError
 from textrip.files import COMPRESSIONS
@@ -36,6 +37,16 @@ def tables_in(folder: Path) -> list[str]:
     """The names of a folder's tables; what ends in .json may be anything."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".json")
     return [name for name in names if not name.startswith(".") and table_stem(folder / name) is not None]
+
+
+def tables_not_read(folder: Path, names: Sequence[str], beside: str) -> list[Finding]:
+    """Tables of a folder that nothing reads, and beside what they lie: who put them there waits for them."""
+    if not names:
+        return []
+    what = many(len(names), "table is", "tables are")
+    return [
+        Finding("warning", "tables-not-read", len(names), f"{folder}: {what} not read{beside}", some(names))
+    ]
 
 
 def the_table(folder: Path, stems: Sequence[str], what: str) -> Path | None:

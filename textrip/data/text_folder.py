@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from textrip.data.collection import Collection, dataset_of
-from textrip.data.finding import Finding, Told, many, some
-from textrip.data.table_file import SPLITS, split_of, table_stem, tables_in
+from textrip.data.finding import Told, many
+from textrip.data.table_file import SPLITS, split_of, table_stem, tables_in, tables_not_read
 from textrip.data.tables import corpus_of, without_empty_columns
 from textrip.data.text_file import SUFFIXES, read_text_file
 from textrip.data.words import lone_surrogate
@@ -42,6 +42,11 @@ def _files(folder: Path, links: Told) -> Iterator[Path]:
                     links.add(path.relative_to(folder).as_posix())
             elif path.is_file():  # who reads a pipe waits for who writes
                 yield path
+
+
+_NAME_IT = (
+    ", as the text files beside are; name a table by its own path, or put what is trained on into train.jsonl"
+)
 
 
 def read_text_folder(folder: Path) -> Collection:
@@ -114,23 +119,13 @@ def read_text_folder(folder: Path) -> Collection:
             f"convert what is to be found to {' or '.join(SUFFIXES[:2])}",
         ),
     ]  # fmt: skip
-    tables = tables_in(folder)
+    tables = tables_not_read(folder, tables_in(folder), _NAME_IT)
     return Collection(
         name=folder.resolve().name,
         corpus=corpus,
         queries=dataset_of({"query_id": [], "text": []}),
-        remarks=(*remarks, *(_unread(tables, folder) if tables else ())),
+        remarks=(*remarks, *tables),
     )
-
-
-def _unread(tables: list[str], folder: Path) -> tuple[Finding, ...]:
-    return (
-        Finding(
-            "warning", "tables-not-read", len(tables),
-            f"{folder}: {many(len(tables), 'table is', 'tables are')} not read, as the text files beside "
-            "are; name a table by its own path, or put what is trained on into train.jsonl", some(tables),
-        ),
-    )  # fmt: skip
 
 
 def _instead(folder: Path) -> str:

@@ -24,6 +24,7 @@ from textrip.mining.filters import (
     Texts,
 )
 from textrip.mining.settings import MineSettings
+from textrip.mining.shares import shares
 from textrip.mining.triples import Group, Negative, Source
 from textrip.mining.verdicts import Decisions, Verdicts
 
@@ -114,10 +115,7 @@ class Miner:
             source: Window(self, query_id, own, ranking, source, known, seen)
             for source, ranking in rankings.items()
         }
-        left = settings.negatives - len(judged)
-        by_chance = min(settings.random, left)
-        by_encoder = min(settings.dense, left - by_chance)
-        shares: dict[Source, int] = {"bm25": left - by_chance - by_encoder, "dense": by_encoder}
+        most = shares(settings.negatives - len(judged), dense=settings.dense, random=settings.random)
         return [
             Slot(
                 query_id,
@@ -126,11 +124,8 @@ class Miner:
                 known,
                 judged,
                 [
-                    *(
-                        (window.candidates(draws[source]), shares[source])
-                        for source, window in windows.items()
-                    ),
-                    (self._chance(query_id, positive, own), by_chance),
+                    *((window.candidates(draws[source]), most[source]) for source, window in windows.items()),
+                    (self._chance(query_id, positive, own), most["random"]),
                 ],
                 set(seen),
             )

@@ -303,6 +303,7 @@ class Index:
         mode: Mode = "dense",
         where: str | Where | None = None,
         exact: bool = False,
+        vectors: NDArray[np.float32] | None = None,
     ) -> Run:
         """What `search` finds for many questions, as ids and scores alone: what is measured, or fused.
 
@@ -312,6 +313,7 @@ class Index:
             mode: As in `search`.
             where: As in `search`.
             exact: As in `search`.
+            vectors: (q, d) float32 of the queries by this encoder, unit, where they are there already.
 
         Returns:
             From query_id to doc_id to score, best first.
@@ -326,7 +328,10 @@ class Index:
             return dict(zip(map(snapshot.doc_id, rows.tolist()), scores.tolist(), strict=True))
 
         texts = list(queries.values())
-        ranked = self._ranked(texts, k=k, mode=mode, where=where, exact=exact, told=told)
+        asked = None if vectors is None else answer.asked_by(vectors, self.store.dimension)
+        if asked is not None and len(asked) != len(texts):
+            raise InputError(f"vectors are {len(asked)}, and queries {len(texts)}: one for each was expected")
+        ranked = self._ranked(texts, k=k, mode=mode, where=where, exact=exact, told=told, encoded=asked)
         return dict(zip(queries, ranked, strict=True))
 
     def _ranked(
@@ -338,13 +343,17 @@ class Index:
         where: str | Where | None,
         exact: bool,
         told: Callable[[Snapshot, Ranked, str], _Told],
+        encoded: NDArray[np.float32] | None = None,
     ) -> list[_Told]:
         """The k best rows of every question, told in the state of the index in which they were found."""
         require_queries(queries, k)
         if mode not in MODES:
             raise InputError(f"mode is {mode!r}, one of {', '.join(MODES)} was expected")
         # Before the transaction: encoding takes longer than everything else, and no writer has to wait.
-        encoded = self.encoder.encode(list(queries), kind="query") if mode != "bm25" and queries else None
+        if mode == "bm25" or not queries:
+            encoded = None
+        elif encoded is None:
+            encoded = self.encoder.encode(list(queries), kind="query")
         fuse = self.fusion if mode == "hybrid" else None
 
         def read(snapshot: Snapshot) -> list[_Told]:

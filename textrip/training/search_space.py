@@ -14,7 +14,7 @@ from textrip import progress
 from textrip.data.collection import Collection
 from textrip.encoding.encoder import Encoder
 from textrip.errors import InputError, TextripError
-from textrip.mining.fewer import with_fewer
+from textrip.mining.shares import with_fewer
 from textrip.mining.triples import Triples
 from textrip.progress import say
 from textrip.training.dev import DEV_MEASURE, DevEvaluation

@@ -1,11 +1,18 @@
-"""Of what was mined, what a mining of fewer negatives would have given: what a trial of `tune` trains on."""
+"""How many negatives each source gives; and of what was mined, what a mining of fewer would have given."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from textrip.mining.triples import Group, Triples
+from textrip.mining.triples import Group, Source, Triples
+
+
+def shares(left: int, *, dense: int, random: int) -> dict[Source, int]:
+    """How many of so many negatives each source gives: what chance and an encoder leave is BM25's."""
+    by_chance = min(random, left)
+    by_encoder = min(dense, left - by_chance)
+    return {"bm25": left - by_chance - by_encoder, "dense": by_encoder, "random": by_chance}
 
 
 def shares_of(settings: Mapping[str, Any], negatives: int) -> tuple[int, int]:
@@ -41,14 +48,11 @@ def with_fewer(triples: Triples, negatives: int) -> Triples:
 
 def _cut(group: Group, negatives: int, dense: int, by_chance: int) -> Group:
     judged = sum(negative.source == "judged" for negative in group.negatives[:negatives])
-    left = negatives - judged
-    random = min(by_chance, left)
-    encoded = min(dense, left - random)
-    shares = {"judged": judged, "dense": encoded, "random": random, "bm25": left - random - encoded}
+    most = {"judged": judged, **shares(negatives - judged, dense=dense, random=by_chance)}
     taken: Counter[str] = Counter()
     kept = []
     for negative in group.negatives:
         taken[negative.source] += 1
-        if taken[negative.source] <= shares[negative.source]:
+        if taken[negative.source] <= most[negative.source]:
             kept.append(negative)
     return replace(group, negatives=tuple(kept))
